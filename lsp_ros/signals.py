@@ -1,0 +1,113 @@
+"""What passes between the stages: small frozen blocks of consecutive frames, NumPy arrays only.
+
+A block covers ``first_frame .. first_frame + len(block) - 1`` on the 60 fps timeline. Live, a
+block mostly holds one frame; offline it may hold the whole clip. Blocks follow one another
+without gaps.
+
+Frames of reference
+-------------------
+head frame      fixed in the head, origin at the centroid of the neutral landmarks:
+                x to the right in the picture (the person's left), y up, z toward the viewer
+camera frame    origin at the camera: x right, y down, z forward (OpenCV, REP-103 optical)
+REP-103 head    what robots speak: x forward out of the face, y to the person's left, z up
+
+Lengths are in the avatar's own unit (``Avatar.camera.metres_per_unit`` gives its size), so
+that a stage does no conversion; the ROS messages carry metres.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+LANDMARKS = 73
+SHOULDER_POINTS = 18
+FEATURE_SIZE = 512
+
+
+@dataclass(frozen=True)
+class SpeechFeatures:
+    """Speech features of N video frames (paper section 3.1).
+
+    values    (N, 2, 512) float32, the two 120 Hz feature rows of each frame, already projected
+              onto the person's manifold
+    level_db  (N,) float32, RMS level of the frame's samples in dBFS (-120 for digital silence)
+    active    (N,) bool, True where somebody speaks
+    """
+
+    first_frame: int
+    values: np.ndarray
+    level_db: np.ndarray
+    active: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+class HeadSource(IntEnum):
+    """Who moves the head in a frame; same numbers as in FaceMotion.msg."""
+
+    AUTONOMOUS = 0
+    COMMAND = 1
+    TRANSITION = 2
+
+
+@dataclass(frozen=True)
+class FaceMotion:
+    """Everything that moves in N video frames (paper sections 3.2 and 3.3).
+
+    points       (N, 73, 3) float32, landmarks in the head frame
+    euler        (N, 3) float32, head rotation (ex, ey, ez) in degrees with
+                 R = Rz(ez) Ry(ey) Rx(ex + 180), head frame to camera frame
+    translation  (N, 3) float32, head origin in the camera frame
+    shoulders    (N, 18, 3) float32, shoulder points in the camera frame
+    speaking     (N,) bool
+    source       (N,) uint8, a HeadSource
+    clamped      (N,) bool, True where a pose left the trained range and was held at its edge
+    """
+
+    first_frame: int
+    points: np.ndarray
+    euler: np.ndarray
+    translation: np.ndarray
+    shoulders: np.ndarray
+    speaking: np.ndarray
+    source: np.ndarray
+    clamped: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+class PoseMode(IntEnum):
+    """What a head-pose command means; same numbers as in HeadPoseCommand.msg."""
+
+    AUTONOMOUS = 0
+    ABSOLUTE = 1
+    OFFSET = 2
+
+
+@dataclass(frozen=True)
+class HeadPoseCommand:
+    """Another program takes over the head (paper section 5.1, figure 7).
+
+    orientation  (4,) float64 quaternion x, y, z, w in the REP-103 head frame; identity looks
+                 straight into the camera
+    translation  (3,) float64 metres in the REP-103 head frame, from the person's mean position
+    transition   seconds to blend from what is shown to the command, and back again at its end
+    timeout      seconds after which control returns to the avatar; 0 holds until replaced
+    """
+
+    mode: PoseMode
+    orientation: np.ndarray
+    translation: np.ndarray
+    transition: float = 0.5
+    timeout: float = 1.0
+
+
+@dataclass(frozen=True)
+class RenderedFrame:
+    """One picture: ``image`` (512, 512, 3) uint8 RGB of video frame ``frame``."""
+
+    frame: int
+    image: np.ndarray
