@@ -1,0 +1,74 @@
+"""Speech features to head pose: the probabilistic autoregressive network of paper section 3.3."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lsp_ros.signals import FEATURE_SIZE
+
+POSE_STATE = 12  # ex, ey, ez (degrees), tx, ty, tz (units, from the mean), and their changes per frame
+CHANNELS = 128
+SKIP_CHANNELS = 256
+DILATIONS = (1, 2, 4, 8, 16, 32, 64) * 2
+RECEPTIVE_FIELD = 1 + sum(DILATIONS)  # 255 states of history
+
+
+class ResidualLayer(nn.Module):
+    """One gated dilated convolution: y = tanh(filter) * sigmoid(gate), both conditioned on speech."""
+
+    def __init__(self, dilation: int) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.filter = nn.Conv1d(CHANNELS, CHANNELS, 2, dilation=dilation)
+        self.gate = nn.Conv1d(CHANNELS, CHANNELS, 2, dilation=dilation)
+        self.residual = nn.Conv1d(CHANNELS, CHANNELS, 1)
+        self.skip = nn.Conv1d(CHANNELS, SKIP_CHANNELS, 1)
+        self.cond_filter = nn.Conv1d(FEATURE_SIZE, CHANNELS, 1)
+        self.cond_gate = nn.Conv1d(FEATURE_SIZE, CHANNELS, 1)
+
+    def forward(self, x: torch.Tensor, c: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Signal x (B, 128, T), conditioning c (B, 512, T) -> next signal (B, 128, T), skip (B, 256, T)."""
+        past = F.pad(x, (self.dilation, 0))
+        y = torch.tanh(self.filter(past) + self.cond_filter(c)) * torch.sigmoid(self.gate(past) + self.cond_gate(c))
+        return x + self.residual(y), self.skip(y)
+
+
+class HeadPoseNet(nn.Module):
+    """Paper section 3.3, figure 4: two blocks of seven dilated convolutions (4,266,915 parameters).
+
+    It says how the pose state of a frame is distributed, given the 255 states before it and what is heard:
+    a Gaussian, one mean and one n = -ln(sigma) for each of the 12 numbers. ``dropout`` is the share of
+    pose numbers hidden from the network in training, so that it learns to listen instead of to repeat.
+    """
+
+    def __init__(self, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Linear(2 * FEATURE_SIZE, 512), nn.BatchNorm1d(512), nn.LeakyReLU(0.2), nn.Linear(512, 512)
+        )
+        self.dropout = nn.Dropout1d(dropout)  # a whole track of the (B, 12, T) history at a time
+        self.start1 = nn.Conv1d(POSE_STATE, CHANNELS, 1)
+        self.start2 = nn.Conv1d(CHANNELS, CHANNELS, 1)
+        self.layers = nn.ModuleList(ResidualLayer(dilation) for dilation in DILATIONS)
+        # The first of the 25 outputs is the logit of a mixture with one centre: it says nothing.
+        self.end1 = nn.Conv1d(SKIP_CHANNELS, 1 + 2 * POSE_STATE, 1)
+        self.end2 = nn.Conv1d(1 + 2 * POSE_STATE, 1 + 2 * POSE_STATE, 1)
+
+    def forward(self, poses: torch.Tensor, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Teacher-forced: poses (B, T, 12), features (B, T, 1024) -> mean (B, T, 12), -ln(sigma) (B, T, 12).
+
+        Output t is the distribution of ``poses[:, t]`` given ``poses[:, :t]`` and ``features[:, :t + 1]``;
+        whoever calls has shifted the features by the look-ahead. What lies before the sequence counts as
+        zero in every layer, so outputs from index 254 on (255 - 1) see a full real history.
+        """
+        B, T, _ = features.shape
+        c = self.encoder(features.reshape(B * T, -1)).view(B, T, -1).transpose(1, 2)
+        x = F.pad(poses.transpose(1, 2), (1, 0))[:, :, :-1]  # (B, 12, T): the state before each frame
+        x = F.leaky_relu(self.start1(self.dropout(x)), 0.2)
+        x = F.leaky_relu(self.start2(x), 0.2)
+        total = 0.0
+        for layer in self.layers:
+            x, skip = layer(x, c)
+            total = total + skip
+        out = self.end2(F.leaky_relu(self.end1(F.leaky_relu(total, 0.2)), 0.2)).transpose(1, 2)
+        return out[..., 1 : 1 + POSE_STATE], out[..., 1 + POSE_STATE :]
