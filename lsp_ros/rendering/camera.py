@@ -1,0 +1,40 @@
+"""From 3D points to pixels: a pinhole camera (paper section 3.4; lengths in the avatar's unit).
+
+``camera point = scale * R p + t`` and ``pixel = (K q) / q_z``. Pixel coordinates are continuous:
+the picture spans 0..512. There is no flip of y: the half turn about x inside R does it.
+"""
+
+import numpy as np
+
+
+def rotation(euler: np.ndarray) -> np.ndarray:
+    """(..., 3) degrees (ex, ey, ez) -> (..., 3, 3), R = Rz(ez) Ry(ey) Rx(ex + 180).
+
+    R turns the head frame (y up, z toward the viewer) into the camera frame (y down, z forward).
+    """
+    angles = np.deg2rad(np.asarray(euler, dtype=np.float64) + [180.0, 0.0, 0.0])
+    (cx, cy, cz), (sx, sy, sz) = np.moveaxis(np.cos(angles), -1, 0), np.moveaxis(np.sin(angles), -1, 0)
+    rows = [
+        [cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx],
+        [sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx],
+        [-sy, cy * sx, cy * cx],
+    ]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def to_camera(points: np.ndarray, euler: np.ndarray, translation: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    """(..., P, 3) head-frame points with (..., 3) degrees and (..., 3) translation -> (..., P, 3) camera frame."""
+    turned = np.einsum('...ij,...pj->...pi', rotation(euler), np.asarray(points, dtype=np.float64))
+    return scale * turned + np.asarray(translation, dtype=np.float64)[..., None, :]
+
+
+def project(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(..., 3) camera-frame points and (3, 3) intrinsics -> (..., 2) pixels.
+
+    Raises ValueError for points that are not in front of the camera.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    if not (points[..., 2] > 0).all():
+        raise ValueError('points to project are not all in front of the camera (z > 0)')
+    homogeneous = points @ np.asarray(matrix, dtype=np.float64).T
+    return homogeneous[..., :2] / homogeneous[..., 2:]

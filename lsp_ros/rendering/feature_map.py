@@ -1,0 +1,44 @@
+"""The conditional feature map: landmarks and shoulders as white lines (paper section 3.4, figure 5)."""
+
+import cv2
+import numpy as np
+
+from lsp_ros.avatar.landmarks import FACE_LINES, SHOULDER_LINES
+from lsp_ros.signals import LANDMARKS, SHOULDER_POINTS
+
+PICTURE = 512
+THICKNESS = 2
+# Bits behind the point of OpenCV's fixed-point coordinates: steps of 1/16 pixel.
+SUBPIXEL_BITS = 4
+# Far outside the picture, and far inside what OpenCV's line clipping can count.
+FARTHEST = 4096.0
+
+
+def draw(landmarks: np.ndarray, shoulders: np.ndarray, subpixel: bool = False) -> np.ndarray:
+    """(73, 2) landmark pixels and (18, 2) shoulder pixels -> (512, 512) uint8 map of 0 and 255.
+
+    Coordinates are truncated toward zero, as the authors' renderers were trained. With
+    ``subpixel`` lines are drawn to 1/16 pixel with smooth edges (values 0..255), so that motion
+    smaller than a pixel is seen; pixel centres then are at half coordinates.
+    Raises ValueError for wrong shapes and for values that are not finite.
+    """
+    picture = np.zeros((PICTURE, PICTURE), dtype=np.uint8)
+    for points, count, lines, name in (
+        (landmarks, LANDMARKS, FACE_LINES, 'landmarks'),
+        (shoulders, SHOULDER_POINTS, SHOULDER_LINES, 'shoulders'),
+    ):
+        points = np.asarray(points, dtype=np.float64)
+        if points.shape != (count, 2):
+            raise ValueError(f'{name} have the shape {points.shape}, not ({count}, 2)')
+        if not np.isfinite(points).all():
+            raise ValueError(f'{name} hold values that are not finite')
+        points = points.clip(-FARTHEST, FARTHEST)
+        if subpixel:
+            points = np.round((points - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
+            for line in lines:
+                cv2.polylines(picture, [points[list(line)]], False, 255, THICKNESS, cv2.LINE_AA, SUBPIXEL_BITS)
+        else:
+            points = points.astype(np.int32)
+            for line in lines:
+                cv2.polylines(picture, [points[list(line)]], False, 255, THICKNESS)
+    return picture

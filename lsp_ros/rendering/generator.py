@@ -1,0 +1,196 @@
+"""The networks that draw the picture (paper section 3.4, figure 5).
+
+``Generator``      the paper's recursive U-Net in its two sizes, ``normal`` and ``large``
+``LiveGenerator``  our own small network for live use on two CPU cores
+
+All take feature maps scaled to 0..1 and candidate images scaled to -1..1, and give an RGB picture
+in -1..1. Both are built from ``build_generator(size)``.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PICTURE = 512
+CANDIDATES = 4
+CANDIDATE_CHANNELS = 3 * CANDIDATES
+INPUT_CHANNELS = 1 + CANDIDATE_CHANNELS
+SIZES = ('live', 'normal', 'large')
+
+
+class ResidualBlock(nn.Module):
+    """relu(x + BN(conv(relu(BN(conv(x)))))), 3x3, same shape."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.block = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.block(x))
+
+
+class Level(nn.Module):
+    """One level of the U-Net: down, the next level inside, up.
+
+    Returns [x, level(x)] along the channels (the skip connection); the outermost level returns the
+    picture before tanh. The layers stand in one list, in order of execution, as in the official
+    release, so that its weights load after a change of the key's prefix.
+    """
+
+    def __init__(self, channels_in: int, channels: int, blocks: int, inner: 'Level | None', outermost: bool = False):
+        super().__init__()
+        self.outermost = outermost
+        layers = [nn.Conv2d(channels_in, channels, 3, stride=2, padding=1, bias=False)]
+        if inner is not None and not outermost:
+            layers.append(nn.BatchNorm2d(channels))
+        layers.append(nn.ReLU(inplace=True))
+        layers += [ResidualBlock(channels) for _ in range(blocks)]
+        if inner is not None:
+            layers.append(inner)
+        layers.append(nn.Upsample(scale_factor=2, mode='nearest'))
+        up_in = channels if inner is None else 2 * channels
+        up_out = 3 if outermost else channels_in
+        layers.append(nn.Conv2d(up_in, up_out, 3, padding=1, bias=False))
+        if not outermost:
+            layers += [nn.BatchNorm2d(up_out), nn.ReLU(inplace=True)]
+            layers += [ResidualBlock(up_out) for _ in range(blocks)]
+        self.model = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.model(x)
+        return y if self.outermost else torch.cat([x, y], dim=1)
+
+
+class Generator(nn.Module):
+    """The paper's renderer: an 8-level U-Net with residual blocks.
+
+    ``normal`` has one block per level (76,203,840 parameters at width 64), ``large`` two
+    (121,789,760). ``width`` is the number of channels of the first level; small widths serve tests.
+    """
+
+    def __init__(self, size: str = 'normal', width: int = 64, levels: int = 8):
+        super().__init__()
+        if size not in ('normal', 'large'):
+            raise ValueError(f"renderer size '{size}' is not 'normal' or 'large'")
+        blocks = {'normal': 1, 'large': 2}[size]
+        channels = [INPUT_CHANNELS] + [width * min(2**level, 8) for level in range(levels)]
+        level = None
+        for depth in reversed(range(levels)):
+            level = Level(channels[depth], channels[depth + 1], blocks, level, outermost=depth == 0)
+        self.size = size
+        self.unet = level
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 13, 512, 512) feature map and candidate images -> (B, 3, 512, 512)."""
+        return torch.tanh(self.unet(x))
+
+
+class Constants(NamedTuple):
+    """What the live renderer computes once from the candidate images.
+
+    features  (B, C, 128, 128)  what the candidates add to the first layer
+    base      (B, 3, 512, 512)  the picture that the network's output is added to
+    """
+
+    features: Tensor
+    base: Tensor
+
+
+class LiveGenerator(nn.Module):
+    """A small U-Net that works at a quarter of the resolution and below.
+
+    The feature map is folded 4x4 into 16 channels (nothing is lost) and the output is unfolded
+    from 48 channels, so no convolution runs at 512x512 or 256x256, where memory traffic would cost
+    more than arithmetic. Everything that depends on the candidate images alone comes from
+    ``prepare``: per session it is computed once. The network's output is a difference to a base
+    picture mixed from the candidates, so the background needs not be drawn and cannot flicker.
+    """
+
+    FOLD = 4
+    # A difference below this (in -1..1) is not drawn outside training: 0.6 of one of 256 grey levels.
+    DEAD_ZONE = 0.6 / 127.5
+
+    def __init__(self, widths: tuple[int, ...] = (64, 128, 192, 256), blocks: tuple[int, ...] = (1, 1, 2)):
+        """``widths``: channels at 128, 64, 32 and 16 pixels. ``blocks``: residual blocks going down."""
+        super().__init__()
+        first = widths[0]
+        fold = self.FOLD**2
+        self.size = 'live'
+        self.candidate_stem = nn.Sequential(
+            nn.Conv2d(CANDIDATE_CHANNELS * fold, first, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(first, first, 3, padding=1),
+        )
+        self.candidate_features = nn.Sequential(nn.ReLU(), nn.Conv2d(first, first, 3, padding=1))
+        self.candidate_mix = nn.Conv2d(first, CANDIDATES * fold, 3, padding=1)
+        self.stem = nn.Sequential(nn.Conv2d(fold, first, 3, padding=1, bias=False), nn.BatchNorm2d(first))
+        self.down = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(below, above, 3, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(above),
+                nn.ReLU(inplace=True),
+                *[ResidualBlock(above) for _ in range(count)],
+            )
+            for below, above, count in zip(widths, widths[1:], blocks)
+        )
+        # The 1x1 convolution comes before the enlargement, where it costs a quarter.
+        self.up = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(above, below, 1, bias=False), nn.BatchNorm2d(below), nn.Upsample(scale_factor=2))
+            for below, above in zip(widths, widths[1:])
+        )
+        self.refine = nn.ModuleList(ResidualBlock(width) for width in widths[:-1])
+        self.head = nn.Conv2d(first, 3 * fold, 3, padding=1)
+        # Training starts from the plain mean of the candidates.
+        for layer in (self.candidate_mix, self.head):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def prepare(self, candidates: Tensor) -> Constants:
+        """(B, 12, 512, 512) candidate images in -1..1 -> what ``forward`` needs of them."""
+        features = self.candidate_stem(F.pixel_unshuffle(candidates, self.FOLD))
+        # Mixing weights that add up to one: where the candidates agree, the base is their exact value.
+        weights = F.pixel_shuffle(self.candidate_mix(features), self.FOLD).softmax(dim=1)
+        pictures = candidates.unflatten(1, (CANDIDATES, 3))
+        return Constants(self.candidate_features(features), (weights.unsqueeze(2) * pictures).sum(dim=1))
+
+    def forward(self, x: Tensor, constants: Constants | None = None) -> Tensor:
+        """(B, 1, 512, 512) feature map with ``constants`` of batch B or 1 -> (B, 3, 512, 512).
+
+        Without constants: (B, 13, 512, 512) as for ``Generator``.
+        """
+        if constants is None:
+            constants = self.prepare(x[:, 1:])
+            x = x[:, :1]
+        x = F.relu(self.stem(F.pixel_unshuffle(x, self.FOLD)) + constants.features)
+        skips = [x]
+        for down in self.down:
+            skips.append(down(skips[-1]))
+        x = skips.pop()
+        for up, refine in zip(reversed(self.up), reversed(self.refine)):
+            x = refine(F.relu(up(x) + skips.pop()))
+        difference = self.head(x)
+        if not self.training:
+            difference = difference - difference.clamp(-self.DEAD_ZONE, self.DEAD_ZONE)
+        return (constants.base + F.pixel_shuffle(difference, self.FOLD)).clamp(-1, 1)
+
+
+def build_generator(size: str, width: int | None = None) -> nn.Module:
+    """The network of a renderer size: 'live', 'normal' or 'large'."""
+    if size not in SIZES:
+        raise ValueError(f"renderer size '{size}' is not one of {', '.join(SIZES)}")
+    if size == 'live':
+        return LiveGenerator()
+    return Generator(size, width or 64)
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of trained values."""
+    return sum(parameter.numel() for parameter in module.parameters())
