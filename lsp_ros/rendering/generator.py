@@ -7,6 +7,7 @@ All take feature maps scaled to 0..1 and candidate images scaled to -1..1, and g
 in -1..1. Both are built from ``build_generator(size)``.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -139,12 +140,12 @@ class LiveGenerator(nn.Module):
                 nn.ReLU(inplace=True),
                 *[ResidualBlock(above) for _ in range(count)],
             )
-            for below, above, count in zip(widths, widths[1:], blocks)
+            for (below, above), count in zip(pairwise(widths), blocks, strict=True)
         )
         # The 1x1 convolution comes before the enlargement, where it costs a quarter.
         self.up = nn.ModuleList(
             nn.Sequential(nn.Conv2d(above, below, 1, bias=False), nn.BatchNorm2d(below), nn.Upsample(scale_factor=2))
-            for below, above in zip(widths, widths[1:])
+            for below, above in pairwise(widths)
         )
         self.refine = nn.ModuleList(ResidualBlock(width) for width in widths[:-1])
         self.head = nn.Conv2d(first, 3 * fold, 3, padding=1)
@@ -174,7 +175,7 @@ class LiveGenerator(nn.Module):
         for down in self.down:
             skips.append(down(skips[-1]))
         x = skips.pop()
-        for up, refine in zip(reversed(self.up), reversed(self.refine)):
+        for up, refine in zip(reversed(self.up), reversed(self.refine), strict=True):
             x = refine(F.relu(up(x) + skips.pop()))
         difference = self.head(x)
         if not self.training:
