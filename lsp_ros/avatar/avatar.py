@@ -1,0 +1,392 @@
+"""What an avatar is on disk: a folder with a manifest, three networks, a renderer and the person's data.
+
+    avatar.yaml                                         the manifest (lsp_ros/avatar/manifest.py)
+    apc, mouth, head_pose, renderer_<size>.safetensors  network weights, float16 or float32
+    manifold.npy                                        (rows, 512) the person's speech features
+    face.npz                                            mean face, mouth at rest, eyes, brows, shoulders
+    candidates/0..3.png                                 four pictures of the person
+
+Loading checks everything (presence, SHA-256, shapes, finite values) and never unpickles; what is
+wrong is said in one sentence that names the file.
+"""
+
+import datetime
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+import safetensors.numpy
+import yaml
+
+from lsp_ros.avatar.manifest import AvatarError, Camera, Manifest, PoseRange, as_mapping, read_section
+from lsp_ros.avatar.places import shipped_folders
+from lsp_ros.signals import FEATURE_SIZE, LANDMARKS, SHOULDER_POINTS
+
+__all__ = ['Avatar', 'AvatarError', 'Camera', 'Face', 'Manifest', 'PoseRange', 'find_avatar', 'write_avatar']
+
+MANIFEST_FILE = 'avatar.yaml'
+MANIFOLD_FILE = 'manifold.npy'
+FACE_FILE = 'face.npz'
+CANDIDATES = 4
+IMAGE_SIZE = 512
+PARTS = ('speech', 'motion', 'rendering')
+_LARGEST_MANIFEST = 1 << 20
+
+_FACE_SHAPES = {
+    'mean_points': (LANDMARKS, 3),
+    'mouth_mean': (LANDMARKS, 3),
+    'mouth_rest': (25, 3),
+    'eyes': (None, 16, 3),
+    'brows': (None, 12, 3),
+    'translation_mean': (3,),
+    'shoulders': (SHOULDER_POINTS, 3),
+    'shoulder_translation': (3,),
+    'scale': (),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """The person's face, float32, in the avatar's unit (paper section 3.3).
+
+    mean_points           (73, 3) where every point stands that nothing moves
+    mouth_mean            (73, 3) base of the mouth displacement
+    mouth_rest            (25, 3) mouth displacement of the closed mouth at rest
+    eyes                  (N, 16, 3) footage of the points ``landmarks.EYES`` at 60 fps, N >= 2
+    brows                 (N, 12, 3) footage of the points ``landmarks.BROWS``, same frames; None: they stay
+    translation_mean      (3,) mean head translation in the camera frame
+    shoulders             (18, 3) shoulder reference in the camera frame
+    shoulder_translation  (3,) head translation that belongs to ``shoulders``
+    scale                 multiplies rotated head-frame points
+    """
+
+    mean_points: np.ndarray
+    mouth_mean: np.ndarray
+    mouth_rest: np.ndarray
+    eyes: np.ndarray
+    brows: np.ndarray | None
+    translation_mean: np.ndarray
+    shoulders: np.ndarray
+    shoulder_translation: np.ndarray
+    scale: float = 1.0
+
+
+class Avatar:
+    """One person, ready to be driven. Made by :meth:`load`; everything it returns is NumPy."""
+
+    def __init__(self, path: Path, manifest: Manifest):
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, parts: Iterable[str] = PARTS) -> 'Avatar':
+        """The avatar in that folder, after checking every file of the named parts.
+
+        ``parts`` are 'speech', 'motion' and 'rendering': a process that runs one stage need not
+        have the files of the others. Raises AvatarError.
+        """
+        parts = tuple(parts)
+        for part in parts:
+            if part not in PARTS:
+                raise ValueError(f'{part!r} is not a part of an avatar; the parts are {", ".join(PARTS)}.')
+        folder = Path(path)
+        if not folder.is_dir():
+            raise AvatarError(f'{folder}: there is no such avatar folder.')
+        avatar = cls(folder, _read_manifest(folder / MANIFEST_FILE))
+        if 'speech' in parts:
+            avatar.weights('apc')
+            avatar.manifold()
+        if 'motion' in parts:
+            avatar.weights('mouth')
+            avatar.weights('head_pose')
+            avatar.face  # noqa: B018  (reading it is checking it)
+        if 'rendering' in parts:
+            avatar.weights('renderer')
+            avatar.candidates()
+        return avatar
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    @property
+    def camera(self) -> Camera:
+        return self.manifest.camera
+
+    @property
+    def pose_range(self) -> PoseRange:
+        return self.manifest.pose_range
+
+    @property
+    def consented(self) -> bool:
+        """True for a synthetic person, and for a real one whose consent is on record and has not run out."""
+        person = self.manifest.person
+        if person.kind == 'synthetic':
+            return True
+        consent = person.consent
+        return consent is not None and (consent.until is None or
+                                        datetime.date.today() <= datetime.date.fromisoformat(consent.until))
+
+    @cached_property
+    def face(self) -> Face:
+        return _parse_face(self._read(FACE_FILE), self.path / FACE_FILE)
+
+    def weights(self, name: str) -> dict[str, np.ndarray]:
+        """Tensors of 'apc', 'mouth', 'head_pose' or 'renderer': floats as float32, integer buffers as they are."""
+        file = _weight_files(self.manifest).get(name)
+        if file is None:
+            raise ValueError(f"{name!r} is not a network of an avatar; use 'apc', 'mouth', 'head_pose' or 'renderer'.")
+        return _parse_weights(self._read(file), self.path / file)
+
+    def manifold(self) -> np.ndarray:
+        """The person's speech features, (rows, 512) float32."""
+        path = self.path / MANIFOLD_FILE
+        rows = _parse_array(io.BytesIO(self._read(MANIFOLD_FILE)), path, 'the array')
+        _check_array(rows, (None, FEATURE_SIZE), path, 'the array')
+        if len(rows) < self.manifest.speech.neighbours:
+            raise AvatarError(f'{path}: has {len(rows)} rows, fewer than the {self.manifest.speech.neighbours} '
+                              'neighbours that the manifest asks for.')
+        return rows.astype(np.float32)
+
+    def candidates(self) -> np.ndarray:
+        """The candidate images, (4, 512, 512, 3) uint8 RGB."""
+        return np.stack([_parse_image(self._read(name), self.path / name) for name in _candidate_files()])
+
+    def _read(self, name: str) -> bytes:
+        """The bytes of one listed file, after comparing their SHA-256."""
+        path = self.path / name
+        digest = self.manifest.files.get(name)
+        if digest is None:
+            raise AvatarError(f'{self.path / MANIFEST_FILE}: files does not list {name}.')
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise AvatarError(f'{path}: the file is missing.') from None
+        except OSError as error:
+            raise AvatarError(f'{path}: cannot be read ({error.strerror}).') from None
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise AvatarError(f'{path}: the checksum differs from the one in {MANIFEST_FILE}; '
+                              'the file is damaged, truncated or was exchanged.')
+        return data
+
+
+def find_avatar(name_or_path: str | os.PathLike) -> Path:
+    """Folder of an avatar, given its path or the name of one that comes with the package.
+
+    A name is looked up in the ``avatars`` folder of a source checkout, then of the installed tree.
+    """
+    given = Path(name_or_path).expanduser()
+    if (given / MANIFEST_FILE).is_file():
+        return given
+    folders = shipped_folders('avatars')
+    if len(given.parts) == 1 and '..' not in given.parts:
+        for folder in folders:
+            if (folder / given / MANIFEST_FILE).is_file():
+                return folder / given
+    if given.is_dir():
+        raise AvatarError(f'{given}: the folder holds no {MANIFEST_FILE}.')
+    names = sorted({entry.parent.name for folder in folders for entry in folder.glob(f'*/{MANIFEST_FILE}')})
+    raise AvatarError(f'{name_or_path}: there is no such avatar folder, nor a built-in avatar of that name '
+                      f'(built in: {", ".join(names) or "none"}).')
+
+
+def write_avatar(folder: str | os.PathLike, manifest: Manifest | Mapping, weights: Mapping[str, Mapping],
+                 manifold: np.ndarray, face: Face, candidates: np.ndarray) -> None:
+    """Writes an avatar folder, all or nothing, and checks it by loading it before it takes its place.
+
+    manifest    a Manifest, or the mapping that avatar.yaml will hold; ``files`` is computed here
+    weights     'apc', 'mouth', 'head_pose' and 'renderer', each {tensor name: array}; written in
+                the precision given, so pass float16 for a smaller folder
+    manifold    (rows, 512);  face  a Face;  candidates  (4, 512, 512, 3) uint8 RGB
+
+    An avatar that is already there is replaced; files beside it that no manifest lists (a model
+    card) stay. Raises AvatarError.
+    """
+    folder = Path(folder)
+    mapping = as_mapping(manifest) if isinstance(manifest, Manifest) else dict(manifest)
+    old = folder / MANIFEST_FILE
+    if folder.exists() and not old.is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise AvatarError(f'{folder}: is not empty and not an avatar, so it is not overwritten.')
+    where = f'the manifest of {folder}'
+    try:
+        plan = read_section(Manifest, {**mapping, 'files': {}})
+    except AvatarError as error:
+        raise AvatarError(f'{where}: {error}.') from None
+    files = {}
+    for name, file in _weight_files(plan).items():
+        if name not in weights:
+            raise AvatarError(f'{where}: the weights of {name!r} were not given.')
+        files[file] = safetensors.numpy.save({key: np.array(value, order='C') for key, value in weights[name].items()})
+    files[MANIFOLD_FILE] = _npy_bytes(np.asarray(manifold))
+    arrays = {entry.name: getattr(face, entry.name) for entry in fields(Face)}
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **{key: np.float32(value) for key, value in arrays.items() if value is not None})
+    files[FACE_FILE] = packed.getvalue()
+    candidates = np.asarray(candidates)
+    if candidates.shape != (CANDIDATES, IMAGE_SIZE, IMAGE_SIZE, 3) or candidates.dtype != np.uint8:
+        raise AvatarError(f'{where}: candidates must be (4, 512, 512, 3) uint8, '
+                          f'not {candidates.shape} {candidates.dtype}.')
+    for name, image in zip(_candidate_files(), candidates, strict=True):
+        files[name] = cv2.imencode('.png', np.ascontiguousarray(image[..., ::-1]))[1].tobytes()
+    checksums = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
+    sections = {key: value for key, value in mapping.items() if key != 'files'}
+    files[MANIFEST_FILE] = (
+        yaml.safe_dump(sections, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+        + yaml.safe_dump({'files': checksums}, default_flow_style=False)).encode()
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f'.{folder.name}.') as scratch:
+        fresh = Path(scratch) / 'fresh'
+        for name, data in files.items():
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            (fresh / name).write_bytes(data)
+        Avatar.load(fresh)
+        if old.is_file():
+            _carry_over(folder, fresh)
+        if folder.exists():
+            folder.rename(Path(scratch) / 'replaced')
+        fresh.rename(folder)
+
+
+def _carry_over(folder: Path, fresh: Path) -> None:
+    """Copies what no manifest lists, so that a model card survives a rewrite."""
+    try:
+        listed = set(_read_manifest(folder / MANIFEST_FILE).files)
+    except AvatarError:
+        listed = set()
+    for path in folder.rglob('*'):
+        name = path.relative_to(folder)
+        if path.is_file() and name.as_posix() not in listed and not (fresh / name).exists():
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, fresh / name)
+
+
+def _weight_files(manifest: Manifest) -> dict[str, str]:
+    networks = {name: f'{name}.safetensors' for name in ('apc', 'mouth', 'head_pose')}
+    return {**networks, 'renderer': manifest.renderer.file}
+
+
+def _candidate_files() -> list[str]:
+    return [f'candidates/{index}.png' for index in range(CANDIDATES)]
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        if path.stat().st_size > _LARGEST_MANIFEST:
+            raise AvatarError(f'{path}: is larger than 1 MiB, which no manifest is.')
+        mapping = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        raise AvatarError(f'{path}: the file is missing.') from None
+    except OSError as error:
+        raise AvatarError(f'{path}: cannot be read ({error.strerror}).') from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        if isinstance(error, AvatarError):
+            raise
+        raise AvatarError(f'{path}: is not valid YAML ({" ".join(str(error).split())}).') from None
+    try:
+        return read_section(Manifest, mapping)
+    except AvatarError as error:
+        raise AvatarError(f'{path}: {error}.') from None
+
+
+def _refuse_pickle(data: bytes, path: Path) -> None:
+    # torch.save writes either a zip archive or, before 1.6, a bare pickle; both can run code when loaded.
+    if data[:1] == b'\x80' or (data[:4] == b'PK\x03\x04' and path.suffix != '.npz'):
+        raise AvatarError(f'{path}: is a pickle, which is never loaded; a {path.suffix} file is needed.')
+
+
+def _parse_weights(data: bytes, path: Path) -> dict[str, np.ndarray]:
+    _refuse_pickle(data, path)
+    try:
+        tensors = safetensors.numpy.load(data)
+    except Exception as error:  # safetensors raises its own and NumPy's kinds, one for each way to be wrong
+        raise AvatarError(f'{path}: is not a readable safetensors file ({" ".join(str(error).split())}).') from None
+    if not tensors:
+        raise AvatarError(f'{path}: holds no tensors.')
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind == 'f':
+            _check_array(tensor, tensor.shape, path, f'tensor {name}')
+            tensors[name] = tensor.astype(np.float32)
+        elif tensor.dtype.kind not in 'iub':
+            raise AvatarError(f'{path}: tensor {name} has the type {tensor.dtype}, which no network here uses.')
+    return tensors
+
+
+def _parse_array(stream: io.BytesIO, path: Path, what: str) -> np.ndarray:
+    _refuse_pickle(stream.getvalue()[:4], path)
+    try:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        if 'allow_pickle' in str(error):
+            raise AvatarError(f'{path}: {what} holds Python objects (a pickle), which are never loaded.') from None
+        raise AvatarError(f'{path}: {what} cannot be read ({" ".join(str(error).split())}).') from None
+
+
+def _check_array(array: np.ndarray, shape: tuple[int | None, ...], path: Path, what: str) -> None:
+    """Real numbers of the right shape (None: any length), every one finite."""
+    if array.dtype.kind != 'f':
+        raise AvatarError(f'{path}: {what} has the type {array.dtype}, not a float.')
+    fits = array.ndim == len(shape) and all(
+        want in (None, have) for have, want in zip(array.shape, shape, strict=True))
+    if not fits:
+        wanted = ', '.join('N' if want is None else str(want) for want in shape)
+        raise AvatarError(f'{path}: {what} has the shape {array.shape}, not ({wanted}).')
+    if not np.isfinite(array).all():
+        raise AvatarError(f'{path}: {what} has values that are not finite.')
+
+
+def _parse_face(data: bytes, path: Path) -> Face:
+    _refuse_pickle(data, path)
+    arrays = {}
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            for key in archive.files:
+                if key not in _FACE_SHAPES:
+                    raise AvatarError(f'{path}: {key} is not a known array (known: {", ".join(_FACE_SHAPES)}).')
+                arrays[key] = archive[key]
+    except AvatarError:
+        raise
+    except Exception as error:  # a damaged zip raises BadZipFile, zlib.error, KeyError, ValueError, ...
+        if 'allow_pickle' in str(error):
+            raise AvatarError(f'{path}: holds Python objects (a pickle), which are never loaded.') from None
+        raise AvatarError(f'{path}: is not a readable npz archive ({" ".join(str(error).split())}).') from None
+    for key, shape in _FACE_SHAPES.items():
+        if key not in arrays:
+            if key == 'brows':
+                arrays[key] = None
+                continue
+            raise AvatarError(f'{path}: the array {key} is missing.')
+        _check_array(arrays[key], shape, path, key)
+        arrays[key] = arrays[key].astype(np.float32)
+    if len(arrays['eyes']) < 2:
+        raise AvatarError(f'{path}: eyes has {len(arrays["eyes"])} frames; at least 2 are needed.')
+    if arrays['brows'] is not None and len(arrays['brows']) != len(arrays['eyes']):
+        raise AvatarError(f'{path}: brows has {len(arrays["brows"])} frames and eyes has {len(arrays["eyes"])}; '
+                          'they must be the same frames.')
+    if not arrays['scale'] > 0:
+        raise AvatarError(f'{path}: scale must be above 0, not {arrays["scale"]}.')
+    arrays['scale'] = float(arrays['scale'])
+    return Face(**arrays)
+
+
+def _parse_image(data: bytes, path: Path) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    if image is None:
+        raise AvatarError(f'{path}: is not a readable picture.')
+    if image.shape != (IMAGE_SIZE, IMAGE_SIZE, 3) or image.dtype != np.uint8:
+        raise AvatarError(f'{path}: must be 512x512 pixels, 8-bit RGB, not {image.shape} {image.dtype}.')
+    return np.ascontiguousarray(image[..., ::-1])
+
+
+def _npy_bytes(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+    return stream.getvalue()
