@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 
 from lsp_ros.avatar.landmarks import FACE_LINES, SHOULDER_LINES
+from lsp_ros.rendering.sizes import PICTURE
 from lsp_ros.signals import LANDMARKS, SHOULDER_POINTS
 
-PICTURE = 512
 THICKNESS = 2
 # Bits behind the point of OpenCV's fixed-point coordinates: steps of 1/16 pixel.
 SUBPIXEL_BITS = 4
@@ -19,7 +19,8 @@ def draw(landmarks: np.ndarray, shoulders: np.ndarray, subpixel: bool = False) -
 
     Coordinates are truncated toward zero, as the authors' renderers were trained. With
     ``subpixel`` lines are drawn to 1/16 pixel with smooth edges (values 0..255), so that motion
-    smaller than a pixel is seen; pixel centres then are at half coordinates.
+    smaller than a pixel is seen; pixel centres then are at half coordinates. Which of the two a
+    renderer needs is said by ``sizes.SIZES[size].subpixel``.
     Raises ValueError for wrong shapes and for values that are not finite.
     """
     picture = np.zeros((PICTURE, PICTURE), dtype=np.uint8)
@@ -35,10 +36,9 @@ def draw(landmarks: np.ndarray, shoulders: np.ndarray, subpixel: bool = False) -
         points = points.clip(-FARTHEST, FARTHEST)
         if subpixel:
             points = np.round((points - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
-            for line in lines:
-                cv2.polylines(picture, [points[list(line)]], False, 255, THICKNESS, cv2.LINE_AA, SUBPIXEL_BITS)
+            style = (cv2.LINE_AA, SUBPIXEL_BITS)
         else:
             points = points.astype(np.int32)
-            for line in lines:
-                cv2.polylines(picture, [points[list(line)]], False, 255, THICKNESS)
+            style = (cv2.LINE_8, 0)
+        cv2.polylines(picture, [points[list(line)] for line in lines], False, 255, THICKNESS, *style)
     return picture

@@ -4,21 +4,22 @@
 ``LiveGenerator``  our own small network for live use on two CPU cores
 
 All take feature maps scaled to 0..1 and candidate images scaled to -1..1, and give an RGB picture
-in -1..1. Both are built from ``build_generator(size)``.
+in -1..1. ``build_generator(size)`` makes a new one, ``load_generator(size, weights)`` a trained one.
 """
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PICTURE = 512
-CANDIDATES = 4
+from lsp_ros.rendering.sizes import CANDIDATES, renderer_size
+
 CANDIDATE_CHANNELS = 3 * CANDIDATES
 INPUT_CHANNELS = 1 + CANDIDATE_CHANNELS
-SIZES = ('live', 'normal', 'large')
 
 
 class ResidualBlock(nn.Module):
@@ -75,6 +76,7 @@ class Generator(nn.Module):
 
     ``normal`` has one block per level (76,203,840 parameters at width 64), ``large`` two
     (121,789,760). ``width`` is the number of channels of the first level; small widths serve tests.
+    The official release's keys become ours by putting ``unet.`` in the place of ``module.netG.model.``.
     """
 
     def __init__(self, size: str = 'normal', width: int = 64, levels: int = 8):
@@ -183,13 +185,39 @@ class LiveGenerator(nn.Module):
         return (constants.base + F.pixel_shuffle(difference, self.FOLD)).clamp(-1, 1)
 
 
-def build_generator(size: str, width: int | None = None) -> nn.Module:
-    """The network of a renderer size: 'live', 'normal' or 'large'."""
-    if size not in SIZES:
-        raise ValueError(f"renderer size '{size}' is not one of {', '.join(SIZES)}")
-    if size == 'live':
-        return LiveGenerator()
-    return Generator(size, width or 64)
+def build_generator(size: str, width: int = 64) -> Generator | LiveGenerator:
+    """A new network of a renderer size: 'live', 'normal' or 'large' (``width`` is for the latter two)."""
+    renderer_size(size)
+    return LiveGenerator() if size == 'live' else Generator(size, width)
+
+
+def load_generator(size: str, weights: Mapping[str, np.ndarray]) -> Generator | LiveGenerator:
+    """The trained network, ready to draw; its widths are taken from the weights.
+
+    Raises ValueError where the weights are not those of such a network.
+    """
+    renderer_size(size)
+    try:
+        if size == 'live':
+            levels = _count(weights, 'down.{}.0.weight')
+            widths = [weights['stem.0.weight'].shape[0]]
+            widths += [weights[f'down.{level}.0.weight'].shape[0] for level in range(levels)]
+            blocks = [_count(weights, f'down.{level}.{{}}.block.0.weight', first=3) for level in range(levels)]
+            network = LiveGenerator(tuple(widths), tuple(blocks))
+        else:
+            network = Generator(size, weights['unet.model.0.weight'].shape[0])
+        network.load_state_dict({key: torch.tensor(value) for key, value in weights.items()}, strict=True)
+    except (KeyError, RuntimeError) as error:
+        problem = ' '.join(str(error).split())
+        raise ValueError(f"the weights are not those of a '{size}' renderer: {problem[:300]}") from None
+    return network.eval()
+
+
+def _count(keys: Mapping, pattern: str, first: int = 0) -> int:
+    number = 0
+    while pattern.format(first + number) in keys:
+        number += 1
+    return number
 
 
 def parameter_count(module: nn.Module) -> int:
