@@ -1,0 +1,42 @@
+"""When does somebody speak: level above a noise floor that follows the room.
+
+A kiosk's microphone hears its hall, a TTS engine gives digital silence; one rule serves both.
+Deterministic, frame by frame, and cheap; it decides only whether the mouth may move, so it errs
+on the side of hearing speech.
+"""
+
+import numpy as np
+
+SILENCE_DB = -120.0
+FLOOR_RANGE_DB = (-75.0, -40.0)
+FLOOR_RISE_DB = 0.05
+"""A frame (3 dB a second): slow beside the gaps within speech, quick beside a change of room."""
+ON_ABOVE_FLOOR_DB, OFF_ABOVE_FLOOR_DB = 12.0, 8.0
+ON_AT_LEAST_DB = -54.0
+
+
+def level_db(samples: np.ndarray) -> float:
+    """RMS level in dB relative to full scale, at least ``SILENCE_DB``."""
+    if not len(samples):
+        return SILENCE_DB
+    mean_square = float(np.mean(np.square(samples, dtype=np.float64)))
+    return max(SILENCE_DB, 10.0 * np.log10(mean_square + 1e-30))
+
+
+class SpeechActivity:
+    """Follows the noise floor and says for each video frame whether it holds speech."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self._floor = FLOOR_RANGE_DB[0]
+        self._active = False
+
+    def push(self, level: float) -> bool:
+        """Level of the next frame in dBFS -> speech or not."""
+        self._floor = float(np.clip(min(level, self._floor + FLOOR_RISE_DB), *FLOOR_RANGE_DB))
+        above = OFF_ABOVE_FLOOR_DB if self._active else ON_ABOVE_FLOOR_DB
+        threshold = max(self._floor + above, ON_AT_LEAST_DB - (ON_ABOVE_FLOOR_DB - above))
+        self._active = level > threshold
+        return self._active

@@ -1,0 +1,28 @@
+"""Autoregressive predictive coding: the deep speech representation (paper section 3.1, equation 1).
+
+Chung and Glass, "Generative pre-training for speech with autoregressive predictive coding", 2020.
+"""
+
+import torch
+from torch import nn
+
+from lsp_ros.signals import FEATURE_SIZE
+from lsp_ros.speech.mel import BANDS
+
+LAYERS = 3
+
+
+class APC(nn.Module):
+    """Three stacked GRU layers; the last one's hidden states are the speech features.
+
+    4,064,256 parameters. The linear layer that predicts future mel frames belongs to training
+    (``lsp_ros.training.apc``).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(BANDS, FEATURE_SIZE, LAYERS, batch_first=True)
+
+    def forward(self, mel: torch.Tensor, state: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """mel (B, T, 80), state (3, B, 512) or None for a new stream -> features (B, T, 512), state."""
+        return self.gru(mel, state)

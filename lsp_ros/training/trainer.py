@@ -1,0 +1,154 @@
+"""What every training has in common: one Lightning Trainer, one learning-rate schedule, resuming.
+
+A run lives in a folder: ``last.ckpt`` (resume), ``best.ckpt`` (lowest validation loss),
+TensorBoard events and ``metrics.csv``. Starting the same run again goes on where it stopped;
+a run that was finished returns at once.
+"""
+
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning
+import torch
+from lightning.pytorch import callbacks
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+
+@dataclass
+class Settings:
+    """Settings that all networks share; the defaults are the paper's (section 4.3).
+
+    The learning rate falls linearly from ``lr`` to ``lr_end`` over the run. A run ends after
+    ``epochs``, or after ``max_minutes`` of training time summed over all resumptions if that
+    comes first; the schedule follows whichever is nearer to its end, so that a short budget
+    still ends with a small learning rate.
+    """
+
+    epochs: int = 200
+    max_minutes: float | None = None
+    batch: int = 32
+    lr: float = 1e-4
+    lr_end: float = 1e-5
+    betas: tuple[float, float] = (0.9, 0.999)
+    seed: int = 0
+    precision: str = '32-true'
+    devices: int | str = 'auto'
+    accelerator: str = 'auto'
+    gradient_clip: float | None = 1.0
+    validate_every: float = 1.0
+    """Epochs between validations (a fraction validates several times an epoch)."""
+
+
+class LinearDecay(callbacks.Callback):
+    """Sets the learning rate from the share of the budget that is spent; ends the run at its end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.spent = 0.0
+        self._tick: float | None = None
+
+    def state_dict(self) -> dict:
+        return {'spent': self.spent}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.spent = state['spent']
+
+    def progress(self, trainer: lightning.Trainer) -> float:
+        """Share of the budget that is spent, 0 to 1."""
+        # Batches, not optimizer steps: a GAN takes two steps a batch.
+        batches = trainer.num_training_batches * trainer.max_epochs
+        share = (trainer.fit_loop.total_batch_idx + 1) / max(1, batches)
+        if self.settings.max_minutes:
+            share = max(share, self.spent / (60.0 * self.settings.max_minutes))
+        return min(1.0, share)
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
+        now = time.monotonic()
+        if self._tick is not None:
+            self.spent += now - self._tick
+        self._tick = now
+        share = self.progress(trainer)
+        lr = self.settings.lr + (self.settings.lr_end - self.settings.lr) * share
+        for optimizer in trainer.optimizers:
+            for group in optimizer.param_groups:
+                group['lr'] = lr * group.get('lr_scale', 1.0)
+        module.progress = share  # losses that begin during a run look at it
+        module.log('lr', lr)
+        module.log('budget', share, prog_bar=True)
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        if self.settings.max_minutes and self.spent >= 60.0 * self.settings.max_minutes:
+            trainer.should_stop = True
+
+    def on_validation_start(self, trainer, module) -> None:
+        self._tick = None  # validation is not training time
+
+
+def fit(
+    module: lightning.LightningModule,
+    data: lightning.LightningDataModule,
+    out: Path,
+    settings: Settings,
+    monitor: str = 'val_loss',
+    mode: str = 'min',
+    extra_callbacks: tuple = (),
+    reload_data: bool = False,
+) -> Path:
+    """Train, or go on training, in the folder ``out``; returns the best checkpoint.
+
+    ``reload_data`` asks the data module for a new training loader every epoch.
+
+    Raises ValueError if the run has no finite validation loss to choose a model by.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    lightning.seed_everything(settings.seed, workers=True, verbose=False)
+    warnings.filterwarnings('ignore', '.*does not have many workers.*')
+    warnings.filterwarnings('ignore', '.*Checkpoint directory .* exists.*')
+    best = callbacks.ModelCheckpoint(out, 'best', monitor=monitor, mode=mode, enable_version_counter=False)
+    last = callbacks.ModelCheckpoint(
+        out, 'last', save_on_train_epoch_end=False, every_n_epochs=1, enable_version_counter=False
+    )
+    trainer = lightning.Trainer(
+        default_root_dir=out,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        precision=settings.precision,
+        max_epochs=settings.epochs,
+        val_check_interval=settings.validate_every if settings.validate_every < 1 else None,
+        check_val_every_n_epoch=max(1, round(settings.validate_every)),
+        gradient_clip_val=settings.gradient_clip if module.automatic_optimization else None,
+        logger=[TensorBoardLogger(out, name='', version='tensorboard'), CSVLogger(out, name='', version='csv')],
+        callbacks=[LinearDecay(settings), best, last, _progress_bar(), *extra_callbacks],
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=int(reload_data),
+        enable_model_summary=False,
+    )
+    resume = out / 'last.ckpt'
+    # weights_only: our checkpoints hold tensors, numbers and strings alone.
+    trainer.fit(module, data, ckpt_path=resume if resume.exists() else None, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if not (out / 'best.ckpt').exists():
+        raise ValueError(f'{out}: training ended without a finite {monitor}; nothing was saved as best')
+    return out / 'best.ckpt'
+
+
+def _progress_bar() -> callbacks.Callback:
+    try:
+        import rich  # noqa: F401
+    except ImportError:
+        return callbacks.TQDMProgressBar(refresh_rate=10)
+    return callbacks.RichProgressBar(refresh_rate=10, leave=True)
+
+
+def checkpoint_weights(checkpoint: Path, prefix: str) -> dict[str, torch.Tensor]:
+    """State dict of the submodule ``prefix`` in a checkpoint written by :func:`fit`."""
+    state = torch.load(checkpoint, map_location='cpu', weights_only=True)['state_dict']
+    prefix += '.'
+    found = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+    if not found:
+        raise ValueError(f'{checkpoint}: holds no weights named {prefix}*')
+    return found
