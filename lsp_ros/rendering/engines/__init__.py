@@ -1,0 +1,73 @@
+"""Renderer engines: different machines, the same picture (``make_engine``)."""
+
+import importlib.util
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lsp_ros.rendering.engines.engine import Engine, EngineError
+
+if TYPE_CHECKING:
+    from lsp_ros.avatar.avatar import Avatar
+
+__all__ = ['ENGINES', 'Engine', 'EngineError', 'build_engine', 'make_engine']
+
+ENGINES = ('auto', 'torch', 'openvino', 'tensorrt')
+
+
+def make_engine(name: str, avatar: 'Avatar', threads: int | None = None) -> Engine:
+    """The engine of that name, drawing that avatar; raises as ``build_engine`` does."""
+    return build_engine(
+        name, avatar.weights('renderer'), avatar.manifest.renderer.size, avatar.candidates(), threads=threads
+    )
+
+
+def build_engine(
+    name: str,
+    weights: Mapping[str, np.ndarray],
+    size: str,
+    candidates: np.ndarray,
+    threads: int | None = None,
+    **options,
+) -> Engine:
+    """An engine from weights of a renderer size and candidate images (4, 512, 512, 3) uint8 RGB.
+
+    name     'torch' (the reference), 'openvino' (CPU), 'tensorrt' (not there yet), 'auto' (the fastest here)
+    threads  CPU threads; None leaves it to the engine
+    options  for the engine named: its class tells (``device``, ``precision``)
+
+    Raises ValueError for an unknown name or inputs that do not fit, EngineError where this machine lacks
+    what the engine needs.
+    """
+    if name not in ENGINES:
+        raise ValueError(f"engine '{name}' is not one of {', '.join(ENGINES)}")
+    if threads is not None and threads < 1:
+        raise ValueError(f'threads is {threads}, but an engine needs at least 1')
+    if name == 'auto':
+        name = 'torch' if _cuda() or not _installed('openvino') else 'openvino'
+    if name == 'tensorrt':
+        raise EngineError("the engine 'tensorrt' comes with a later version; use 'torch' on an NVIDIA GPU until then")
+    if not _installed(name):
+        raise EngineError(f"the engine '{name}' needs the Python package {name}, which is not installed")
+    # Imported when chosen: OpenVINO with a converted model at hand starts without torch.
+    if name == 'torch':
+        from lsp_ros.rendering.engines.torch import TorchEngine as chosen
+    else:
+        from lsp_ros.rendering.engines.openvino import OpenVinoEngine as chosen
+    return chosen(weights, size, candidates, threads=threads, **options)
+
+
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _cuda() -> bool:
+    # Importing torch takes seconds, so a machine without NVIDIA's driver is not asked.
+    from pathlib import Path
+
+    if not Path('/proc/driver/nvidia/version').exists():
+        return False
+    import torch
+
+    return torch.cuda.is_available()
