@@ -1,8 +1,19 @@
 """What every test may use. Fixtures live in plug-in files beside this one."""
 
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+# ROS reads these when rclpy starts, and processes that tests start inherit them.
+os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 101)  # test runs side by side do not hear one another
+os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'  # rclpy then refuses arrays of a wrong length
+os.environ.setdefault('ROS_LOG_DIR', tempfile.mkdtemp(prefix='lsp_ros_test_log_'))
+if Path(sys.prefix, 'share', 'ament_index').is_dir():  # the ROS wheels do not set this, an apt install does
+    prefixes = [sys.prefix, *os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)]
+    os.environ['AMENT_PREFIX_PATH'] = os.pathsep.join(dict.fromkeys(filter(None, prefixes)))
 
 pytest_plugins = ['avatar_fixture']

@@ -1,0 +1,58 @@
+# make demo and make test do all set-up themselves, on a fresh Debian or Ubuntu machine too.
+
+VENV ?= .venv
+# The first Python that the ROS wheels are made for.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
+	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
+# For example PIP_FLAGS='--extra-index-url https://download.pytorch.org/whl/cpu' for a small torch without CUDA.
+PIP_FLAGS ?=
+DEMO_FLAGS ?=
+TEST_FLAGS ?=
+
+BIN := $(VENV)/bin
+# What the installed package is made of; the Python code itself is used from the checkout.
+INPUTS := pyproject.toml setup.py CMakeLists.txt package.xml requirements/constraints.txt \
+	$(wildcard msg/*.msg launch/*.py config/*)
+# The constraints hold for the packages that build the messages, too.
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_BUILD_CONSTRAINT=requirements/constraints.txt \
+	$(BIN)/python -m pip install --constraint requirements/constraints.txt $(PIP_FLAGS)
+
+.PHONY: help demo test lint bench setup setup-test clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+demo: setup  ## watch the avatar speak through the live ROS 2 graph; writes demo.mp4
+	$(BIN)/lsp demo $(DEMO_FLAGS)
+
+test: setup-test lint  ## ruff and the whole test suite
+	$(BIN)/python -m pytest $(TEST_FLAGS)
+
+lint: setup-test  ## ruff alone
+	$(BIN)/ruff check .
+
+bench: setup  ## the benchmarks; they print tables
+	set -e; for bench in bench/*.py; do echo "$$bench"; $(BIN)/python $$bench; done
+
+setup: $(VENV)/.ready  ## the environment that the avatar runs in
+setup-test: $(VENV)/.ready-test  ## the same with what training and the tests need
+
+$(VENV)/.ready: $(INPUTS) | $(BIN)/python
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.ready-test: $(INPUTS) | $(BIN)/python
+	$(PIP) --editable '.[train,test]'
+	touch $@ $(VENV)/.ready
+
+# An environment that no longer runs (moved, or its Python is gone) is made anew.
+$(shell $(BIN)/python -c '' 2>/dev/null || rm -f $(VENV)/.ready $(VENV)/.ready-test)
+.PHONY: environment
+environment:
+	@test -n '$(PYTHON)' || { echo 'lsp_ros needs Python 3.10 to 3.13 (apt-get install python3)' >&2; exit 1; }
+	@sh tools/system_packages.sh $(PYTHON)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+$(BIN)/python: | environment
+
+clean:  ## remove what was built, the environment too
+	rm -rf build install log dist *.egg-info $(VENV)
