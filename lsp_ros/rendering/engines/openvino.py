@@ -47,7 +47,12 @@ class OpenVinoEngine:
         core = openvino.Core()
         if precision == 'auto':
             precision = 'bf16' if 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES') else 'f32'
-        settings = {'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': precision}
+        # Not pinned: the other stages live on the same cores, and two avatars would be pinned to the same one.
+        settings = {
+            'PERFORMANCE_HINT': 'LATENCY',
+            'INFERENCE_PRECISION_HINT': precision,
+            'ENABLE_CPU_PINNING': False,
+        }
         if threads is not None:
             settings['INFERENCE_NUM_THREADS'] = threads
         model = _converted(core, weights, size, np.asarray(candidates))
@@ -104,8 +109,7 @@ def _convert(weights: Mapping[str, np.ndarray], size: str, candidates: np.ndarra
 
     renderer = BakedRenderer(load_generator(size, weights), candidates)
     example = torch.zeros(PICTURE, PICTURE, dtype=torch.uint8)
-    model = openvino.convert_model(renderer, example_input=example, input=[([PICTURE, PICTURE], np.uint8)])
-    return model
+    return openvino.convert_model(renderer, example_input=example, input=[([PICTURE, PICTURE], np.uint8)])
 
 
 def _checksum(folder: Path) -> str:

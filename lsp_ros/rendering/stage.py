@@ -1,0 +1,61 @@
+"""Stage 3: face motion to pictures (paper section 3.4)."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lsp_ros.rendering.camera import project, to_camera
+from lsp_ros.rendering.engines import Engine, make_engine
+from lsp_ros.rendering.feature_map import draw
+from lsp_ros.rendering.mark import Mark
+from lsp_ros.rendering.sizes import SIZES
+from lsp_ros.signals import LANDMARKS, SHOULDER_POINTS, FaceMotion, RenderedFrame
+
+if TYPE_CHECKING:
+    from lsp_ros.avatar.avatar import Avatar
+
+
+class RenderStage:
+    """Draws every frame of a motion block. It keeps no state: frames may be left out or repeated.
+
+    engine   a name as in ``make_engine``, or an engine that is there already
+    mark     whether pictures carry the visible mark of generated content
+    threads  CPU threads of an engine made here
+    """
+
+    def __init__(self, avatar: 'Avatar', engine: str | Engine = 'auto', mark: bool = True, threads: int | None = None):
+        self.engine = make_engine(engine, avatar, threads) if isinstance(engine, str) else engine
+        self._matrix = avatar.camera.matrix
+        self._scale = float(avatar.face.scale)
+        self._subpixel = SIZES[avatar.manifest.renderer.size].subpixel
+        self._mark = Mark() if mark else None
+
+    def render(self, motion: FaceMotion) -> list[RenderedFrame]:
+        """One picture per frame of the block; raises ValueError for motion that cannot be drawn."""
+        frames = []
+        for index, (landmarks, shoulders) in enumerate(zip(*self.project(motion), strict=True)):
+            picture = self.engine.render(draw(landmarks, shoulders, self._subpixel))
+            if self._mark:
+                self._mark.draw(picture)
+            frames.append(RenderedFrame(motion.first_frame + index, picture))
+        return frames
+
+    def project(self, motion: FaceMotion) -> tuple[np.ndarray, np.ndarray]:
+        """Landmarks (N, 73, 2) and shoulders (N, 18, 2) of the block in pixels.
+
+        Raises ValueError for wrong shapes, values that are not finite, and points behind the camera.
+        """
+        count = len(motion)
+        for name, shape in (
+            ('points', (count, LANDMARKS, 3)),
+            ('euler', (count, 3)),
+            ('translation', (count, 3)),
+            ('shoulders', (count, SHOULDER_POINTS, 3)),
+        ):
+            values = np.asarray(getattr(motion, name))
+            if values.shape != shape:
+                raise ValueError(f'face motion {name} has the shape {values.shape}, not {shape}')
+            if not np.isfinite(values).all():
+                raise ValueError(f'face motion {name} holds values that are not finite')
+        points = to_camera(motion.points, motion.euler, motion.translation, self._scale)
+        return project(points, self._matrix), project(motion.shoulders, self._matrix)
