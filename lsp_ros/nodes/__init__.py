@@ -1,0 +1,1 @@
+"""ROS 2 nodes: thin shells around the stages. Each runs as a process of its own: ``python -m lsp_ros.nodes.<name>``."""

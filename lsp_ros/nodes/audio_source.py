@@ -1,0 +1,259 @@
+"""Where the speech comes from: a microphone, a file, another topic, or nothing but silence.
+
+Whatever the source, the node publishes an AudioChunk of 10 to 20 ms for every 10 to 20 ms of the ROS clock and
+never stops: silence where nobody speaks. Sample i of a stream is heard at stream start + i / 16000 s, exactly, so
+stamps neither drift nor jitter; a sound card's own clock is followed by leaving out or inserting single samples.
+
+A source that knows its future (file, topic) publishes ``lead`` seconds before its stamps, the look-ahead of the
+models, so that the picture is ready at its stamp. A microphone cannot: its stamps lie a moment in the past.
+"""
+
+import importlib
+import time
+import uuid
+
+import numpy as np
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo
+
+from lsp_ros import timeline
+from lsp_ros.msg import AudioChunk
+from lsp_ros.nodes.conversions import (
+    ENCODINGS,
+    Audio,
+    AudioFormat,
+    audio_to_message,
+    foreign_audio_from_message,
+    format_from_info,
+)
+from lsp_ros.nodes.node import IMAGE_QOS, LOSSY_QOS, STATE_QOS, STREAM_QOS, Parameter, StreamNode, run
+from lsp_ros.nodes.sound import Microphone
+from lsp_ros.nodes.streams import PacedBuffer
+
+SHORTEST_CHUNK, LONGEST_CHUNK = 160, 320
+MICROPHONE_IN_HAND = 480  # 30 ms: what the sound card's blocks and the scheduler need
+TOPIC_IN_HAND = 800
+CLOCK_JUMP_NS = timeline.NANOSECONDS_PER_SECOND
+
+
+class AudioSource(StreamNode):
+    PARAMETERS = (
+        Parameter('source', 'microphone', 'where the speech comes from',
+                  choices=('microphone', 'file', 'topic', 'silence')),
+        Parameter('lead', 0.35, 'seconds that file and topic audio is published ahead of its stamp', 0.0, 5.0),
+        Parameter('device', '', 'microphone: number or part of the name of the sound device; empty: the default one'),
+        Parameter('file', '', 'file: anything with sound that FFmpeg reads'),
+        Parameter('loop', False, 'file: begin again at its end'),
+        Parameter('start_delay', 0.5, 'file: seconds of silence before it begins', 0.0, 3600.0),
+        Parameter('wait_for_picture', 10.0, 'file: wait at most so many seconds for the first picture (camera_info)',
+                  0.0, 3600.0),
+        Parameter('topic_type', '', 'topic: message type of audio_in, such as audio_common_msgs/msg/AudioData; '
+                                    'empty: ask the graph'),
+        Parameter('topic_rate', 16000, 'topic: Hz, for messages that do not say it (AudioData)', 1000, 384000),
+        Parameter('topic_channels', 1, 'topic: channels, for messages that do not say it', 1, 64),
+        Parameter('topic_encoding', 'S16LE', 'topic: sample format, for messages that do not say it',
+                  choices=tuple(ENCODINGS)),
+    )
+
+    def __init__(self):
+        super().__init__('audio_source')
+
+    def open(self) -> None:
+        make = {'microphone': MicrophoneInput, 'file': FileInput, 'topic': TopicInput, 'silence': SilentInput}
+        self.input = make[self.value('source')](self)
+        self.publisher = self.publish_on(AudioChunk, 'audio', STREAM_QOS)
+        self.every(SHORTEST_CHUNK / timeline.SAMPLE_RATE, self.publish_due)
+
+    def start(self) -> None:
+        self.input.start()
+        self.begin_stream()
+
+    def stop(self) -> None:
+        self.input.stop()
+
+    def begin_stream(self) -> None:
+        self.stream_id = uuid.uuid4().hex
+        self.position = 0  # samples published
+        self.ticked_ns = self.began_ns = self.now_ns()
+        self.start_ns = self.began_ns + round(self.input.lead * timeline.NANOSECONDS_PER_SECOND)
+
+    def publish_due(self) -> None:
+        now = self.now_ns()
+        if not -CLOCK_JUMP_NS < now - self.ticked_ns < CLOCK_JUMP_NS:
+            seconds = (now - self.ticked_ns) / timeline.NANOSECONDS_PER_SECOND
+            self.trouble('clock jumps', f'the clock jumped by {seconds:.1f} s: a new stream begins')
+            self.begin_stream()
+        self.ticked_ns = now
+        due = timeline.ns_to_samples(now - self.began_ns) - self.position
+        while due >= SHORTEST_CHUNK:
+            count = min(due, LONGEST_CHUNK)
+            samples = np.clip(self.input.read(count, time.monotonic()), -1.0, 1.0)
+            stamp_ns = self.start_ns + timeline.samples_to_ns(self.position)
+            self.publisher.publish(audio_to_message(Audio(self.stream_id, self.position, stamp_ns, samples)))
+            self.position += count
+            due -= count
+            self.happened('chunks')
+
+
+class SilentInput:
+    """Nobody speaks. What every input has: `lead` in seconds, start(), stop(), read(count, now)."""
+
+    def __init__(self, node: AudioSource):
+        self.node = node
+        self.lead = node.value('lead')
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def read(self, count: int, now: float) -> np.ndarray:
+        return np.zeros(count, dtype=np.float32)
+
+
+class FileInput(SilentInput):
+    """A file, once or for ever, from the moment that there is a picture to go with it."""
+
+    def __init__(self, node: AudioSource):
+        super().__init__(node)
+        from lsp_ros.media import read_audio
+
+        if not node.value('file'):
+            raise ValueError('source is file, but the parameter file is empty: name a sound file')
+        self.samples = read_audio(node.value('file'))
+        self.loop = node.value('loop')
+        node.listen(CameraInfo, 'camera_info', IMAGE_QOS, lambda message: message, self._picture_came)
+
+    def start(self) -> None:
+        self.position = 0
+        self.begins: float | None = None
+        self.patience = time.monotonic() + self.node.value('wait_for_picture')
+
+    def _picture_came(self, _message) -> None:
+        self.patience = 0.0
+
+    def read(self, count: int, now: float) -> np.ndarray:
+        if self.begins is None and now >= self.patience:
+            self.begins = now + self.node.value('start_delay')
+        samples = np.zeros(count, dtype=np.float32)
+        if self.begins is None or now < self.begins:
+            return samples
+        if self.loop:
+            return np.take(self.samples, np.arange(self._advance(count), self.position), mode='wrap')
+        piece = self.samples[self._advance(count) : self.position]
+        samples[: len(piece)] = piece
+        return samples
+
+    def _advance(self, count: int) -> int:
+        before, self.position = self.position, self.position + count
+        if before <= len(self.samples) < self.position and not self.loop:
+            self.node.get_logger().info('the file is at its end, silence follows')
+        return before
+
+
+class MicrophoneInput(SilentInput):
+    """A sound card; silence for as long as it is absent."""
+
+    def __init__(self, node: AudioSource):
+        super().__init__(node)
+        self.buffer = PacedBuffer(MICROPHONE_IN_HAND, limit=timeline.SAMPLE_RATE // 4)
+        self.lead = -MICROPHONE_IN_HAND / timeline.SAMPLE_RATE
+
+    def start(self) -> None:
+        self.buffer.clear()
+        self.microphone = Microphone(
+            self.node.value('device'),
+            self.buffer,
+            tell=self.node.get_logger().info,
+            warn=lambda sentence: self.node.trouble('missing microphone', f'{sentence}; silence meanwhile'),
+        )
+        self.microphone.start()
+
+    def stop(self) -> None:
+        self.microphone.close()
+
+    def read(self, count: int, now: float) -> np.ndarray:
+        return self.buffer.read(count, now)
+
+
+class TopicInput(SilentInput):
+    """Another node's audio topic, live or whole sentences at once; types as in `foreign_audio_from_message`."""
+
+    LONGEST_SPEECH_SECONDS = 600
+
+    def __init__(self, node: AudioSource):
+        super().__init__(node)
+        self.buffer = PacedBuffer(TOPIC_IN_HAND, limit=self.LONGEST_SPEECH_SECONDS * timeline.SAMPLE_RATE)
+        self.format = AudioFormat(node.value('topic_rate'), node.value('topic_channels'), node.value('topic_encoding'))
+        self.resampler = None
+        self.subscribed = False
+        node.every(0.1, self._look_for_topic)
+
+    def start(self) -> None:
+        self.buffer.clear()
+
+    def read(self, count: int, now: float) -> np.ndarray:
+        return self.buffer.read(count, now)
+
+    def _look_for_topic(self) -> None:
+        """Subscribe once somebody publishes: only then are the type and the quality of service known."""
+        if self.subscribed:
+            return
+        publishers = self.node.get_publishers_info_by_topic(self.node.resolve_topic_name('audio_in'))
+        if not publishers:
+            self.node.trouble('looks for audio_in', 'nobody publishes audio_in yet; silence meanwhile')
+            return
+        lossy = any(publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for publisher in publishers)
+        try:
+            type_name = self.node.value('topic_type') or publishers[0].topic_type
+            self._subscribe(type_name, LOSSY_QOS if lossy else STREAM_QOS)
+        except ValueError as error:
+            self.node.trouble('unknown audio_in types', str(error))
+
+    def _subscribe(self, type_name: str, qos: QoSProfile) -> None:
+        message_type = find_message_type(type_name)
+        self.node.listen(message_type, 'audio_in', qos, self._decode, self._hear)
+        self.subscribed = True
+        self.node.get_logger().info(f'audio_in carries {type_name}')
+        if type_name.startswith('audio_common_msgs/') and hasattr(message_type(), 'data'):
+            try:  # ros-drivers' package says in a topic of its own how its bytes are to be read
+                info_type = find_message_type('audio_common_msgs/msg/AudioInfo')
+            except ValueError:
+                return
+            self.node.listen(info_type, 'audio_info', STATE_QOS, format_from_info, self._learn)
+
+    def _learn(self, audio_format: AudioFormat) -> None:
+        self.format = audio_format
+
+    def _decode(self, message) -> tuple[np.ndarray, int]:
+        return foreign_audio_from_message(message, self.format)
+
+    def _hear(self, heard: tuple[np.ndarray, int]) -> None:
+        samples, rate = heard
+        if rate != timeline.SAMPLE_RATE:
+            if self.resampler is None or self.resampler.rate != rate:
+                from lsp_ros.media import AudioResampler
+
+                self.resampler = AudioResampler(rate)
+            samples = self.resampler.push(samples)
+        dropped = self.buffer.dropped
+        self.buffer.push(np.array(samples, dtype=np.float32), time.monotonic())
+        if self.buffer.dropped > dropped:
+            self.node.trouble('dropped samples', f'more than {self.LONGEST_SPEECH_SECONDS} s of audio are waiting: the '
+                              'oldest are dropped', self.buffer.dropped - dropped)
+
+
+def find_message_type(type_name: str):
+    """The Python class of 'package/msg/Name'; ValueError where the package is not installed."""
+    package, _, name = type_name.rpartition('/')
+    try:
+        return getattr(importlib.import_module(package.replace('/', '.')), name)
+    except (ImportError, AttributeError, ValueError):
+        raise ValueError(f'message type {type_name!r} cannot be imported: install the package it belongs to') from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return run(AudioSource, arguments)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

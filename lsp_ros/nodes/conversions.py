@@ -1,0 +1,390 @@
+"""ROS messages <-> the arrays that the stages speak, both ways, in one place.
+
+Everything that comes in is validated here: rclpy does not look at lengths, and a NaN that reaches a recurrent
+network never leaves it. ``*_from_message`` raises ValueError with one sentence that names the value and what is
+allowed. Messages carry SI units; an avatar's own unit and scale stand in `Units`.
+"""
+
+import array
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from geometry_msgs.msg import Point, Pose, Quaternion
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from lsp_ros import timeline
+from lsp_ros.motion.command import check_command, euler_to_quaternion, quaternion_to_euler
+from lsp_ros.msg import AudioChunk
+from lsp_ros.msg import FaceMotion as FaceMotionMessage
+from lsp_ros.msg import HeadPoseCommand as HeadPoseCommandMessage
+from lsp_ros.msg import SpeechFeatures as SpeechFeaturesMessage
+from lsp_ros.signals import (
+    FEATURE_SIZE,
+    LANDMARKS,
+    SHOULDER_POINTS,
+    FaceMotion,
+    HeadPoseCommand,
+    HeadSource,
+    PoseMode,
+    SpeechFeatures,
+)
+
+LONGEST_CHUNK = 10 * timeline.SAMPLE_RATE
+LOUDEST_SAMPLE = 16.0  # a float stream may clip a little above full scale; a hundredfold is a wrong format
+ROWS = timeline.FEATURES_PER_FRAME
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a frame stands: its stream, its number on the stream's 60 fps timeline, its time on the ROS clock."""
+
+    stream_id: str
+    frame: int
+    stamp_ns: int
+
+
+@dataclass(frozen=True)
+class Audio:
+    """``samples`` (n,) float32, mono, 16 kHz; the first is ``first_sample`` of its stream, at ``stamp_ns``."""
+
+    stream_id: str
+    first_sample: int
+    stamp_ns: int
+    samples: np.ndarray
+
+
+@dataclass(frozen=True)
+class Units:
+    """An avatar's unit: ``metres`` in one unit, and the factor that its head-frame points carry (Face.scale)."""
+
+    metres: float
+    scale: float = 1.0
+
+
+# Time
+
+def stamp_ns(header: Header) -> int:
+    """The header's stamp in nanoseconds."""
+    return header.stamp.sec * timeline.NANOSECONDS_PER_SECOND + header.stamp.nanosec
+
+
+def header_at(nanoseconds: int, frame_id: str = '') -> Header:
+    """A header with that stamp, held within what a ROS stamp can say (1970 to 2038)."""
+    header = Header(frame_id=frame_id)
+    latest = 2**31 * timeline.NANOSECONDS_PER_SECOND - 1
+    seconds, nanoseconds = divmod(min(max(nanoseconds, 0), latest), timeline.NANOSECONDS_PER_SECOND)
+    header.stamp.sec, header.stamp.nanosec = seconds, nanoseconds
+    return header
+
+
+# Audio
+
+def audio_to_message(audio: Audio) -> AudioChunk:
+    samples = array.array('f')
+    samples.frombytes(np.ascontiguousarray(audio.samples, dtype=np.float32).data.cast('B'))
+    return AudioChunk(
+        header=header_at(audio.stamp_ns),
+        stream_id=audio.stream_id,
+        first_sample=audio.first_sample,
+        sample_rate=timeline.SAMPLE_RATE,
+        samples=samples,
+    )
+
+
+def audio_from_message(message: AudioChunk) -> Audio:
+    if message.sample_rate != timeline.SAMPLE_RATE:
+        raise ValueError(
+            f'audio chunk at {message.sample_rate} Hz: the stream is {timeline.SAMPLE_RATE} Hz, '
+            'let audio_source (source:=topic) resample it'
+        )
+    samples = np.asarray(message.samples, dtype=np.float32)
+    if not 1 <= len(samples) <= LONGEST_CHUNK:
+        raise ValueError(f'audio chunk of {len(samples)} samples: 1 to {LONGEST_CHUNK} are allowed')
+    check_samples(samples)
+    return Audio(message.stream_id, message.first_sample, stamp_ns(message.header), samples)
+
+
+def check_samples(samples: np.ndarray) -> None:
+    """Raise ValueError unless all samples are finite and no louder than speech can be."""
+    if not np.isfinite(samples).all():
+        raise ValueError('audio with NaN or infinite samples')
+    loudest = float(np.abs(samples).max(initial=0.0))
+    if loudest > LOUDEST_SAMPLE:
+        raise ValueError(f'audio with a sample of {loudest:g}: full scale is -1 to 1')
+
+
+# Other packages' audio. Two packages share the name audio_common_msgs and neither need be installed, so a message
+# is known by its fields and nothing is imported.
+
+@dataclass(frozen=True)
+class AudioFormat:
+    """How plain bytes are to be read where the message does not say it itself."""
+
+    rate: int = timeline.SAMPLE_RATE
+    channels: int = 1
+    encoding: str = 'S16LE'
+
+
+ENCODINGS = {
+    'U8': (np.dtype(np.uint8), 128.0, 128.0),
+    'S8': (np.dtype(np.int8), 0.0, 128.0),
+    'S16LE': (np.dtype('<i2'), 0.0, 32768.0),
+    'S16BE': (np.dtype('>i2'), 0.0, 32768.0),
+    'S32LE': (np.dtype('<i4'), 0.0, 2147483648.0),
+    'F32LE': (np.dtype('<f4'), 0.0, 1.0),
+}
+PCM_NAMES = {'pcm-s16': 'S16LE'}  # foxglove
+ARRAYS = {  # mgonzs13: field of audio_data, PortAudio's number of its sample format, encoding
+    'float32_data': (1, 'F32LE'),
+    'int32_data': (2, 'S32LE'),
+    'int16_data': (8, 'S16LE'),
+    'int8_data': (16, 'S8'),
+    'uint8_data': (32, 'U8'),
+}
+HIGHEST_RATE = 384_000
+MOST_CHANNELS = 64
+
+
+def foreign_audio_from_message(message, assumed: AudioFormat = AudioFormat()) -> tuple[np.ndarray, int]:
+    """Mono float32 samples (n,) and their rate in Hz from any of these messages, recognised by their fields.
+
+    lsp_ros/AudioChunk; ros-drivers' AudioData and AudioDataStamped (read as `assumed`); mgonzs13's Audio and
+    AudioStamped; foxglove_msgs/RawAudio.
+    """
+    if hasattr(message, 'samples') and hasattr(message, 'first_sample'):
+        samples, rate, channels = np.asarray(message.samples, dtype=np.float32), message.sample_rate, 1
+    elif hasattr(message, 'number_of_channels') and hasattr(message, 'format'):
+        encoding = PCM_NAMES.get(message.format)
+        if encoding is None:
+            raise ValueError(f'RawAudio format {message.format!r}: {", ".join(PCM_NAMES)} is allowed')
+        samples = _from_bytes(message.data, encoding)
+        rate, channels = message.sample_rate, message.number_of_channels
+    elif hasattr(message, 'audio_data') and hasattr(message, 'info'):
+        samples = _from_arrays(message.audio_data, message.info.format)
+        rate, channels = message.info.rate, message.info.channels
+    elif hasattr(message, 'audio'):
+        return foreign_audio_from_message(message.audio, assumed)
+    elif hasattr(message, 'data'):
+        samples, rate, channels = _from_bytes(message.data, assumed.encoding), assumed.rate, assumed.channels
+    else:
+        raise ValueError(f'{type(message).__name__} is not an audio message that is known here')
+    return _to_mono(samples, channels, rate), rate
+
+
+def format_from_info(info) -> AudioFormat:
+    """The format in ros-drivers' AudioInfo; ValueError for coded (mp3) audio."""
+    coding = info.coding_format.lower()
+    if coding not in ('', 'wave', 'wav', 'raw', 'pcm'):
+        raise ValueError(f'audio coded as {info.coding_format!r}: send plain PCM (coding_format wave)')
+    encoding = (info.sample_format or 'S16LE').upper()
+    if encoding not in ENCODINGS:
+        raise ValueError(f'audio sample format {info.sample_format!r}: {", ".join(ENCODINGS)} are allowed')
+    return AudioFormat(info.sample_rate, info.channels, encoding)
+
+
+def _from_bytes(data, encoding: str) -> np.ndarray:
+    dtype = ENCODINGS[encoding][0]
+    raw = np.asarray(data, dtype=np.uint8)
+    if len(raw) % dtype.itemsize:
+        raise ValueError(f'audio of {len(raw)} bytes: {encoding} needs a multiple of {dtype.itemsize}')
+    return _to_float(raw.view(dtype), encoding)
+
+
+def _to_float(values: np.ndarray, encoding: str) -> np.ndarray:
+    _, offset, full_scale = ENCODINGS[encoding]
+    return (values.astype(np.float32) - np.float32(offset)) / np.float32(full_scale)
+
+
+def _from_arrays(data, number: int) -> np.ndarray:
+    for field, (portaudio, encoding) in ARRAYS.items():
+        if portaudio == number:
+            return _to_float(np.asarray(getattr(data, field), dtype=ENCODINGS[encoding][0]), encoding)
+    raise ValueError(f'audio sample format {number}: {[number for number, _ in ARRAYS.values()]} are allowed')
+
+
+def _to_mono(samples: np.ndarray, channels: int, rate: int) -> np.ndarray:
+    if not 1 <= rate <= HIGHEST_RATE:
+        raise ValueError(f'audio at {rate} Hz: 1 to {HIGHEST_RATE} Hz are allowed')
+    if not 1 <= channels <= MOST_CHANNELS:
+        raise ValueError(f'audio with {channels} channels: 1 to {MOST_CHANNELS} are allowed')
+    if len(samples) % channels:
+        raise ValueError(f'audio of {len(samples)} samples does not divide into {channels} channels')
+    check_samples(samples)
+    return samples if channels == 1 else samples.reshape(-1, channels).mean(axis=1)
+
+
+# Speech features
+
+def features_to_message(place: Place, features: SpeechFeatures, index: int) -> SpeechFeaturesMessage:
+    return SpeechFeaturesMessage(
+        header=header_at(place.stamp_ns),
+        stream_id=place.stream_id,
+        frame=place.frame,
+        features=np.ascontiguousarray(features.values[index], dtype=np.float32).reshape(-1),
+        level_db=float(features.level_db[index]),
+        active=bool(features.active[index]),
+    )
+
+
+def features_from_message(message: SpeechFeaturesMessage) -> tuple[Place, SpeechFeatures]:
+    values = _floats(message.features, ROWS * FEATURE_SIZE, 'speech features')
+    if not math.isfinite(message.level_db):
+        raise ValueError(f'speech features with a level of {message.level_db} dB: a finite one is needed')
+    features = SpeechFeatures(
+        first_frame=message.frame,
+        values=values.reshape(1, ROWS, FEATURE_SIZE),
+        level_db=np.array([message.level_db], dtype=np.float32),
+        active=np.array([message.active], dtype=bool),
+    )
+    return Place(message.stream_id, message.frame, stamp_ns(message.header)), features
+
+
+def _floats(values, count: int, name: str) -> np.ndarray:
+    values = np.asarray(values, dtype=np.float32)
+    if values.shape != (count,):
+        raise ValueError(f'{name} with {values.size} values: {count} are needed')
+    if not np.isfinite(values).all():
+        raise ValueError(f'{name} with NaN or infinite values')
+    return values
+
+
+# Face motion
+
+def motion_to_message(place: Place, motion: FaceMotion, index: int, units: Units, frame_id: str) -> FaceMotionMessage:
+    x, y, z = (float(value) * units.metres for value in motion.translation[index])
+    return FaceMotionMessage(
+        header=header_at(place.stamp_ns, frame_id),
+        stream_id=place.stream_id,
+        frame=place.frame,
+        landmarks=_scaled(motion.points[index], units.metres * units.scale),
+        head_pose=Pose(position=Point(x=x, y=y, z=z), orientation=quaternion_from_euler(motion.euler[index])),
+        shoulders=_scaled(motion.shoulders[index], units.metres),
+        speaking=bool(motion.speaking[index]),
+        head_source=int(motion.source[index]),
+        clamped=bool(motion.clamped[index]),
+    )
+
+
+def motion_from_message(message: FaceMotionMessage, units: Units) -> tuple[Place, FaceMotion]:
+    landmarks = _floats(message.landmarks, 3 * LANDMARKS, 'face motion landmarks')
+    shoulders = _floats(message.shoulders, 3 * SHOULDER_POINTS, 'face motion shoulders')
+    position = message.head_pose.position
+    translation = np.array([position.x, position.y, position.z]) / units.metres
+    if not np.isfinite(translation).all():
+        raise ValueError('face motion with a NaN or infinite head position')
+    sources = [int(source) for source in HeadSource]
+    if message.head_source not in sources:
+        raise ValueError(f'face motion with head source {message.head_source}: {sources} are allowed')
+    motion = FaceMotion(
+        first_frame=message.frame,
+        points=landmarks.reshape(1, LANDMARKS, 3) / np.float32(units.metres * units.scale),
+        euler=euler_from_quaternion(message.head_pose.orientation)[None].astype(np.float32),
+        translation=translation[None].astype(np.float32),
+        shoulders=shoulders.reshape(1, SHOULDER_POINTS, 3) / np.float32(units.metres),
+        speaking=np.array([message.speaking], dtype=bool),
+        source=np.array([message.head_source], dtype=np.uint8),
+        clamped=np.array([message.clamped], dtype=bool),
+    )
+    return Place(message.stream_id, message.frame, stamp_ns(message.header)), motion
+
+
+def _scaled(points: np.ndarray, factor: float) -> np.ndarray:
+    return (np.asarray(points, dtype=np.float32) * np.float32(factor)).reshape(-1)
+
+
+HALF_TURN = np.array([180.0, 0.0, 0.0])  # between the head frame (y up) and the camera frame (y down)
+
+
+def quaternion_from_euler(euler: np.ndarray) -> Quaternion:
+    """The quaternion of R = Rz(ez) Ry(ey) Rx(ex + 180), angles (3,) in degrees."""
+    x, y, z, w = (float(value) for value in euler_to_quaternion(np.asarray(euler, dtype=np.float64) + HALF_TURN))
+    return Quaternion(x=x, y=y, z=z, w=w)
+
+
+def euler_from_quaternion(quaternion: Quaternion) -> np.ndarray:
+    """(ex, ey, ez) in degrees, (3,) float64, of R = Rz(ez) Ry(ey) Rx(ex + 180); the quaternion may have any length."""
+    euler = quaternion_to_euler(unit_quaternion(quaternion)) - HALF_TURN
+    euler[0] += 360.0 if euler[0] <= -180.0 else 0.0
+    return euler
+
+
+def unit_quaternion(quaternion: Quaternion) -> np.ndarray:
+    """x, y, z, w of length 1, (4,) float64; ValueError for a zero or non-finite one."""
+    values = np.array([quaternion.x, quaternion.y, quaternion.z, quaternion.w])
+    length = math.hypot(*values)
+    if not math.isfinite(length) or length < 1e-6:
+        raise ValueError(f'quaternion {values.tolist()} is no rotation: a finite one of non-zero length is needed')
+    return values / length
+
+
+# Head-pose command
+
+def command_from_message(message: HeadPoseCommandMessage) -> HeadPoseCommand:
+    turn, shift = message.orientation, message.translation
+    command = HeadPoseCommand(
+        mode=message.mode,
+        orientation=np.array([turn.x, turn.y, turn.z, turn.w]),
+        translation=np.array([shift.x, shift.y, shift.z]),
+        transition=message.transition_time,
+        timeout=message.timeout,
+    )
+    check_command(command)
+    return replace(command, mode=PoseMode(message.mode))
+
+
+def command_to_message(command: HeadPoseCommand, now_ns: int = 0) -> HeadPoseCommandMessage:
+    message = HeadPoseCommandMessage(
+        header=header_at(now_ns, 'head'),
+        mode=int(command.mode),
+        transition_time=float(command.transition),
+        timeout=float(command.timeout),
+    )
+    rotation, shift = message.orientation, message.translation
+    rotation.x, rotation.y, rotation.z, rotation.w = (float(value) for value in command.orientation)
+    shift.x, shift.y, shift.z = (float(value) for value in command.translation)
+    return message
+
+
+# Pictures: exactly what cv_bridge writes and reads
+
+def image_to_message(picture: np.ndarray, header: Header) -> Image:
+    """(height, width, 3) uint8 RGB to an rgb8 image."""
+    height, width, channels = picture.shape
+    data = array.array('B')  # 0.04 ms for 512x512; bytes take 0.5 ms, an ndarray 50 ms
+    data.frombytes(np.ascontiguousarray(picture).reshape(-1).data)
+    return Image(
+        header=header, height=height, width=width, encoding='rgb8', is_bigendian=0, step=width * channels, data=data
+    )
+
+
+def image_from_message(message: Image) -> np.ndarray:
+    """(height, width, 3) uint8 RGB view of an rgb8 or bgr8 image; rows may be padded."""
+    if message.encoding not in ('rgb8', 'bgr8'):
+        raise ValueError(f'image with encoding {message.encoding!r}: rgb8 and bgr8 are allowed')
+    height, width, step = message.height, message.width, message.step
+    if min(height, width) < 1 or step < 3 * width or len(message.data) != height * step:
+        raise ValueError(f'image {width}x{height} with step {step} and {len(message.data)} bytes: these do not fit')
+    rows = np.frombuffer(message.data, dtype=np.uint8).reshape(height, step)
+    picture = rows[:, : 3 * width].reshape(height, width, 3)
+    return picture if message.encoding == 'rgb8' else picture[..., ::-1]
+
+
+def jpeg_to_message(jpeg: bytes, header: Header) -> CompressedImage:
+    return CompressedImage(header=header, format='rgb8; jpeg compressed bgr8', data=array.array('B', jpeg))
+
+
+def camera_info_to_message(matrix: np.ndarray, height: int, width: int, header: Header) -> CameraInfo:
+    """CameraInfo of a pinhole camera without distortion; `matrix` (3, 3) in pixels."""
+    fx, skew, cx, _, fy, cy = (float(value) for value in np.asarray(matrix).reshape(-1)[:6])
+    return CameraInfo(
+        header=header,
+        height=height,
+        width=width,
+        distortion_model='plumb_bob',
+        d=[0.0] * 5,
+        k=[fx, skew, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
+        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[fx, skew, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+    )

@@ -1,0 +1,120 @@
+"""Stage 2 as a node: speech_features and head_pose_command -> face_motion at 60 Hz.
+
+The avatar never freezes. Feature frames that are lost are replaced with rest, a new stream continues the face from
+where it is, and when features stop arriving (or never came) the node goes on by the clock, at rest, on the same
+timeline, until they return.
+"""
+
+import time
+import uuid
+from dataclasses import replace
+
+from lsp_ros import signals, timeline
+from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.msg import FaceMotion, HeadPoseCommand, SpeechFeatures
+from lsp_ros.nodes.conversions import (
+    Place,
+    Units,
+    command_from_message,
+    features_from_message,
+    motion_to_message,
+)
+from lsp_ros.nodes.node import AVATAR, STREAM_QOS, Parameter, StreamNode, run
+from lsp_ros.nodes.streams import FrameJoin
+
+PATIENCE_SECONDS = 0.3  # without features for so long, the clock takes over
+MOST_IDLE_FRAMES = 60  # in one go, after the process itself was held up
+
+
+class MotionNode(StreamNode):
+    PARAMETERS = (
+        AVATAR,
+        Parameter('seed', 0, 'seed of the head motion; the same speech and seed give the same motion', 0, 2**31 - 1),
+        Parameter('idle_amplitude', 1.0, 'size of the head motion while nobody speaks; 0: still', 0.0, 2.0),
+        Parameter('camera_frame', 'avatar_camera_optical_frame', 'frame_id of face_motion, image and camera_info'),
+    )
+
+    def __init__(self):
+        super().__init__('motion')
+
+    def open(self) -> None:
+        avatar = Avatar.load(find_avatar(self.value('avatar')), parts=('motion',))
+        from lsp_ros.motion.stage import MotionStage
+
+        self.units = Units(avatar.camera.metres_per_unit, float(avatar.face.scale))
+        self.stage = MotionStage(avatar, seed=self.value('seed'), idle_amplitude=self.value('idle_amplitude'))
+        self.publisher = self.publish_on(FaceMotion, 'face_motion', STREAM_QOS)
+        self.listen(SpeechFeatures, 'speech_features', STREAM_QOS, features_from_message, self.hear)
+        self.listen(HeadPoseCommand, 'head_pose_command', STREAM_QOS, command_from_message, self.stage_command)
+        self.every(1 / timeline.FRAME_RATE, self.go_on_by_the_clock)
+
+    def start(self) -> None:
+        self.stage.reset()
+        self.join = FrameJoin()
+        self.heard_at = time.monotonic()
+        self.idle_since: tuple[float, int] | None = None  # when the clock took over, and the frame it began with
+
+    def close(self) -> None:
+        self.stage = None
+
+    def stage_command(self, command: signals.HeadPoseCommand) -> None:
+        self.stage.command(command)
+        self.happened('head-pose commands')
+
+    def hear(self, heard: tuple[Place, signals.SpeechFeatures]) -> None:
+        place, features = heard
+        if place.stream_id != self.join.stream_id:
+            self.get_logger().info(f'moving to stream {place.stream_id!r} from frame {place.frame}')
+        missing = self.join.missing(place)
+        if missing is None:
+            self.trouble('late feature frames', f'speech features of frame {place.frame} came late or twice: dropped')
+            return
+        self.heard_at, self.idle_since = time.monotonic(), None
+        if missing:
+            self.trouble('healed frames', f'{missing} feature frames before frame {place.frame} were lost and replaced '
+                         'with rest', missing)
+        for _ in range(missing):
+            self.rest()
+        self.push(features)
+
+    def go_on_by_the_clock(self) -> None:
+        now = time.monotonic()
+        if now - self.heard_at < PATIENCE_SECONDS:
+            return
+        if self.idle_since is None:
+            if self.join.stream_id is None:
+                self.join.begin(f'idle-{uuid.uuid4().hex}', self.now_ns())
+                self.heard_at = now
+            else:
+                self.trouble('pauses of speech_features', 'no speech features arrive: going on at rest by the clock')
+            self.idle_since = (self.heard_at, self.join.next_frame)
+        since, first = self.idle_since
+        due = first + int((now - since) * timeline.FRAME_RATE) - self.join.next_frame
+        for _ in range(min(due, MOST_IDLE_FRAMES)):
+            self.rest()
+
+    def rest(self) -> None:
+        """One frame in which nobody speaks."""
+        self.push(self.stage.silence(1))
+        self.count('frames at rest filled in')
+
+    def push(self, features: signals.SpeechFeatures) -> None:
+        """One frame, numbered on the stage's own count: streams come and go, the stage goes on."""
+        began = time.perf_counter()
+        motion = self.stage.push(replace(features, first_frame=self.join.push()))
+        for index in range(len(motion) if motion is not None else 0):
+            place = self.join.pop()
+            if place is None:
+                continue
+            message = motion_to_message(place, motion, index, self.units, self.value('camera_frame'))
+            self.publisher.publish(message)
+            self.happened('frames')
+        self.took('computing', time.perf_counter() - began)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return run(MotionNode, arguments)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,170 @@
+"""Shows the avatar: pictures in a window and sound through a loudspeaker, both at stamp + presentation delay.
+
+Either may be absent, a kiosk without sound or a machine without a screen. It can also record both to an mp4, exactly
+in sync by their stamps, and write a report of rates, gaps and latencies.
+"""
+
+import os
+from collections import deque
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import Image
+
+from lsp_ros import timeline
+from lsp_ros.msg import AudioChunk
+from lsp_ros.nodes.conversions import Audio, audio_from_message, image_from_message, stamp_ns
+from lsp_ros.nodes.node import IMAGE_QOS, STREAM_QOS, Finished, Parameter, StreamNode, run
+from lsp_ros.nodes.recording import Recorder, Statistics, summary, write_report
+from lsp_ros.nodes.sound import Loudspeaker, SoundTimeline
+
+# Automatic delay: sound is shown and heard so long after it was published. The models' look-ahead is 0.3 s of it.
+SECONDS_FROM_SOURCE = 0.5
+SHORTEST_DELAY = 0.05
+WINDOW = 'lsp_ros'
+
+
+class Player(StreamNode):
+    PARAMETERS = (
+        Parameter('presentation_delay', -1.0, 'seconds from a stamp to its showing; negative: chosen so that 0.5 s pass '
+                                              'from the publishing of a sound to its showing', -1.0, 10.0),
+        Parameter('window', True, 'show the pictures, where there is a display'),
+        Parameter('sound', True, 'play the sound, where there is a sound device'),
+        Parameter('device', '', 'number or part of the name of the sound device; empty: the default one'),
+        Parameter('record', '', 'mp4 file to record to; empty: none'),
+        Parameter('report', '', 'JSON file to write the report to at the end; empty: none'),
+        Parameter('frame_rate', 30, 'pictures a second in the recording; the rate of the renderer', choices=(30, 60)),
+        Parameter('duration', 0.0, 'seconds of stream after which the player ends; 0: never', 0.0, 1e9),
+    )
+
+    def __init__(self):
+        super().__init__('player')
+
+    def open(self) -> None:
+        self.listen(AudioChunk, 'audio', STREAM_QOS, audio_from_message, self.hear)
+        self.listen(Image, 'image', IMAGE_QOS, self.decode, self.see)
+
+    def start(self) -> None:
+        rate = self.value('frame_rate')
+        self.statistics = Statistics(rate)
+        self.recorder = Recorder(self.value('record'), rate) if self.value('record') else None
+        self.first_stamp_ns: int | None = None
+        self.stream_id: str | None = None
+        self.delay_ns = self.seconds_ns(max(self.value('presentation_delay'), SHORTEST_DELAY))
+        self.sounds = SoundTimeline()
+        self.loudspeaker = None
+        if self.value('sound'):
+            self.loudspeaker = Loudspeaker(
+                self.value('device'),
+                self.fetch,
+                tell=self.get_logger().info,
+                warn=lambda sentence: self.trouble('missing loudspeaker', f'{sentence}; no sound meanwhile'),
+            )
+            self.loudspeaker.start()
+        self.waiting: deque[tuple[int, np.ndarray]] = deque()
+        self.window = self.value('window') and self.open_window()
+        if self.window:
+            self.every(0.005, self.show_due)
+
+    def stop(self) -> None:
+        if self.loudspeaker:
+            self.loudspeaker.close()
+        if self.window:
+            cv2.destroyAllWindows()
+        report = self.statistics.report()
+        if self.recorder:
+            self.finish_film(report)
+        if self.value('report'):
+            try:
+                write_report(self.value('report'), report)
+            except OSError as error:
+                self.get_logger().error(f'the report cannot be written: {error}')
+
+    def finish_film(self, report: dict) -> None:
+        try:
+            self.recorder.close()
+        except ValueError as error:
+            self.failure = str(error)
+            self.get_logger().error(self.failure)
+        report['film'] = {
+            'path': self.value('record'),
+            'repeated': self.recorder.repeated,
+            'skipped': self.recorder.skipped,
+            'picture_late_ms': summary([abs(offset) for offset in self.recorder.offsets]),
+        }
+
+    @staticmethod
+    def seconds_ns(seconds: float) -> int:
+        return round(seconds * timeline.NANOSECONDS_PER_SECOND)
+
+    # Sound
+
+    def hear(self, audio: Audio) -> None:
+        now = self.now_ns()
+        if audio.stream_id != self.stream_id:
+            self.stream_id = audio.stream_id
+            if self.value('presentation_delay') < 0:
+                lead = audio.stamp_ns - now
+                self.delay_ns = max(self.seconds_ns(SECONDS_FROM_SOURCE) - lead, self.seconds_ns(SHORTEST_DELAY))
+                self.get_logger().info(f'presentation delay {self.delay_ns / timeline.NANOSECONDS_PER_SECOND:.3f} s')
+        self.statistics.sound(audio, now, self.delay_ns)
+        self.sounds.write(audio.stamp_ns, audio.samples)
+        if self.recorder:
+            self.recorder.sound(audio)
+        self.happened('audio chunks')
+
+    def fetch(self, count: int, delay: float) -> np.ndarray:
+        """For the sound card's thread: what will be heard in `delay` seconds."""
+        samples, early = self.sounds.play(self.now_ns() + self.seconds_ns(delay) - self.delay_ns, count)
+        self.statistics.played_early.append(early)
+        return samples
+
+    # Pictures
+
+    def decode(self, message: Image) -> tuple[int, np.ndarray]:
+        return stamp_ns(message.header), image_from_message(message)
+
+    def see(self, seen: tuple[int, np.ndarray]) -> None:
+        stamp, picture = seen
+        now = self.now_ns()
+        self.statistics.picture(stamp, now)
+        self.took('stamp to image', (now - stamp) / timeline.NANOSECONDS_PER_SECOND)
+        self.happened('images')
+        if self.first_stamp_ns is None:
+            self.first_stamp_ns = stamp
+        if self.recorder:
+            self.recorder.picture(stamp, picture)
+        if self.window:
+            self.waiting.append(seen)
+        if 0 < self.value('duration') <= (stamp - self.first_stamp_ns) / timeline.NANOSECONDS_PER_SECOND:
+            raise Finished
+
+    def open_window(self) -> bool:
+        if not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
+            self.get_logger().info('no display: no window')
+            return False
+        try:
+            cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL)
+        except cv2.error:
+            self.get_logger().info('this OpenCV has no windows (opencv-python-headless): no window')
+            return False
+        return True
+
+    def show_due(self) -> None:
+        now, due = self.now_ns(), None
+        while self.waiting and self.waiting[0][0] + self.delay_ns <= now:
+            due = self.waiting.popleft()
+        if due:
+            cv2.imshow(WINDOW, np.ascontiguousarray(due[1][..., ::-1]))
+            self.statistics.shown_late.append((now - due[0] - self.delay_ns) / timeline.NANOSECONDS_PER_SECOND)
+        key = cv2.waitKey(1)
+        if key in (27, ord('q')) or cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1:
+            raise Finished
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return run(Player, arguments)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,182 @@
+"""Sound in and out: a microphone and a loudspeaker that may be absent or be unplugged at any time; no ROS in it.
+
+The library of the sound card may be absent too, so it is imported when a device is opened.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from lsp_ros import timeline
+from lsp_ros.nodes.streams import PacedBuffer
+
+RETRY_SECONDS = 2.0
+DEAD_SECONDS = 1.0  # a device that gives or takes nothing for so long is gone
+BLOCKS_PER_SECOND = 100
+
+
+class Device:
+    """Keeps one PortAudio stream open in a thread of its own, and tries again where that fails."""
+
+    kind = ''
+
+    def __init__(self, name: str, tell: Callable[[str], None], warn: Callable[[str], None]):
+        self.name, self._tell, self._warn = name, tell, warn
+        self._stopped = threading.Event()
+        self._alive_at = 0.0
+        self._thread = threading.Thread(target=self._run, name=self.kind, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stopped.set()
+        self._thread.join(timeout=2 * DEAD_SECONDS)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._serve()
+            except Exception as error:  # PortAudioError has no base class, and the library itself may be missing
+                wanted = f'{self.kind} {self.name!r}' if self.name else self.kind
+                self._warn(f'no {wanted} ({_one_line(error)}), trying again every {RETRY_SECONDS:g} s')
+            self._stopped.wait(RETRY_SECONDS)
+
+    def _serve(self) -> None:
+        import sounddevice
+
+        sounddevice._terminate()  # PortAudio looks for devices only when it starts: this is how a plugged-in one shows
+        sounddevice._initialize()
+        device = int(self.name) if self.name.isdigit() else self.name or None
+        with self._open(sounddevice, device) as stream:
+            found = sounddevice.query_devices(stream.device)['name']
+            self._tell(f'{self.kind} {found!r} at {stream.samplerate:g} Hz')
+            self._alive_at = time.monotonic()
+            while not self._stopped.wait(0.1):
+                if not stream.active or time.monotonic() - self._alive_at > DEAD_SECONDS:
+                    raise OSError(f'{found!r} stopped')
+
+    def _open(self, sounddevice, device):
+        raise NotImplementedError
+
+
+class Microphone(Device):
+    """Puts what it hears into a buffer, at 16 kHz."""
+
+    kind = 'microphone'
+
+    def __init__(self, name: str, buffer: PacedBuffer, tell: Callable, warn: Callable):
+        super().__init__(name, tell, warn)
+        self._buffer = buffer
+
+    def _open(self, sounddevice, device):
+        rate, resampler = timeline.SAMPLE_RATE, None
+        try:
+            sounddevice.check_input_settings(device, channels=1, dtype='float32', samplerate=rate)
+        except sounddevice.PortAudioError:  # most cards themselves only do 44.1 or 48 kHz
+            from lsp_ros.media import AudioResampler
+
+            rate = int(sounddevice.query_devices(device, 'input')['default_samplerate'])
+            resampler = AudioResampler(rate)
+
+        def heard(block, _frames, _time, _status) -> None:
+            samples = block[:, 0].copy()
+            self._alive_at = time.monotonic()
+            if resampler is not None:
+                samples = resampler.push(samples)
+            self._buffer.push(np.nan_to_num(samples), self._alive_at)
+
+        block = rate // BLOCKS_PER_SECOND
+        return sounddevice.InputStream(
+            rate, block, device, channels=1, dtype='float32', latency='low', callback=heard
+        )
+
+
+class Loudspeaker(Device):
+    """Plays ``fetch(count, delay_seconds)``: the `count` samples that will be heard after that delay."""
+
+    kind = 'loudspeaker'
+
+    def __init__(self, name: str, fetch: Callable[[int, float], np.ndarray], tell: Callable, warn: Callable):
+        super().__init__(name, tell, warn)
+        self._fetch = fetch
+
+    def _open(self, sounddevice, device):
+        def wanted(block, frames, when, _status) -> None:
+            self._alive_at = time.monotonic()
+            delay = when.outputBufferDacTime - when.currentTime
+            if not 0 < delay < 1:  # some drivers do not know
+                delay = stream.latency
+            block[:, 0] = self._fetch(frames, delay)
+
+        block = timeline.SAMPLE_RATE // BLOCKS_PER_SECOND
+        stream = sounddevice.OutputStream(
+            timeline.SAMPLE_RATE, block, device, channels=1, dtype='float32', callback=wanted
+        )
+        return stream
+
+
+class SoundTimeline:
+    """The last seconds of sound, found again by their time on the ROS clock; what never came is silence."""
+
+    FAR, NEAR = 480, 32  # samples: 30 ms is a jump, 2 ms is nothing
+
+    def __init__(self, seconds: int = 8):
+        self._ring = np.zeros(seconds * timeline.SAMPLE_RATE, dtype=np.float32)
+        self._lock = threading.Lock()
+        self._epoch_ns: int | None = None
+        self._end = 0
+        self._cursor: int | None = None
+        self.jumps = 0
+
+    def write(self, stamp_ns: int, samples: np.ndarray) -> None:
+        with self._lock:
+            size = len(self._ring)
+            start = 0 if self._epoch_ns is None else self._index(stamp_ns)
+            if self._epoch_ns is None or abs(start - self._end) > size:  # the first sound, or another clock
+                self._epoch_ns, self._cursor, self._end, start = stamp_ns, None, 0, 0
+            if start > self._end:
+                self._ring[np.arange(self._end, start) % size] = 0
+            samples = samples[-size:]
+            self._ring[np.arange(start, start + len(samples)) % size] = samples
+            self._end = max(self._end, start + len(samples))
+
+    def read(self, stamp_ns: int, count: int) -> np.ndarray:
+        """(count,) samples from that moment on."""
+        with self._lock:
+            return self._read(self._index(stamp_ns) if self._epoch_ns is not None else 0, count)
+
+    def play(self, stamp_ns: int, count: int) -> tuple[np.ndarray, float]:
+        """(count,) samples that go on from the last call, and by how many seconds they come early.
+
+        A sound card's clock differs from ours by some parts per million: one sample in a call makes up for it.
+        """
+        with self._lock:
+            if self._epoch_ns is None:
+                return np.zeros(count, dtype=np.float32), 0.0
+            wanted = self._index(stamp_ns)
+            if self._cursor is None:
+                self._cursor = wanted
+            error = self._cursor - wanted
+            if abs(error) > self.FAR:
+                self.jumps += 1
+                self._cursor = wanted
+            elif abs(error) > self.NEAR:
+                self._cursor -= 1 if error > 0 else -1
+            samples = self._read(self._cursor, count)
+            self._cursor += count
+            return samples, error / timeline.SAMPLE_RATE
+
+    def _read(self, first: int, count: int) -> np.ndarray:
+        index = np.arange(first, first + count)
+        known = (index < self._end) & (index >= max(0, self._end - len(self._ring)))
+        return np.where(known, self._ring[index % len(self._ring)], np.float32(0))
+
+    def _index(self, stamp_ns: int) -> int:
+        return round((stamp_ns - self._epoch_ns) / timeline.NANOSECONDS_PER_SAMPLE)
+
+
+def _one_line(error: BaseException) -> str:
+    return ' '.join(str(error).split()).rstrip('.')

@@ -1,0 +1,78 @@
+"""Stage 1 as a node: audio -> speech_features at 60 Hz, and `speaking` whenever it changes."""
+
+import time
+
+from std_msgs.msg import Bool
+
+from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.msg import AudioChunk, SpeechFeatures
+from lsp_ros.nodes.conversions import Audio, audio_from_message, features_to_message
+from lsp_ros.nodes.node import AVATAR, STATE_QOS, STREAM_QOS, StreamNode, run
+from lsp_ros.nodes.streams import AudioJoin
+
+
+class SpeechFeaturesNode(StreamNode):
+    PARAMETERS = (AVATAR,)
+
+    def __init__(self):
+        super().__init__('speech_features')
+
+    def open(self) -> None:
+        avatar = Avatar.load(find_avatar(self.value('avatar')), parts=('speech',))
+        from lsp_ros.speech.stage import SpeechStage  # torch: only once the avatar is known to be good
+
+        limit_threads()
+        self.stage = SpeechStage(avatar)
+        self.publisher = self.publish_on(SpeechFeatures, 'speech_features', STREAM_QOS)
+        self.speaking_publisher = self.publish_on(Bool, 'speaking', STATE_QOS)
+        self.listen(AudioChunk, 'audio', STREAM_QOS, audio_from_message, self.hear)
+
+    def start(self) -> None:
+        self.stage.reset()
+        self.join = AudioJoin()
+        self.say_speaking(False)
+
+    def close(self) -> None:
+        self.stage = None
+
+    def say_speaking(self, speaking: bool) -> None:
+        self.speaking = speaking
+        self.speaking_publisher.publish(Bool(data=speaking))
+
+    def hear(self, audio: Audio) -> None:
+        began = time.perf_counter()
+        piece = self.join.push(audio)
+        if piece is None:
+            self.trouble('late audio chunks', f'audio chunk at sample {audio.first_sample} came late or twice: dropped')
+            return
+        if piece.restart:
+            self.stage.reset()
+            self.get_logger().info(f'listening to stream {audio.stream_id!r} from sample {audio.first_sample}')
+        if piece.healed:
+            self.trouble('healed samples', f'{piece.healed} audio samples before sample {audio.first_sample} were lost '
+                         'and replaced with silence', piece.healed)
+        features = self.stage.push(piece.samples)
+        if features is None:
+            return
+        for index in range(len(features)):
+            place = self.join.place(features.first_frame + index)
+            self.publisher.publish(features_to_message(place, features, index))
+            self.happened('frames')
+            if bool(features.active[index]) != self.speaking:
+                self.say_speaking(not self.speaking)
+        self.took('computing', time.perf_counter() - began)
+
+
+def limit_threads() -> None:
+    """One thread for torch: the networks work on one short frame at a time, and the renderer needs the other cores."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return run(SpeechFeaturesNode, arguments)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,238 @@
+"""What keeps a stream whole between two processes; no ROS in it.
+
+    AudioJoin     audio chunks as they arrive  -> an unbroken run of samples for the speech stage
+    FrameJoin     feature frames as they arrive -> an unbroken run of frames for the motion stage
+    PacedBuffer   samples that come at their own pace -> as many as the ROS clock asks for
+    Mailbox       the newest item only, for a worker that may be slower than its input
+"""
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from lsp_ros import timeline
+from lsp_ros.nodes.conversions import Audio, Place
+
+LONGEST_HEAL_SECONDS = 2  # what is missing longer than this is no lost chunk: begin anew
+JOIN_FRAMES = 3  # every third frame starts at a whole sample number, so a stage that joins there keeps the timeline
+CLOCK_TOLERANCE_NS = 50_000_000
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Samples for the speech stage. ``restart``: forget what came before. ``healed``: silent samples filled in."""
+
+    samples: np.ndarray
+    restart: bool = False
+    healed: int = 0
+
+
+class AudioJoin:
+    """Joins chunks by their sample index: fills gaps with silence, drops what came before, follows a new stream.
+
+    A receiver may join a stream that has been running for weeks: its stage then starts counting at ``first_frame``.
+    """
+
+    def __init__(self):
+        self.stream_id: str | None = None
+        self.first_frame = 0
+        self.start_ns = 0
+        self._next = 0
+
+    def push(self, audio: Audio) -> Piece | None:
+        """What to give to the stage; None for a chunk that is late or a duplicate."""
+        restart = False
+        first, samples = audio.first_sample, audio.samples
+        gap = first - self._next
+        longest = LONGEST_HEAL_SECONDS * timeline.SAMPLE_RATE
+        if audio.stream_id != self.stream_id or abs(gap) > longest:
+            restart = True
+            step = timeline.frame_start(JOIN_FRAMES)
+            block = -(-first // step)
+            self.stream_id = audio.stream_id
+            self.first_frame = block * JOIN_FRAMES
+            self._next = block * step
+            gap = first - self._next
+        start_ns = audio.stamp_ns - timeline.samples_to_ns(first)
+        if restart or abs(start_ns - self.start_ns) > CLOCK_TOLERANCE_NS:
+            self.start_ns = start_ns
+        healed = max(gap, 0)
+        if gap < 0:
+            samples = samples[-gap:]
+        elif gap > 0:
+            samples = np.concatenate([np.zeros(gap, dtype=np.float32), samples])
+        if not len(samples):
+            return Piece(samples, restart=True) if restart else None
+        self._next += len(samples)
+        return Piece(samples, restart, healed)
+
+    def place(self, stage_frame: int) -> Place:
+        """Where the stage's frame stands in the stream: stream start + the frame's time on the timeline."""
+        frame = self.first_frame + stage_frame
+        return Place(self.stream_id or '', frame, self.start_ns + timeline.frame_start_ns(frame))
+
+
+class FrameJoin:
+    """Gives a stage with a look-ahead one unbroken run of frames, and knows the place of each that comes out.
+
+    The stage is never reset by a gap or by a new stream: the face goes on from where it is.
+    """
+
+    def __init__(self):
+        self.stream_id: str | None = None
+        self.start_ns = 0
+        self.next_frame = 0
+        self.pushed = 0
+        self._places: deque[Place] = deque()
+        self._shown_ns: int | None = None
+
+    def missing(self, place: Place) -> int | None:
+        """How many frames of rest to push before this one; None for a frame that is late or a duplicate."""
+        gap = place.frame - self.next_frame
+        longest = LONGEST_HEAL_SECONDS * timeline.FRAME_RATE
+        if place.stream_id != self.stream_id or abs(gap) > longest:
+            self.stream_id = place.stream_id
+            self.next_frame = place.frame
+            self.start_ns = place.stamp_ns - timeline.frame_start_ns(place.frame)
+            return 0
+        start_ns = place.stamp_ns - timeline.frame_start_ns(place.frame)
+        if abs(start_ns - self.start_ns) > CLOCK_TOLERANCE_NS:
+            self.start_ns = start_ns
+        return gap if gap >= 0 else None
+
+    def begin(self, stream_id: str, start_ns: int) -> None:
+        """A stream of our own, for as long as nobody sends one."""
+        self.stream_id, self.start_ns, self.next_frame = stream_id, start_ns, 0
+
+    def push(self) -> int:
+        """One frame goes into the stage: its number on the stage's own count."""
+        stamp = self.start_ns + timeline.frame_start_ns(self.next_frame)
+        self._places.append(Place(self.stream_id or '', self.next_frame, stamp))
+        self.next_frame += 1
+        self.pushed += 1
+        return self.pushed - 1
+
+    def pop(self) -> Place | None:
+        """The place of the next frame that comes out; None where a later moment was already shown.
+
+        Two streams may overlap where one takes over from the other. A clock that was set back by more than that
+        is believed.
+        """
+        place = self._places.popleft()
+        overlap_ns = LONGEST_HEAL_SECONDS * timeline.NANOSECONDS_PER_SECOND
+        if self._shown_ns is not None and 0 <= self._shown_ns - place.stamp_ns < overlap_ns:
+            return None
+        self._shown_ns = place.stamp_ns
+        return place
+
+
+class PacedBuffer:
+    """Samples arrive at the pace of their own clock and leave at the pace of ours, for weeks.
+
+    Two clocks always differ by some parts per million. The buffer keeps about ``target`` samples in hand and
+    stretches what it hands out by at most one sample in a call, too little to hear. When it runs dry it hands out
+    silence until it holds ``target`` samples again, or until nothing more came for a while.
+    """
+
+    WINDOW_SECONDS = 2.0
+    PATIENCE_SECONDS = 0.1
+
+    def __init__(self, target: int, limit: int):
+        self.target, self.limit = target, limit
+        self.slewed = 0  # samples inserted or left out to follow the other clock
+        self.dropped = 0
+        self._lock = threading.Lock()
+        self._pieces: deque[np.ndarray] = deque()
+        self._level = 0
+        self._filling = True
+        self._pushed_at = 0.0
+        self._lowest = target
+        self._window_end = 0.0
+        self._slew = 0
+
+    def push(self, samples: np.ndarray, now: float) -> None:
+        """Add samples (n,) float32 at `now` seconds on the steady clock; beyond `limit` the oldest go."""
+        with self._lock:
+            self._pieces.append(samples)
+            self._level += len(samples)
+            self._pushed_at = now
+            while self._level > self.limit:
+                oldest = self._pieces.popleft()
+                self._level -= len(oldest)
+                self.dropped += len(oldest)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._pieces.clear()
+            self._level, self._filling = 0, True
+
+    def read(self, count: int, now: float) -> np.ndarray:
+        """(count,) float32 samples."""
+        with self._lock:
+            if self._filling:
+                tail = self._level > 0 and now - self._pushed_at > self.PATIENCE_SECONDS
+                if self._level < self.target and not tail:
+                    return np.zeros(count, dtype=np.float32)
+                self._filling, self._lowest, self._slew = False, self._level, 0
+                self._window_end = now + self.WINDOW_SECONDS
+            self._watch(now, count)
+            wanted = count + self._slew
+            samples = self._take(min(wanted, self._level))
+            if len(samples) < wanted:
+                self._filling = True
+                return np.concatenate([samples, np.zeros(count, dtype=np.float32)])[:count]
+        if self._slew == 0:
+            return samples
+        self.slewed += 1
+        return np.interp(np.linspace(0, wanted - 1, count), np.arange(wanted), samples).astype(np.float32)
+
+    def _watch(self, now: float, count: int) -> None:
+        """Decide once a window, from the lowest level in it, whether to hand out faster or slower."""
+        self._lowest = min(self._lowest, self._level - count)
+        if now < self._window_end:
+            return
+        excess = self._lowest - self.target
+        self._slew = 1 if excess > self.target else -1 if excess < -self.target and self._level > 0 else 0
+        self._lowest, self._window_end = self._level, now + self.WINDOW_SECONDS
+
+    def _take(self, count: int) -> np.ndarray:
+        taken = []
+        self._level -= count
+        while count > 0:
+            piece = self._pieces.popleft()
+            if len(piece) > count:
+                self._pieces.appendleft(piece[count:])
+                piece = piece[:count]
+            taken.append(piece)
+            count -= len(piece)
+        return np.concatenate(taken) if taken else np.zeros(0, dtype=np.float32)
+
+
+class Mailbox:
+    """Holds one item: putting a new one in throws the old one away, so a slow reader never falls behind."""
+
+    def __init__(self):
+        self._condition = threading.Condition()
+        self._item = None
+        self._closed = False
+
+    def put(self, item) -> bool:
+        """True if an item that nobody had taken was thrown away."""
+        with self._condition:
+            replaced, self._item = self._item is not None, item
+            self._condition.notify()
+            return replaced
+
+    def take(self):
+        """Wait for the next item; None once the mailbox is closed."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._item is not None or self._closed)
+            item, self._item = self._item, None
+            return None if self._closed else item
+
+    def close(self) -> None:
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
