@@ -1,0 +1,79 @@
+"""Eyes and brows, which hardly follow speech: the person's own footage, played in an endless seamless loop."""
+
+import numpy as np
+
+FADE_FRAMES = 30  # half a second in which the end of the loop turns into its beginning
+OPEN_SHARE = 0.85  # of the usual lid distance: an eye above this is not blinking
+SEARCH_STEP = 6  # frames between the loop points that are tried
+
+
+def loop_points(rows: np.ndarray, lids: np.ndarray, fade: int) -> tuple[int, int]:
+    """Where to loop: frames (begin, end) such that the ``fade`` frames before each look alike, eyes open.
+
+    rows (N, C) positions, lids (N,) smallest lid distance of both eyes. The loop is at least half the footage.
+    """
+    N = len(rows)
+    begins = np.arange(fade, max(N // 4, fade + 1), SEARCH_STEP)
+    ends = np.arange(N, max(3 * N // 4, begins[-1] + fade), -SEARCH_STEP)
+
+    def windows(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        steps = points[:, None] - fade + np.arange(0, fade, SEARCH_STEP)
+        every = points[:, None] - fade + np.arange(fade)
+        blink = lids[every].min(axis=1) < OPEN_SHARE * np.median(lids)
+        return rows[steps].reshape(len(points), -1), blink
+
+    (begin_rows, begin_blink), (end_rows, end_blink) = windows(begins), windows(ends)
+    distance = (begin_rows**2).sum(1)[:, None] + (end_rows**2).sum(1)[None] - 2 * begin_rows @ end_rows.T
+    blinks = begin_blink[:, None].astype(int) + end_blink[None]
+    # A blink inside the fade would be half a blink: any pair without one is better.
+    i, j = np.unravel_index(np.lexsort((distance.ravel(), blinks.ravel()))[0], distance.shape)
+    return int(begins[i]), int(ends[j])
+
+
+class Footage:
+    """Endless playback of eye and brow landmarks.
+
+    eyes (N, 16, 3) points ``landmarks.EYES`` at 60 fps, brows (N, 12, 3) or None, N >= 2. Playback begins at
+    row ``first`` + ``offset`` in frame 0; a frame's row is computed from its number, so it never drifts.
+    """
+
+    def __init__(self, eyes: np.ndarray, brows: np.ndarray | None, first: int = 0, offset: int = 0) -> None:
+        if not 0 <= first < len(eyes):
+            raise ValueError(f'first eye row is {first}, the footage has rows 0 to {len(eyes) - 1}')
+        N = len(eyes) - first
+        rows = eyes[first:].reshape(N, -1).astype(np.float32)
+        if brows is not None:
+            rows = np.concatenate([rows, brows[first:].reshape(N, -1)], axis=1, dtype=np.float32)
+        self._eye_numbers = 16 * 3
+        # Lid distance: upper lid 28 and 32 over lower lid 30 and 34, in the order of landmarks.EYES.
+        lids = np.minimum(eyes[first:, 2, 1] - eyes[first:, 6, 1], eyes[first:, 10, 1] - eyes[first:, 14, 1])
+        if N >= 8 * FADE_FRAMES:
+            begin, end = loop_points(rows - rows.mean(axis=0), lids, FADE_FRAMES)
+            rows = rows[:end].copy()
+            rise = (np.arange(FADE_FRAMES)[:, None] + 1) / (FADE_FRAMES + 1)
+            rise = (rise * rise * (3 - 2 * rise)).astype(np.float32)
+            rows[end - FADE_FRAMES :] += rise * (rows[begin - FADE_FRAMES : begin] - rows[end - FADE_FRAMES :])
+        else:  # too short for a fade: forward and backward
+            rows = np.concatenate([rows, rows[-2:0:-1]])
+            begin, end = 0, len(rows)
+        self._rows, self._begin, self._end = rows, begin, end
+        self._offset = offset
+        self.rest_eyes, self.rest_brows = self._split(np.median(rows, axis=0))
+
+    @property
+    def rows(self) -> int:
+        """Rows that are played before or in the loop."""
+        return self._end
+
+    def row(self, frame: int) -> int:
+        """Which row a frame shows; exact for any whole number."""
+        at = frame + self._offset
+        return at if at < self._end else self._begin + (at - self._begin) % (self._end - self._begin)
+
+    def at(self, frame: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Eyes (16, 3) and brows (12, 3) or None of a frame."""
+        return self._split(self._rows[self.row(frame)])
+
+    def _split(self, row: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        eyes, brows = row[: self._eye_numbers], row[self._eye_numbers :]
+        return eyes.reshape(16, 3), brows.reshape(12, 3) if len(brows) else None

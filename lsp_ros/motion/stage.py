@@ -1,0 +1,335 @@
+"""Stage 2 of the paper, live: speech features in, everything that moves out (sections 3.2 and 3.3)."""
+
+from collections import deque
+from itertools import islice
+
+import numpy as np
+
+from lsp_ros.avatar.avatar import Avatar, AvatarError
+from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT
+from lsp_ros.motion.command import HeadPoseControl
+from lsp_ros.motion.footage import Footage
+from lsp_ros.motion.lips import BRIDGE_FRAMES, CLOSE_FRAMES, MouthGate, MouthPredictor, Smoother, uncross_lips
+from lsp_ros.motion.sampler import HeadPoseSampler, PoseLimits
+from lsp_ros.signals import FEATURE_SIZE, FaceMotion, HeadPoseCommand, SpeechFeatures
+from lsp_ros.timeline import FEATURES_PER_FRAME
+
+JAW_OUTPUTS = 7  # the first points of landmarks.MOUTH_OUTPUT, contour 4 to 10
+SETTLE_FRAMES = 60  # from the liveliness of speech to that of idling, and back
+BLOCK_FRAMES = 240  # a long push is worked off in pieces, so that memory stays small
+
+
+class LowPass:
+    """Critically damped low-pass of poses (6,): follows without overshoot and without looking ahead.
+
+    ``sigma`` (6,) frames: it spreads an impulse as far as a Gaussian of that sigma does, and comes
+    sqrt(2) sigma frames late. Sigma 0 passes everything through.
+    """
+
+    def __init__(self, sigma: np.ndarray) -> None:
+        self._through = sigma <= 0
+        self._rate = np.sqrt(2) / np.where(self._through, 1, sigma)
+        self._decay = np.exp(-self._rate)
+        self._value: np.ndarray | None = None
+        self._speed = np.zeros(6)
+
+    def step(self, pose: np.ndarray) -> np.ndarray:
+        if self._value is None:
+            self._value = pose
+        # Exact solution of y'' = a^2 (u - y) - 2 a y' for one frame of constant input u.
+        gap = self._value - pose
+        drive = self._speed + self._rate * gap
+        self._speed = (self._speed - self._rate * drive) * self._decay
+        self._value = np.where(self._through, pose, pose + (gap + drive) * self._decay)
+        return self._value
+
+
+class MotionStage:
+    """Speech features of one stream -> face motion, frame by frame.
+
+    ``seed`` makes the head motion and, unless 0, the place where eye playback begins. ``idle_amplitude``
+    scales how much head, eyes and brows move while nobody speaks: 1 as in speech, 0 not at all.
+    """
+
+    def __init__(self, avatar: Avatar, seed: int = 0, idle_amplitude: float = 1.0) -> None:
+        manifest, face, ranges = avatar.manifest, avatar.face, avatar.pose_range
+        self.idle_amplitude = idle_amplitude
+        self._seed = seed
+        self._face = face
+        self._metres_per_unit = avatar.camera.metres_per_unit
+        self._mouth_ahead = manifest.mouth.look_ahead
+        self._mouth_sigma = manifest.mouth.smoothing
+        amplitude = np.ones((len(MOUTH_OUTPUT), 3), np.float32)
+        amplitude[JAW_OUTPUTS:] = manifest.mouth.amplitude
+        self._mouth_amplitude = amplitude
+        self._lips = slice(0 if manifest.mouth.contour else JAW_OUTPUTS, None)
+        self._limits = PoseLimits(
+            np.concatenate([ranges.euler_min, ranges.translation_min]).astype(float),
+            np.concatenate([ranges.euler_max, ranges.translation_max]).astype(float),
+        )
+        head = manifest.head_pose
+        try:
+            self._mouth = MouthPredictor(avatar.weights('mouth'))
+            self._head = HeadPoseSampler(avatar.weights('head_pose'), head.noise_scale, self._limits)
+            self._footage = Footage(face.eyes, face.brows, manifest.eyes.first)
+        except AvatarError:
+            raise
+        except ValueError as error:
+            raise AvatarError(f'{avatar.path}: {error}.') from error
+        self._head_ahead = head.look_ahead
+        self._head_amplitude = np.repeat(np.asarray(head.amplitude, float), 3)
+        self._head_sigma = np.repeat(np.asarray(head.smoothing, float), 3)
+        self._shoulder_amplitude = manifest.upper_body.amplitude
+        self._eyes_begin = int(np.random.default_rng(seed).integers(self._footage.rows)) if seed else 0
+        self._base = face.mean_points.astype(np.float32).copy()
+        self._base[MOUTH_OUTPUT[self._lips]] = face.mouth_mean[MOUTH_OUTPUT[self._lips]]
+        self._look_ahead = max(self._mouth_ahead + Smoother(self._mouth_sigma).radius, self._head_ahead)
+        self._gate_frames = 1 + min(BRIDGE_FRAMES, self._look_ahead)
+        self._silent = np.zeros((FEATURES_PER_FRAME, FEATURE_SIZE), np.float32)
+        self.reset()
+
+    @property
+    def idle_amplitude(self) -> float:
+        """How much of its motion the face shows while nobody speaks; may be changed at any time."""
+        return self._idle_amplitude
+
+    @idle_amplitude.setter
+    def idle_amplitude(self, value: float) -> None:
+        if not np.isfinite(value) or value < 0:
+            raise ValueError(f'idle amplitude is {value}, it must be a finite number from 0 up')
+        self._idle_amplitude = float(value)
+
+    @property
+    def look_ahead(self) -> int:
+        """Frames of speech features that a frame of motion waits for."""
+        return self._look_ahead
+
+    @property
+    def next_frame(self) -> int | None:
+        """The frame that the next push has to begin with; None where any will do."""
+        return self._next_in
+
+    @property
+    def held(self) -> int:
+        """Frames in which the head-pose network failed to give finite numbers and the last pose was held."""
+        return self._head_state.held if self._head_state else 0
+
+    def reset(self, keep_picture: bool = False) -> None:
+        """Forget the stream: the next push may begin at any frame.
+
+        By default the stage is as new. With ``keep_picture`` only the speech is forgotten, for a source that
+        starts again while people watch: head, eyes and any command go on from what is shown, and the mouth
+        closes from where it is.
+        """
+        self._next_in: int | None = None
+        self._mouth_state = self._mouth.start()
+        self._skip = self._mouth_ahead  # outputs of the network before it has heard its look-ahead
+        self._smoother = Smoother(self._mouth_sigma)
+        self._gate = MouthGate()
+        self._active: deque[bool] = deque()
+        self._displacements: deque[np.ndarray] = deque()
+        self._conditions: deque[np.ndarray] = deque()
+        if keep_picture:
+            # Frame numbers may begin anew: commands and eyes go on by frames shown since the very start.
+            self._carried = self._shown_mouth - self._face.mouth_rest.astype(np.float32)
+            self._carried_age = 0
+            self._rebase = True
+            return
+        self._head_state = None
+        self._head_filter = LowPass(self._head_sigma)
+        self._control = HeadPoseControl(self._limits, self._metres_per_unit)
+        self._fed = np.zeros((1, 6))
+        self._liveliness = 0
+        self._shown_mouth = self._face.mouth_rest.astype(np.float32)
+        self._carried = np.zeros_like(self._shown_mouth)
+        self._carried_age = CLOSE_FRAMES
+        self._shift = 0  # what is added to a frame number to count from before the last restart
+        self._rebase = False
+        self._next_out = 0
+
+    def command(self, command: HeadPoseCommand, frame: int | None = None) -> None:
+        """Move the head by command, from ``frame`` on or, where None, from the next frame on.
+
+        ValueError with the reason where the command makes no sense; then nothing changes.
+        """
+        if frame is None:
+            frame = self._next_out
+        self._control.command(command, frame + self._shift)
+
+    def silence(self, frames: int) -> SpeechFeatures:
+        """That many frames of silence, to push where speech features are missing.
+
+        They go on where the last push ended and sound like the last frame in which nobody spoke.
+        """
+        return SpeechFeatures(
+            first_frame=self._next_in or 0,
+            values=np.repeat(self._silent[None], frames, axis=0),
+            level_db=np.full(frames, -120, np.float32),
+            active=np.zeros(frames, bool),
+        )
+
+    def push(self, features: SpeechFeatures) -> FaceMotion | None:
+        """Speech features that follow the last ones -> the motion that is complete now, or None.
+
+        ValueError where shapes are wrong, numbers are not finite, or frames are missing; then nothing changes.
+        """
+        self._check(features)
+        if not len(features):
+            return None
+        if self._next_in is None:
+            self._begin(features.first_frame)
+        self._next_in += len(features)
+        active = np.asarray(features.active, bool)
+        values = np.asarray(features.values, np.float32)
+        if not active.all():
+            self._silent = values[np.flatnonzero(~active)[-1]].copy()
+        self._last_row = values[-1, -1]
+        made = []
+        for begin in range(0, len(values), BLOCK_FRAMES):
+            piece = slice(begin, begin + BLOCK_FRAMES)
+            self._hear(values[piece].reshape(-1, FEATURES_PER_FRAME * FEATURE_SIZE), active[piece])
+            made += self._ready()
+        return self._block(made)
+
+    def flush(self) -> FaceMotion | None:
+        """End the clip: the rest of its motion, or None. The stage is as new afterwards.
+
+        As in the paper's offline form, the last speech feature is repeated to stand for what would follow.
+        """
+        if self._next_in is None:
+            return None
+        row = np.tile(self._last_row, FEATURES_PER_FRAME)[None]
+        if self._mouth_ahead:
+            self._hear_mouth(np.repeat(row, self._mouth_ahead, axis=0))
+        self._displacements.extend(self._smoother.flush())
+        self._conditions.extend(np.repeat(self._head.condition(row)[None], self._head_ahead, axis=0))
+        self._active.extend([False] * self._look_ahead)
+        motion = self._block(self._ready())
+        self.reset()
+        return motion
+
+    def _check(self, features: SpeechFeatures) -> None:
+        values, active = np.asarray(features.values), np.asarray(features.active)
+        N = len(features)
+        if values.shape != (N, FEATURES_PER_FRAME, FEATURE_SIZE):
+            raise ValueError(
+                f'speech features have shape {values.shape}, (N, {FEATURES_PER_FRAME}, {FEATURE_SIZE}) is needed'
+            )
+        if active.shape != (N,):
+            raise ValueError(f'speech activity has shape {active.shape}, ({N},) is needed for {N} frames')
+        if not np.isfinite(values).all():
+            bad = int(np.flatnonzero(~np.isfinite(values).all(axis=(1, 2)))[0])
+            raise ValueError(f'speech features of frame {features.first_frame + bad} are not finite')
+        if features.first_frame < 0:
+            raise ValueError(f'speech features begin at frame {features.first_frame}, frames count from 0')
+        if self._next_in is not None and features.first_frame != self._next_in:
+            raise ValueError(
+                f'speech features begin at frame {features.first_frame}, frame {self._next_in} is next: '
+                'fill a gap with silence or reset the stage'
+            )
+
+    def _begin(self, frame: int) -> None:
+        if self._rebase:
+            self._shift += self._next_out - frame
+            self._rebase = False
+        self._next_in = self._next_out = frame
+
+    def _hear(self, rows: np.ndarray, active: np.ndarray) -> None:
+        """Take in feature rows (N, 1024) and activity (N,)."""
+        self._hear_mouth(rows)
+        self._conditions.extend(self._head.condition(rows)[:, None])
+        self._active.extend(active.tolist())
+
+    def _hear_mouth(self, rows: np.ndarray) -> None:
+        displacements = self._mouth.step(self._mouth_state, rows[None])[0]
+        skipped = min(self._skip, len(displacements))
+        self._skip -= skipped
+        self._displacements.extend(self._smoother.push(displacements[skipped:]))
+
+    def _ready(self) -> list[tuple]:
+        """The frames whose look-ahead is in."""
+        made = []
+        while len(self._active) > self._look_ahead:
+            made.append(self._frame())
+        return made
+
+    def _block(self, made: list[tuple]) -> FaceMotion | None:
+        if not made:
+            return None
+        return FaceMotion(self._next_out - len(made), *(np.stack(column) for column in zip(*made, strict=True)))
+
+    def _frame(self) -> tuple:
+        """The next frame of motion, in the order of FaceMotion's fields."""
+        frame = self._next_out
+        count = frame + self._shift
+        speaking = self._active[0]
+        weight = self._gate.step(np.fromiter(islice(self._active, self._gate_frames), bool))
+        self._active.popleft()
+        lively = self._lively(weight > 0)
+        points = self._points(count, weight, lively)
+        pose, source, clamped = self._pose(count, lively)
+        translation = pose[3:] + self._face.translation_mean
+        shoulders = self._face.shoulders + self._shoulder_amplitude * (translation - self._face.shoulder_translation)
+        self._next_out += 1
+        return (
+            points,
+            pose[:3].astype(np.float32),
+            translation.astype(np.float32),
+            shoulders.astype(np.float32),
+            np.bool_(speaking),
+            np.uint8(source),
+            np.bool_(clamped),
+        )
+
+    def _lively(self, speaking: bool) -> float:
+        """How much of its motion a face shows: 1 in speech, the idle amplitude in silence, smooth between."""
+        self._liveliness = min(max(self._liveliness + (1 if speaking else -1), 0), SETTLE_FRAMES)
+        s = self._liveliness / SETTLE_FRAMES
+        return self.idle_amplitude + (1 - self.idle_amplitude) * s * s * (3 - 2 * s)
+
+    def _points(self, count: int, weight: float, lively: float) -> np.ndarray:
+        rest = self._face.mouth_rest.astype(np.float32)
+        predicted = self._displacements.popleft().reshape(-1, 3) * self._mouth_amplitude
+        mouth = rest + np.float32(weight) * (predicted - rest)
+        if self._carried_age < CLOSE_FRAMES:
+            self._carried_age += 1
+            mouth = mouth + self._carried * np.float32(0.5 + 0.5 * np.cos(np.pi * self._carried_age / CLOSE_FRAMES))
+        self._shown_mouth = mouth
+        points = self._base.copy()
+        points[MOUTH_OUTPUT[self._lips]] += mouth[self._lips]
+        points = uncross_lips(points)
+        footage = self._footage
+        eyes, brows = footage.at(count + self._eyes_begin)
+        # Half a blink looks ill: lids move in full unless there is next to no motion at all.
+        blinking = np.float32(min(1.0, 4 * lively))
+        points[EYES] = footage.rest_eyes + blinking * (eyes - footage.rest_eyes)
+        if brows is not None:
+            points[BROWS] = footage.rest_brows + np.float32(lively) * (brows - footage.rest_brows)
+        return points
+
+    def _pose(self, count: int, lively: float) -> tuple[np.ndarray, int, bool]:
+        if self._head_state is None:
+            self._warm_up()
+        state = self._head_state
+        raw = self._head.sample(state, self._conditions[self._head_ahead])[:, :6]
+        self._conditions.popleft()
+        rest = self._limits.rest
+        own = rest + lively * (self._head_filter.step(raw[0] * self._head_amplitude) - rest)
+        shown, source, clamped = self._control.step(count, own)
+        before = self._fed
+        self._fed = raw
+        if self._control.absolute:
+            # The network sees what people see, so that it goes on from there when it gets the head back.
+            # Not so with an offset: taken for its own motion, it would be added again in every frame.
+            amplitude = np.where(self._head_amplitude > 0, self._head_amplitude, np.inf)
+            self._fed = np.clip(shown / amplitude, self._limits.low, self._limits.high)[None]
+            self._head.feed(state, before, self._fed)
+            return shown, source, clamped
+        return shown, source, clamped or bool(state.clamped[0])
+
+    def _warm_up(self) -> None:
+        """Give the network its look-ahead: a head at rest that has heard the first frame for ever."""
+        state = self._head.start(self._conditions[0], self._seed)
+        for ahead in range(1, self._head_ahead):
+            self._head.step(state, self._conditions[ahead])
+        self._head_state = state
