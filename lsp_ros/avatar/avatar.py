@@ -149,7 +149,11 @@ class Avatar:
     def manifold(self) -> np.ndarray:
         """The person's speech features, (rows, 512) float32."""
         path = self.path / MANIFOLD_FILE
-        rows = _parse_array(io.BytesIO(self._read(MANIFOLD_FILE)), path, 'the array')
+        data = self._read(MANIFOLD_FILE)
+        try:
+            rows = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+        except (ValueError, EOFError, OSError) as error:
+            raise _unreadable(data, path, 'npy file', error) from None
         _check_array(rows, (None, FEATURE_SIZE), path, 'the array')
         if len(rows) < self.manifest.speech.neighbours:
             raise AvatarError(f'{path}: has {len(rows)} rows, fewer than the {self.manifest.speech.neighbours} '
@@ -297,18 +301,19 @@ def _read_manifest(path: Path) -> Manifest:
         raise AvatarError(f'{path}: {error}.') from None
 
 
-def _refuse_pickle(data: bytes, path: Path) -> None:
-    # torch.save writes either a zip archive or, before 1.6, a bare pickle; both can run code when loaded.
-    if data[:1] == b'\x80' or (data[:4] == b'PK\x03\x04' and path.suffix != '.npz'):
-        raise AvatarError(f'{path}: is a pickle, which is never loaded; a {path.suffix} file is needed.')
+def _unreadable(data: bytes, path: Path, what: str, error: Exception) -> AvatarError:
+    # torch.save writes a zip archive or, in its old form, a bare pickle; both can run code when loaded.
+    zipped = data[:4] == b'PK\x03\x04' and path.suffix != '.npz'
+    if zipped or (data[:1] == b'\x80' and data[1:2] in b'\x02\x03\x04\x05') or 'allow_pickle' in str(error):
+        return AvatarError(f'{path}: holds a pickle (Python objects), which is never loaded.')
+    return AvatarError(f'{path}: is not a readable {what} ({" ".join(str(error).split()) or "empty"}).')
 
 
 def _parse_weights(data: bytes, path: Path) -> dict[str, np.ndarray]:
-    _refuse_pickle(data, path)
     try:
         tensors = safetensors.numpy.load(data)
     except Exception as error:  # safetensors raises its own and NumPy's kinds, one for each way to be wrong
-        raise AvatarError(f'{path}: is not a readable safetensors file ({" ".join(str(error).split())}).') from None
+        raise _unreadable(data, path, 'safetensors file', error) from None
     if not tensors:
         raise AvatarError(f'{path}: holds no tensors.')
     for name, tensor in tensors.items():
@@ -318,16 +323,6 @@ def _parse_weights(data: bytes, path: Path) -> dict[str, np.ndarray]:
         elif tensor.dtype.kind not in 'iub':
             raise AvatarError(f'{path}: tensor {name} has the type {tensor.dtype}, which no network here uses.')
     return tensors
-
-
-def _parse_array(stream: io.BytesIO, path: Path, what: str) -> np.ndarray:
-    _refuse_pickle(stream.getvalue()[:4], path)
-    try:
-        return np.lib.format.read_array(stream, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        if 'allow_pickle' in str(error):
-            raise AvatarError(f'{path}: {what} holds Python objects (a pickle), which are never loaded.') from None
-        raise AvatarError(f'{path}: {what} cannot be read ({" ".join(str(error).split())}).') from None
 
 
 def _check_array(array: np.ndarray, shape: tuple[int | None, ...], path: Path, what: str) -> None:
@@ -344,20 +339,17 @@ def _check_array(array: np.ndarray, shape: tuple[int | None, ...], path: Path, w
 
 
 def _parse_face(data: bytes, path: Path) -> Face:
-    _refuse_pickle(data, path)
     arrays = {}
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             for key in archive.files:
                 if key not in _FACE_SHAPES:
                     raise AvatarError(f'{path}: {key} is not a known array (known: {", ".join(_FACE_SHAPES)}).')
-                arrays[key] = archive[key]
+                arrays[key] = np.asarray(archive[key])  # a member that is no array comes as bytes
     except AvatarError:
         raise
     except Exception as error:  # a damaged zip raises BadZipFile, zlib.error, KeyError, ValueError, ...
-        if 'allow_pickle' in str(error):
-            raise AvatarError(f'{path}: holds Python objects (a pickle), which are never loaded.') from None
-        raise AvatarError(f'{path}: is not a readable npz archive ({" ".join(str(error).split())}).') from None
+        raise _unreadable(data, path, 'npz archive', error) from None
     for key, shape in _FACE_SHAPES.items():
         if key not in arrays:
             if key == 'brows':
