@@ -26,7 +26,7 @@ from lsp_ros.nodes.conversions import (
     foreign_audio_from_message,
     format_from_info,
 )
-from lsp_ros.nodes.node import IMAGE_QOS, LOSSY_QOS, STATE_QOS, STREAM_QOS, Parameter, StreamNode, run
+from lsp_ros.nodes.node import AUDIO_QOS, IMAGE_QOS, LOSSY_QOS, STATE_QOS, Parameter, StreamNode, run
 from lsp_ros.nodes.sound import Microphone
 from lsp_ros.nodes.streams import PacedBuffer
 
@@ -61,7 +61,7 @@ class AudioSource(StreamNode):
     def open(self) -> None:
         make = {'microphone': MicrophoneInput, 'file': FileInput, 'topic': TopicInput, 'silence': SilentInput}
         self.input = make[self.value('source')](self)
-        self.publisher = self.publish_on(AudioChunk, 'audio', STREAM_QOS)
+        self.publisher = self.publish_on(AudioChunk, 'audio', AUDIO_QOS)
         self.every(SHORTEST_CHUNK / timeline.SAMPLE_RATE, self.publish_due)
 
     def start(self) -> None:
@@ -205,7 +205,7 @@ class TopicInput(SilentInput):
         lossy = any(publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for publisher in publishers)
         try:
             type_name = self.node.value('topic_type') or publishers[0].topic_type
-            self._subscribe(type_name, LOSSY_QOS if lossy else STREAM_QOS)
+            self._subscribe(type_name, LOSSY_QOS if lossy else AUDIO_QOS)
         except ValueError as error:
             self.node.trouble('unknown audio_in types', str(error))
 

@@ -19,11 +19,11 @@ from lsp_ros.nodes.conversions import (
     features_from_message,
     motion_to_message,
 )
-from lsp_ros.nodes.node import AVATAR, STREAM_QOS, Parameter, StreamNode, run
+from lsp_ros.nodes.node import AVATAR, FRAME_QOS, Parameter, StreamNode, run
 from lsp_ros.nodes.streams import FrameJoin
 
 PATIENCE_SECONDS = 0.3  # without features for so long, the clock takes over
-MOST_IDLE_FRAMES = 60  # in one go, after the process itself was held up
+MOST_IDLE_FRAMES = 30  # in one go; after a longer hold-up the rest is left out, not worked off
 
 
 class MotionNode(StreamNode):
@@ -43,9 +43,9 @@ class MotionNode(StreamNode):
 
         self.units = Units(avatar.camera.metres_per_unit, float(avatar.face.scale))
         self.stage = MotionStage(avatar, seed=self.value('seed'), idle_amplitude=self.value('idle_amplitude'))
-        self.publisher = self.publish_on(FaceMotion, 'face_motion', STREAM_QOS)
-        self.listen(SpeechFeatures, 'speech_features', STREAM_QOS, features_from_message, self.hear)
-        self.listen(HeadPoseCommand, 'head_pose_command', STREAM_QOS, command_from_message, self.stage_command)
+        self.publisher = self.publish_on(FaceMotion, 'face_motion', FRAME_QOS)
+        self.listen(SpeechFeatures, 'speech_features', FRAME_QOS, features_from_message, self.hear)
+        self.listen(HeadPoseCommand, 'head_pose_command', FRAME_QOS, command_from_message, self.stage_command)
         self.every(1 / timeline.FRAME_RATE, self.go_on_by_the_clock)
 
     def start(self) -> None:
@@ -63,9 +63,13 @@ class MotionNode(StreamNode):
 
     def hear(self, heard: tuple[Place, signals.SpeechFeatures]) -> None:
         place, features = heard
-        if place.stream_id != self.join.stream_id:
-            self.get_logger().info(f'moving to stream {place.stream_id!r} from frame {place.frame}')
+        known, gap = self.join.stream_id, place.frame - self.join.next_frame
         missing = self.join.missing(place)
+        sentence = f'moving to stream {place.stream_id!r} from frame {place.frame}'
+        if place.stream_id != known:
+            self.get_logger().info(sentence)
+        elif missing not in (None, gap):
+            self.trouble('jumps of speech_features', f'the speech features jumped: {sentence}')
         if missing is None:
             self.trouble('late feature frames', f'speech features of frame {place.frame} came late or twice: dropped')
             return
@@ -90,6 +94,7 @@ class MotionNode(StreamNode):
             self.idle_since = (self.heard_at, self.join.next_frame)
         since, first = self.idle_since
         due = first + int((now - since) * timeline.FRAME_RATE) - self.join.next_frame
+        self.join.next_frame += max(0, due - MOST_IDLE_FRAMES)
         for _ in range(min(due, MOST_IDLE_FRAMES)):
             self.rest()
 

@@ -14,6 +14,7 @@ A ValueError or OSError raised by open() or start() carries a sentence for the u
 import contextlib
 import math
 import os
+import signal
 import sys
 import threading
 import time
@@ -28,16 +29,19 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 
 from lsp_ros.avatar.places import shipped_file
 
-# Reliable: a lost chunk is a hole in a sentence. The depth is a second of audio or of frames.
-STREAM_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=60, reliability=ReliabilityPolicy.RELIABLE)
+# Reliable: a lost chunk is a hole in a sentence. The depths are two seconds of audio and one of frames, so that a
+# machine that was busy for a moment catches up without a loss.
+AUDIO_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=200, reliability=ReliabilityPolicy.RELIABLE)
+FRAME_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=60, reliability=ReliabilityPolicy.RELIABLE)
 # For a foreign publisher that offers no more.
-LOSSY_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=60, reliability=ReliabilityPolicy.BEST_EFFORT)
+LOSSY_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=200, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Reliable publisher and a small depth (REP-2003); a subscriber that wants only the newest picture asks for best effort.
 IMAGE_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.RELIABLE)
 # Whoever comes late still learns the last value.
@@ -301,17 +305,21 @@ class Finished(Exception):
 def run(node_class: type[StreamNode], arguments: list[str] | None = None) -> int:
     """Run one node until SIGINT, SIGTERM or its end; the process's exit status."""
     use_shipped_profile()
-    rclpy.init(args=arguments)
+    # rclpy's own handlers pull the ground from under a callback that is about to publish.
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    stop = StopSignal()
+    executor = SingleThreadedExecutor()
     node = None
     try:
         node = node_class()
         if node.value('autostart') and not (_succeeded(node.trigger_configure) and _succeeded(node.trigger_activate)):
             return 1
-        executor = SingleThreadedExecutor()
         executor.add_node(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException, Finished):
-        pass
+        stop.gently = True
+        while rclpy.ok() and not stop.came:
+            executor.spin_once(timeout_sec=0.1)
+    except (KeyboardInterrupt, Finished):
+        stop.gently = True
     except (ValueError, InvalidParameterTypeException, InvalidParameterValueException) as error:
         if node is not None:
             raise
@@ -320,8 +328,24 @@ def run(node_class: type[StreamNode], arguments: list[str] | None = None) -> int
     finally:
         if node is not None:
             node.finish()
+        executor.shutdown()
         rclpy.try_shutdown()
     return 1 if node.failure else 0
+
+
+class StopSignal:
+    """SIGINT and SIGTERM: interrupt what is loading, but let a running node finish its callback and close its files."""
+
+    def __init__(self):
+        self.came = False
+        self.gently = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._receive)
+
+    def _receive(self, _number, _frame) -> None:
+        self.came = True
+        if not self.gently:
+            raise KeyboardInterrupt
 
 
 def _succeeded(transition: Callable) -> bool:

@@ -14,7 +14,7 @@ from sensor_msgs.msg import Image
 from lsp_ros import timeline
 from lsp_ros.msg import AudioChunk
 from lsp_ros.nodes.conversions import Audio, audio_from_message, image_from_message, stamp_ns
-from lsp_ros.nodes.node import IMAGE_QOS, STREAM_QOS, Finished, Parameter, StreamNode, run
+from lsp_ros.nodes.node import AUDIO_QOS, IMAGE_QOS, Finished, Parameter, StreamNode, run
 from lsp_ros.nodes.recording import Recorder, Statistics, summary, write_report
 from lsp_ros.nodes.sound import Loudspeaker, SoundTimeline
 
@@ -26,7 +26,7 @@ WINDOW = 'lsp_ros'
 
 class Player(StreamNode):
     PARAMETERS = (
-        Parameter('presentation_delay', -1.0, 'seconds from a stamp to its showing; negative: chosen so that 0.5 s pass '
+        Parameter('presentation_delay', -1.0, 'seconds from a stamp to its showing; negative: so that 0.5 s pass '
                                               'from the publishing of a sound to its showing', -1.0, 10.0),
         Parameter('window', True, 'show the pictures, where there is a display'),
         Parameter('sound', True, 'play the sound, where there is a sound device'),
@@ -41,7 +41,7 @@ class Player(StreamNode):
         super().__init__('player')
 
     def open(self) -> None:
-        self.listen(AudioChunk, 'audio', STREAM_QOS, audio_from_message, self.hear)
+        self.listen(AudioChunk, 'audio', AUDIO_QOS, audio_from_message, self.hear)
         self.listen(Image, 'image', IMAGE_QOS, self.decode, self.see)
 
     def start(self) -> None:

@@ -22,7 +22,7 @@ from lsp_ros.nodes.conversions import (
     jpeg_to_message,
     motion_from_message,
 )
-from lsp_ros.nodes.node import AVATAR, IMAGE_QOS, STREAM_QOS, Parameter, StreamNode, run
+from lsp_ros.nodes.node import AVATAR, FRAME_QOS, IMAGE_QOS, Parameter, StreamNode, run
 from lsp_ros.nodes.streams import Mailbox
 
 
@@ -57,7 +57,7 @@ class RendererNode(StreamNode):
         self.images = self.publish_on(Image, 'image', IMAGE_QOS)
         self.camera_infos = self.publish_on(CameraInfo, 'camera_info', IMAGE_QOS)
         self.compressed = self.publish_on(CompressedImage, 'image/compressed', IMAGE_QOS)
-        self.listen(FaceMotion, 'face_motion', STREAM_QOS, self.decode, self.move)
+        self.listen(FaceMotion, 'face_motion', FRAME_QOS, self.decode, self.move)
 
     def start(self) -> None:
         self.mailbox = Mailbox()

@@ -7,7 +7,7 @@ from std_msgs.msg import Bool
 from lsp_ros.avatar.avatar import Avatar, find_avatar
 from lsp_ros.msg import AudioChunk, SpeechFeatures
 from lsp_ros.nodes.conversions import Audio, audio_from_message, features_to_message
-from lsp_ros.nodes.node import AVATAR, STATE_QOS, STREAM_QOS, StreamNode, run
+from lsp_ros.nodes.node import AUDIO_QOS, AVATAR, FRAME_QOS, STATE_QOS, StreamNode, run
 from lsp_ros.nodes.streams import AudioJoin
 
 
@@ -23,9 +23,9 @@ class SpeechFeaturesNode(StreamNode):
 
         limit_threads()
         self.stage = SpeechStage(avatar)
-        self.publisher = self.publish_on(SpeechFeatures, 'speech_features', STREAM_QOS)
+        self.publisher = self.publish_on(SpeechFeatures, 'speech_features', FRAME_QOS)
         self.speaking_publisher = self.publish_on(Bool, 'speaking', STATE_QOS)
-        self.listen(AudioChunk, 'audio', STREAM_QOS, audio_from_message, self.hear)
+        self.listen(AudioChunk, 'audio', AUDIO_QOS, audio_from_message, self.hear)
 
     def start(self) -> None:
         self.stage.reset()
@@ -41,13 +41,18 @@ class SpeechFeaturesNode(StreamNode):
 
     def hear(self, audio: Audio) -> None:
         began = time.perf_counter()
+        known = self.join.stream_id
         piece = self.join.push(audio)
         if piece is None:
             self.trouble('late audio chunks', f'audio chunk at sample {audio.first_sample} came late or twice: dropped')
             return
         if piece.restart:
             self.stage.reset()
-            self.get_logger().info(f'listening to stream {audio.stream_id!r} from sample {audio.first_sample}')
+            sentence = f'listening to stream {audio.stream_id!r} from sample {audio.first_sample}'
+            if audio.stream_id == known:
+                self.trouble('jumps of audio', f'the audio jumped: {sentence}')
+            else:
+                self.get_logger().info(sentence)
         if piece.healed:
             self.trouble('healed samples', f'{piece.healed} audio samples before sample {audio.first_sample} were lost '
                          'and replaced with silence', piece.healed)

@@ -15,7 +15,8 @@ import numpy as np
 from lsp_ros import timeline
 from lsp_ros.nodes.conversions import Audio, Place
 
-LONGEST_HEAL_SECONDS = 2  # what is missing longer than this is no lost chunk: begin anew
+LONGEST_HEAL_SECONDS = 0.25  # what is missing for longer is no lost chunk, and computing it would cost more time still
+LATEST_SECONDS = 2  # what comes later is no late chunk: somebody began to count anew
 JOIN_FRAMES = 3  # every third frame starts at a whole sample number, so a stage that joins there keeps the timeline
 CLOCK_TOLERANCE_NS = 50_000_000
 
@@ -39,21 +40,20 @@ class AudioJoin:
         self.stream_id: str | None = None
         self.first_frame = 0
         self.start_ns = 0
-        self._next = 0
+        self._next = self._joined = 0
 
     def push(self, audio: Audio) -> Piece | None:
         """What to give to the stage; None for a chunk that is late or a duplicate."""
         restart = False
         first, samples = audio.first_sample, audio.samples
         gap = first - self._next
-        longest = LONGEST_HEAL_SECONDS * timeline.SAMPLE_RATE
-        if audio.stream_id != self.stream_id or abs(gap) > longest:
+        if audio.stream_id != self.stream_id or not _joins(gap / timeline.SAMPLE_RATE):
             restart = True
             step = timeline.frame_start(JOIN_FRAMES)
             block = -(-first // step)
             self.stream_id = audio.stream_id
             self.first_frame = block * JOIN_FRAMES
-            self._next = block * step
+            self._next = self._joined = block * step
             gap = first - self._next
         start_ns = audio.stamp_ns - timeline.samples_to_ns(first)
         if restart or abs(start_ns - self.start_ns) > CLOCK_TOLERANCE_NS:
@@ -63,8 +63,8 @@ class AudioJoin:
             samples = samples[-gap:]
         elif gap > 0:
             samples = np.concatenate([np.zeros(gap, dtype=np.float32), samples])
-        if not len(samples):
-            return Piece(samples, restart=True) if restart else None
+        if not len(samples) and first >= self._joined:
+            return None
         self._next += len(samples)
         return Piece(samples, restart, healed)
 
@@ -91,8 +91,7 @@ class FrameJoin:
     def missing(self, place: Place) -> int | None:
         """How many frames of rest to push before this one; None for a frame that is late or a duplicate."""
         gap = place.frame - self.next_frame
-        longest = LONGEST_HEAL_SECONDS * timeline.FRAME_RATE
-        if place.stream_id != self.stream_id or abs(gap) > longest:
+        if place.stream_id != self.stream_id or not _joins(gap / timeline.FRAME_RATE):
             self.stream_id = place.stream_id
             self.next_frame = place.frame
             self.start_ns = place.stamp_ns - timeline.frame_start_ns(place.frame)
@@ -121,11 +120,15 @@ class FrameJoin:
         is believed.
         """
         place = self._places.popleft()
-        overlap_ns = LONGEST_HEAL_SECONDS * timeline.NANOSECONDS_PER_SECOND
+        overlap_ns = LATEST_SECONDS * timeline.NANOSECONDS_PER_SECOND
         if self._shown_ns is not None and 0 <= self._shown_ns - place.stamp_ns < overlap_ns:
             return None
         self._shown_ns = place.stamp_ns
         return place
+
+
+def _joins(gap_seconds: float) -> bool:
+    return -LATEST_SECONDS <= gap_seconds <= LONGEST_HEAL_SECONDS
 
 
 class PacedBuffer:
