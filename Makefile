@@ -16,6 +16,10 @@ INPUTS := pyproject.toml setup.py CMakeLists.txt package.xml requirements/constr
 # The constraints hold for the packages that build the messages, too.
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_BUILD_CONSTRAINT=requirements/constraints.txt \
 	$(BIN)/python -m pip install --constraint requirements/constraints.txt $(PIP_FLAGS)
+# Where there is a display, the OpenCV that can open a window takes the place of the headless one.
+WINDOW = if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then \
+	$(PIP) --force-reinstall --no-deps opencv-python && $(BIN)/python -c 'import cv2' \
+	|| $(PIP) --force-reinstall --no-deps opencv-python-headless; fi
 
 .PHONY: help demo test lint bench setup setup-test clean
 
@@ -39,10 +43,12 @@ setup-test: $(VENV)/.ready-test  ## the same with what training and the tests ne
 
 $(VENV)/.ready: $(INPUTS) | $(BIN)/python
 	$(PIP) --editable .
+	$(WINDOW)
 	touch $@
 
 $(VENV)/.ready-test: $(INPUTS) | $(BIN)/python
 	$(PIP) --editable '.[train,test]'
+	$(WINDOW)
 	touch $@ $(VENV)/.ready
 
 # An environment that no longer runs (moved, or its Python is gone) is made anew.
