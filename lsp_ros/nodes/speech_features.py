@@ -69,10 +69,12 @@ class SpeechFeaturesNode(StreamNode):
 
 
 def limit_threads() -> None:
-    """One thread for torch: the networks work on one short frame at a time, and the renderer needs the other cores."""
+    """One thread for torch and scikit-learn: they get one short frame at a time, and the renderer needs the cores."""
+    import threadpoolctl
     import torch
 
     torch.set_num_threads(1)
+    threadpoolctl.threadpool_limits(1)
 
 
 def main(arguments: list[str] | None = None) -> int:
