@@ -7,6 +7,7 @@ matrix products cost a third of a framework's LSTM, and the motion node starts w
 from dataclasses import dataclass
 
 import numpy as np
+import threadpoolctl
 
 from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, LOWER_LIP_OUTER, UPPER_LIP_INNER, UPPER_LIP_OUTER
 
@@ -27,6 +28,15 @@ WEIGHTS = {  # tensors that are read, by the names of ``MouthNet.state_dict()``
 OPEN_FRAMES = 7  # lips part up to 117 ms before the first sound, as people's do
 CLOSE_FRAMES = 9  # and are at rest 150 ms after the last one
 BRIDGE_FRAMES = 12  # a pause of up to 200 ms does not close the mouth
+
+
+def use_one_thread() -> None:
+    """Keep NumPy's matrix products on one thread, for the whole process.
+
+    A product of this size takes 20 microseconds: waking a second thread for it costs more than it saves, and
+    on a busy machine a hundred times more.
+    """
+    threadpoolctl.threadpool_limits(1, 'blas')
 
 
 def check_weights(weights: dict[str, np.ndarray], needed: dict[str, tuple[int, ...]], network: str) -> None:
@@ -62,6 +72,7 @@ class MouthPredictor:
 
     def __init__(self, weights: dict[str, np.ndarray]) -> None:
         check_weights(weights, WEIGHTS, 'mouth')
+        use_one_thread()
         self._encoder = [part.astype(np.float32) for part in linear_norm(weights, 'encoder.0', 'encoder.1')]
         # sigmoid(x) = (1 + tanh(x / 2)) / 2: with halved rows one tanh serves all four gates (i, f, g, o).
         half = np.repeat([0.5, 0.5, 1.0, 0.5], HIDDEN)[:, None]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lsp_ros.motion.lips import check_weights, leaky_relu, linear_norm
+from lsp_ros.motion.lips import check_weights, leaky_relu, linear_norm, use_one_thread
 
 POSE_STATE = 12
 CHANNELS = 128
@@ -93,6 +93,7 @@ class HeadPoseSampler:
         self, weights: dict[str, np.ndarray], noise_scale: float = 0.3, limits: PoseLimits | None = None
     ) -> None:
         check_weights(weights, WEIGHTS, 'head-pose')
+        use_one_thread()
 
         def matrix(name: str) -> np.ndarray:
             w = weights[f'{name}.weight'].astype(np.float64)
