@@ -8,8 +8,8 @@ from lsp_ros.rendering.sizes import PICTURE
 from lsp_ros.signals import LANDMARKS, SHOULDER_POINTS
 
 THICKNESS = 2
-# Bits behind the point of OpenCV's fixed-point coordinates: steps of 1/16 pixel.
-SUBPIXEL_BITS = 4
+# Bits behind the point of OpenCV's fixed-point coordinates: steps of 1/256 pixel.
+SUBPIXEL_BITS = 8
 # Far outside the picture, and far inside what OpenCV's line clipping can count.
 FARTHEST = 4096.0
 
@@ -18,8 +18,8 @@ def draw(landmarks: np.ndarray, shoulders: np.ndarray, subpixel: bool = False) -
     """(73, 2) landmark pixels and (18, 2) shoulder pixels -> (512, 512) uint8 map of 0 and 255.
 
     Coordinates are truncated toward zero, as the authors' renderers were trained. With
-    ``subpixel`` lines are drawn to 1/16 pixel with smooth edges (values 0..255), so that motion
-    smaller than a pixel is seen; pixel centres then are at half coordinates. Which of the two a
+    ``subpixel`` thinner lines are drawn to 1/256 pixel with smooth edges (values 0..255), so that
+    motion smaller than a pixel is seen; pixel centres then are at half coordinates. Which of the two a
     renderer needs is said by ``sizes.SIZES[size].subpixel``.
     Raises ValueError for wrong shapes and for values that are not finite.
     """
@@ -36,9 +36,10 @@ def draw(landmarks: np.ndarray, shoulders: np.ndarray, subpixel: bool = False) -
         points = points.clip(-FARTHEST, FARTHEST)
         if subpixel:
             points = np.round((points - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
-            style = (cv2.LINE_AA, SUBPIXEL_BITS)
+            # Thickness 1: OpenCV's smooth edges of thicker lines jump back and forth by a quarter of a pixel.
+            style = (1, cv2.LINE_AA, SUBPIXEL_BITS)
         else:
             points = points.astype(np.int32)
-            style = (cv2.LINE_8, 0)
-        cv2.polylines(picture, [points[list(line)] for line in lines], False, 255, THICKNESS, *style)
+            style = (THICKNESS, cv2.LINE_8)
+        cv2.polylines(picture, [points[list(line)] for line in lines], False, 255, *style)
     return picture

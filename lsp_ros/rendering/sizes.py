@@ -10,7 +10,7 @@ CANDIDATES = 4
 class RendererSize:
     """What belongs to a renderer's weights besides the weights.
 
-    subpixel   its feature maps are drawn to 1/16 pixel with smooth edges: motion smaller than a pixel is
+    subpixel   its feature maps are drawn to a fraction of a pixel with smooth edges: motion smaller than a pixel is
                seen and the picture does not step. False: truncated to whole pixels, as the paper's
                renderers were trained
     rounding   grey levels added before a picture is truncated to uint8: 0 as in the official release,

@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -102,14 +103,23 @@ def _content(weights: Mapping[str, np.ndarray], size: str, candidates: np.ndarra
 
 
 def _convert(weights: Mapping[str, np.ndarray], size: str, candidates: np.ndarray) -> openvino.Model:
+    """Trace and convert. By OpenVINO's front end itself: its ``convert_model`` reports to its makers unasked."""
     import torch
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     from lsp_ros.rendering.engines.baked import BakedRenderer
     from lsp_ros.rendering.generator import load_generator
 
     renderer = BakedRenderer(load_generator(size, weights), candidates)
-    example = torch.zeros(PICTURE, PICTURE, dtype=torch.uint8)
-    return openvino.convert_model(renderer, example_input=example, input=[([PICTURE, PICTURE], np.uint8)])
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter('ignore', DeprecationWarning)  # of tracing; the tested torch is pinned
+        traced = torch.jit.trace(renderer, torch.zeros(PICTURE, PICTURE, dtype=torch.uint8), check_trace=False)
+    decoder = TorchScriptPythonDecoder(traced)  # a name of its own: the front end does not keep it alive
+    front_end = FrontEndManager().load_by_framework('pytorch')
+    model = front_end.convert(front_end.load(decoder))
+    model.reshape([PICTURE, PICTURE])
+    return model
 
 
 def _checksum(folder: Path) -> str:
