@@ -109,6 +109,7 @@ class Avatar:
             avatar.weights('head_pose')
             avatar.face  # noqa: B018  (reading it is checking it)
         if 'rendering' in parts:
+            avatar.face  # noqa: B018  (its scale places the landmarks)
             avatar.weights('renderer')
             avatar.candidates()
         return avatar
