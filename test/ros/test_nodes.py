@@ -1,0 +1,420 @@
+"""Each node as the process that a user starts: parameters, life cycle, and all that may be wrong with its input."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Bool
+
+from lsp_ros import signals, timeline
+from lsp_ros.msg import AudioChunk, FaceMotion, HeadPoseCommand, SpeechFeatures
+from lsp_ros.nodes.conversions import Audio, Place, audio_to_message, features_to_message, stamp_ns
+from lsp_ros.nodes.node import STATE_QOS
+from lsp_ros.nodes.player import Player
+from lsp_ros.nodes.renderer import RendererNode
+
+nan = float('nan')
+
+
+def speech(count, seed=0):
+    """Something loud enough to count as speech, (count,) float32."""
+    return np.random.default_rng(seed).normal(0, 0.1, count).astype(np.float32).clip(-1, 1)
+
+
+def send_audio(graph, publisher, first=0, seconds=1.0, samples=None, stream_id='s', start_ns=0):
+    """Chunks of 20 ms, as fast as they are taken."""
+    samples = np.zeros(int(seconds * 16_000), np.float32) if samples is None else samples
+    for position in range(0, len(samples), 320):
+        stamp = start_ns + timeline.samples_to_ns(first + position)
+        piece = samples[position : position + 320]
+        publisher.publish(audio_to_message(Audio(stream_id, first + position, stamp, piece)))
+        graph.spin(0.001)
+
+
+def features_message(frame, stream_id='s', start_ns=0, **changes):
+    block = signals.SpeechFeatures(frame, np.zeros((1, 2, 512), np.float32), np.float32([-90]), np.array([False]))
+    message = features_to_message(Place(stream_id, frame, start_ns + timeline.frame_start_ns(frame)), block, 0)
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return message
+
+
+# Audio source
+
+
+def assert_unbroken(chunks):
+    position = chunks[0].first_sample
+    start = stamp_ns(chunks[0].header) - timeline.samples_to_ns(position)
+    for chunk in chunks:
+        assert chunk.first_sample == position and chunk.stream_id == chunks[0].stream_id
+        assert stamp_ns(chunk.header) == start + timeline.samples_to_ns(position)
+        assert 160 <= len(chunk.samples) <= 320 and chunk.sample_rate == 16_000
+        position += len(chunk.samples)
+
+
+def test_a_missing_microphone_is_told_and_silence_goes_on(graph):
+    chunks = graph.collect(AudioChunk, 'audio')
+    source = graph.start('audio_source', source='microphone', device='no such microphone')
+    graph.until(lambda: len(chunks) > 100, 'no audio')
+    assert_unbroken(chunks)
+    assert not any(np.any(chunk.samples) for chunk in chunks)
+    graph.until_counted('audio_source', 'missing microphone', 2)  # it tries again
+    assert source.said().count("no microphone 'no such microphone'") == 1  # and does not fill the log
+    assert source.end() == 0
+
+
+@pytest.fixture
+def sound_file(tmp_path):
+    """0.4 s of numbered samples at another rate than ours, in two channels."""
+    path = tmp_path / 'sound.wav'
+    tone = 0.5 * np.sin(np.arange(19_200) * 2 * np.pi * 440 / 48_000)
+    soundfile.write(path, np.stack([tone, tone], axis=1), 48_000)
+    return path
+
+
+def test_a_file_is_played_once_ahead_of_its_stamps(graph, sound_file):
+    chunks = graph.collect(AudioChunk, 'audio')
+    leads = []
+    graph.node.create_subscription(
+        AudioChunk,
+        'audio',
+        lambda chunk: leads.append(stamp_ns(chunk.header) - graph.node.get_clock().now().nanoseconds),
+        10,
+    )
+    graph.start('audio_source', source='file', file=sound_file, lead=3.0, wait_for_picture=3600.0)
+    camera = graph.publisher(CameraInfo, 'camera_info')
+    graph.until(lambda: len(chunks) > 30, 'no audio')
+    assert not any(np.any(chunk.samples) for chunk in chunks)  # it waits for the picture
+    camera.publish(CameraInfo())
+    graph.until(lambda: 'the file is at its end' in graph.logs(), 'the file is not played')
+    graph.spin(0.5)
+    assert_unbroken(chunks)
+    samples = np.concatenate([chunk.samples for chunk in chunks])
+    heard = np.flatnonzero(samples)
+    assert abs(heard[-1] - heard[0] - 6400) < 20
+    assert np.sqrt(np.mean(np.square(samples[heard[0] + 100 : heard[-1] - 100]))) == pytest.approx(0.354, abs=0.01)
+    assert np.median(leads) > 2e9
+
+
+def test_a_file_may_loop(graph, sound_file):
+    chunks = graph.collect(AudioChunk, 'audio')
+    graph.start('audio_source', source='file', file=sound_file, loop=True, wait_for_picture=0.0)
+    graph.until(lambda: sum(np.count_nonzero(chunk.samples) for chunk in chunks) > 20_000, 'the file does not loop')
+    assert_unbroken(chunks)
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'sentence'),
+    [
+        ({'source': 'file'}, 'name a sound file'),
+        ({'source': 'file', 'file': '/no/such/file.wav'}, 'no such file'),
+        ({'source': 'file', 'file': __file__}, 'cannot be read as sound'),
+        ({'source': 'radio'}, "source is 'radio': microphone, file, topic, silence are allowed"),
+        ({'lead': 99.0}, 'lead'),
+        ({'lead': 1}, 'lead'),
+    ],
+)
+def test_wrong_parameters_end_the_node_with_a_sentence(graph, parameters, sentence):
+    source = graph.start('audio_source', **parameters)
+    assert source.wait() == 1
+    assert sentence in source.said()
+    assert 'Traceback' not in source.said()
+
+
+def test_audio_from_another_topic_is_resampled_by_its_own_rate(graph):
+    """A text-to-speech node that sends a whole sentence at once, at its own rate."""
+    chunks = graph.collect(AudioChunk, 'audio')
+    graph.start('audio_source', source='topic', lead=0.0)
+    publisher = graph.publisher(AudioChunk, 'audio_in')
+    tone = np.sin(np.arange(22_050) * 2 * np.pi * 300 / 22_050).astype(np.float32) * 0.5
+    publisher.publish(AudioChunk(sample_rate=22_050, samples=tone))
+    graph.until(lambda: sum(np.count_nonzero(chunk.samples) for chunk in chunks) > 15_500, 'the sentence is not spoken')
+    assert_unbroken(chunks)
+    publisher.publish(AudioChunk(sample_rate=22_050, samples=[nan]))
+    graph.until_counted('audio_source', 'invalid audio_in messages')
+
+
+# Speech features
+
+
+@pytest.fixture
+def speech_features(graph, tiny_avatar):
+    """(publisher of audio, list of feature messages) of a running node."""
+    features = graph.collect(SpeechFeatures, 'speech_features')
+    graph.start('speech_features', avatar=tiny_avatar)
+    return graph.publisher(AudioChunk, 'audio'), features
+
+
+def test_features_come_with_the_numbers_and_times_of_the_audio(graph, speech_features):
+    audio, features = speech_features
+    start_ns, first = 1_700_000_000_000_000_000, 800 * 1000 + 100
+    speaking = graph.collect(Bool, 'speaking', STATE_QOS)
+    samples = np.concatenate([np.zeros(8000, np.float32), speech(8000), np.zeros(16_000, np.float32)])
+    send_audio(graph, audio, first, samples=samples, start_ns=start_ns)
+    graph.until(lambda: len(features) >= 110, 'no features')
+    frames = [message.frame for message in features]
+    assert frames == list(range(3003, 3003 + len(frames)))  # the first whole 50 ms of the stream, and no gap
+    for message in features:
+        assert message.stream_id == 's'
+        assert stamp_ns(message.header) == start_ns + timeline.frame_start_ns(message.frame)
+        assert np.isfinite(message.features).all()
+    graph.until(lambda: len(speaking) >= 3, 'speaking is not told')
+    assert [message.data for message in speaking[:3]] == [False, True, False]
+    active = [message.active for message in features]
+    assert not active[0] and any(active) and not active[-1]
+
+
+def test_bad_late_and_lost_chunks_do_not_stop_the_features(graph, speech_features):
+    audio, features = speech_features
+    send_audio(graph, audio, 0, seconds=0.5)
+    for bad in (
+        AudioChunk(stream_id='s', sample_rate=44_100, samples=[0.0] * 100, first_sample=8000),
+        AudioChunk(stream_id='s', sample_rate=16_000, first_sample=8000),
+        AudioChunk(stream_id='s', sample_rate=16_000, samples=[nan] * 160, first_sample=8000),
+        AudioChunk(stream_id='s', sample_rate=16_000, samples=[1e9] * 160, first_sample=8000),
+    ):
+        audio.publish(bad)
+    send_audio(graph, audio, 8960, seconds=0.5)  # three chunks were lost in transit
+    send_audio(graph, audio, 320, seconds=0.02)  # and one came again
+    send_audio(graph, audio, 8960 + 8000, seconds=0.5)
+    last = timeline.frame_at(8960 + 16_000) - 3
+    graph.until(lambda: features and features[-1].frame >= last, 'the features stopped')
+    assert [message.frame for message in features] == list(range(len(features)))
+    graph.until_counted('speech_features', 'invalid audio messages', 4)
+    graph.until_counted('speech_features', 'healed samples', 960)
+    graph.until_counted('speech_features', 'late audio chunks')
+
+
+def test_a_new_stream_is_followed(graph, speech_features):
+    audio, features = speech_features
+    send_audio(graph, audio, 16_000 * 3600, seconds=0.3, stream_id='old')
+    send_audio(graph, audio, 0, seconds=0.3, stream_id='new')
+    graph.until(lambda: features and features[-1].stream_id == 'new' and features[-1].frame >= 15, 'not followed')
+    assert [message.frame for message in features if message.stream_id == 'new'][:3] == [0, 1, 2]
+
+
+# Motion
+
+
+@pytest.fixture
+def motion(graph, tiny_avatar):
+    """(publisher of features, list of motion messages) of a running node."""
+    moved = graph.collect(FaceMotion, 'face_motion')
+    graph.start('motion', avatar=tiny_avatar)
+    return graph.publisher(SpeechFeatures, 'speech_features'), moved
+
+
+def assert_in_order(messages):
+    stamps = [stamp_ns(message.header) for message in messages]
+    assert all(before < after for before, after in zip(stamps, stamps[1:], strict=False))
+
+
+def test_the_face_lives_without_any_audio_and_takes_up_a_stream(graph, motion):
+    features, moved = motion
+    graph.until(lambda: len(moved) > 60, 'no idle motion')
+    assert_in_order(moved)
+    assert not any(message.speaking for message in moved)
+    start_ns = graph.node.get_clock().now().nanoseconds
+    for frame in range(120):
+        features.publish(features_message(frame, start_ns=start_ns))
+        graph.spin(0.001)
+    graph.until(lambda: moved[-1].stream_id == 's', 'the stream is not taken up')
+    graph.until(lambda: moved[-1].frame > 200, 'the face stops with the stream')  # by the clock, on its timeline
+    assert_in_order(moved)
+    own = [message for message in moved if message.stream_id == 's']
+    assert [message.frame for message in own] == list(range(own[0].frame, own[-1].frame + 1))
+    for message in own:
+        assert stamp_ns(message.header) == start_ns + timeline.frame_start_ns(message.frame)
+    graph.until_counted('motion', 'pauses of speech_features')
+
+
+def test_bad_features_do_not_stop_the_face(graph, motion):
+    features, moved = motion
+    for frame in range(60):
+        if frame in (30, 31):
+            features.publish(features_message(frame, features=np.full(1024, nan, np.float32)))
+        elif frame == 40:
+            features.publish(features_message(frame, level_db=nan))
+        else:
+            features.publish(features_message(frame))
+        graph.spin(0.001)
+    graph.until(lambda: moved and moved[-1].stream_id == 's' and moved[-1].frame >= 41, 'the face stopped')
+    assert all(np.isfinite(message.landmarks).all() for message in moved)
+    graph.until_counted('motion', 'invalid speech_features messages', 3)
+    graph.until_counted('motion', 'healed frames', 3)
+
+
+def test_bad_commands_are_counted_and_good_ones_obeyed(graph, motion):
+    _, moved = motion
+    commands = graph.publisher(HeadPoseCommand, 'head_pose_command')
+    graph.until(lambda: moved, 'no motion')
+    bad = [HeadPoseCommand(mode=HeadPoseCommand.ABSOLUTE, timeout=30.0) for _ in range(4)]
+    bad[0].orientation.x = nan
+    bad[1].orientation.w = 0.0
+    bad[2].translation.z = nan
+    bad[3].mode = 200
+    for message in bad:
+        commands.publish(message)
+    graph.until_counted('motion', 'invalid head_pose_command messages', 4)
+    assert {message.head_source for message in moved} == {FaceMotion.AUTONOMOUS}
+
+    far = HeadPoseCommand(mode=HeadPoseCommand.ABSOLUTE, timeout=0.0, transition_time=0.1)  # a turn of 80 degrees
+    far.orientation.z, far.orientation.w = np.sin(np.radians(40)), np.cos(np.radians(40))
+    commands.publish(far)
+    held = graph.until(
+        lambda: moved[-1] if moved[-1].head_source == FaceMotion.COMMAND else None, 'the command is not obeyed'
+    )
+    assert held.clamped
+    commands.publish(HeadPoseCommand(mode=HeadPoseCommand.AUTONOMOUS))
+    graph.until(lambda: moved[-1].head_source == FaceMotion.AUTONOMOUS, 'the head is not given back')
+    assert_in_order(moved)
+
+
+# Avatars that cannot be used
+
+
+def damage(folder: Path, how: str) -> Path:
+    weights = folder / 'mouth.safetensors'
+    if how == 'missing':
+        shutil.rmtree(folder)
+    elif how == 'truncated':
+        weights.write_bytes(weights.read_bytes()[:1000])
+    elif how == 'checksum':
+        data = bytearray(weights.read_bytes())
+        data[-1] ^= 1
+        weights.write_bytes(data)
+    elif how == 'pickle':
+        import hashlib
+        import pickle
+
+        data = pickle.dumps({'weight': [1.0]})
+        manifest = folder / 'avatar.yaml'
+        old = hashlib.sha256(weights.read_bytes()).hexdigest()
+        weights.write_bytes(data)
+        manifest.write_text(manifest.read_text().replace(old, hashlib.sha256(data).hexdigest()))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ('how', 'sentence'),
+    [('missing', 'no such avatar'), ('truncated', 'checksum'), ('checksum', 'checksum'), ('pickle', 'pickle')],
+)
+def test_an_avatar_that_cannot_be_used_ends_the_node_with_a_sentence(graph, tiny_avatar_copy, how, sentence):
+    node = graph.start('motion', avatar=damage(tiny_avatar_copy, how))
+    assert node.wait() == 1
+    assert sentence in node.said()
+    fatal = [line for line in node.said().splitlines() if 'FATAL' in line]
+    assert len(fatal) == 1
+
+
+@pytest.mark.parametrize('name', ['speech_features', 'renderer'])
+def test_the_other_nodes_check_their_avatar_too(graph, name):
+    node = graph.start(name, avatar='nobody')
+    assert node.wait() == 1
+    assert 'nobody: there is no such avatar' in node.said()
+
+
+# Life cycle and parameters
+
+
+def call(graph, service_type, name, request):
+    client = graph.node.create_client(service_type, name)
+    graph.until(client.service_is_ready, f'no service {name}')
+    future = client.call_async(request)
+    graph.until(future.done, f'no answer from {name}')
+    return future.result()
+
+
+def change_state(graph, node, transition):
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return call(graph, ChangeState, f'{node}/change_state', request).success
+
+
+def state(graph, node):
+    return call(graph, GetState, f'{node}/get_state', GetState.Request()).current_state.id
+
+
+def set_parameter(graph, node, name, value):
+    request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+    return call(graph, SetParameters, f'{node}/set_parameters', request).results[0]
+
+
+def test_the_life_cycle_can_be_walked_by_hand(graph, tiny_avatar):
+    moved = graph.collect(FaceMotion, 'face_motion')
+    graph.start('motion', autostart=False, avatar='nobody')
+    assert not change_state(graph, 'motion', Transition.TRANSITION_CONFIGURE)  # it says why, and can be helped
+    assert state(graph, 'motion') == State.PRIMARY_STATE_UNCONFIGURED
+    assert set_parameter(graph, 'motion', 'avatar', str(tiny_avatar)).successful
+    for _ in range(2):
+        assert change_state(graph, 'motion', Transition.TRANSITION_CONFIGURE)
+        assert not set_parameter(graph, 'motion', 'avatar', 'presenter').successful
+        assert change_state(graph, 'motion', Transition.TRANSITION_ACTIVATE)
+        count = len(moved)
+        graph.until(lambda count=count: len(moved) > count + 10, 'no motion while active')
+        assert change_state(graph, 'motion', Transition.TRANSITION_DEACTIVATE)
+        graph.spin(0.3)
+        count = len(moved)
+        graph.spin(0.7)
+        assert len(moved) == count
+        assert change_state(graph, 'motion', Transition.TRANSITION_CLEANUP)
+    assert state(graph, 'motion') == State.PRIMARY_STATE_UNCONFIGURED
+
+
+def test_parameters_are_described_and_refuse_what_makes_no_sense(graph):
+    graph.start('audio_source', source='silence', autostart=False)
+    request = DescribeParameters.Request(names=['lead', 'source'])
+    lead, source = call(graph, DescribeParameters, 'audio_source/describe_parameters', request).descriptors
+    assert lead.floating_point_range[0].to_value == 5.0 and 'seconds' in lead.description
+    assert 'microphone' in source.additional_constraints
+    for name, value in [('lead', nan), ('lead', -1.0), ('source', 'radio'), ('loop', 'yes')]:
+        result = set_parameter(graph, 'audio_source', name, value)
+        assert not result.successful and result.reason
+    request = GetParameters.Request(names=['lead', 'source'])
+    values = call(graph, GetParameters, 'audio_source/get_parameters', request).values
+    assert (values[0].double_value, values[1].string_value) == (0.35, 'silence')
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_node_cleanly(graph, number):
+    chunks = graph.collect(AudioChunk, 'audio')
+    source = graph.start('audio_source', source='silence')
+    graph.until(lambda: chunks, 'no audio')
+    assert source.end(number) == 0
+    assert 'Traceback' not in source.said()
+
+
+def test_a_node_answers_for_its_parameters_in_the_documentation():
+    """Every parameter stands in docs/topics.md with its default."""
+    import lsp_ros.nodes.audio_source
+    import lsp_ros.nodes.motion
+    import lsp_ros.nodes.speech_features
+
+    text = (Path(__file__).parents[2] / 'docs' / 'topics.md').read_text()
+    classes = [
+        lsp_ros.nodes.audio_source.AudioSource,
+        lsp_ros.nodes.speech_features.SpeechFeaturesNode,
+        lsp_ros.nodes.motion.MotionNode,
+        RendererNode,
+        Player,
+    ]
+    for node_class in classes:
+        for row in node_class.PARAMETERS:
+            default = str(row.default).lower() if isinstance(row.default, bool) else str(row.default) or "''"
+            assert f'| `{row.name}` | {default} |' in text, f'{node_class.__name__}: {row.name}'
+
+
+@pytest.mark.parametrize('name', ['audio_source', 'speech_features', 'motion', 'renderer', 'player'])
+def test_a_node_starts_without_torch(name):
+    """A node that was killed is back in a moment; importing torch alone takes two seconds."""
+    code = f'import sys, lsp_ros.nodes.{name}; sys.exit("torch" in sys.modules or "sklearn" in sys.modules)'
+    assert subprocess.run([sys.executable, '-c', code], timeout=60).returncode == 0

@@ -1,0 +1,292 @@
+"""Streams stay whole: lost, late and doubled pieces, two clocks that differ, a reader that is too slow."""
+
+import json
+import threading
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lsp_ros import timeline
+from lsp_ros.media import read_audio
+from lsp_ros.nodes.conversions import Audio, Place
+from lsp_ros.nodes.recording import Recorder, Statistics, write_report
+from lsp_ros.nodes.sound import SoundTimeline
+from lsp_ros.nodes.streams import AudioJoin, FrameJoin, Mailbox, PacedBuffer
+
+START_NS = 1_700_000_000_000_000_000
+SECOND = timeline.NANOSECONDS_PER_SECOND
+
+
+def chunks(samples, sizes, first_sample=0, stream_id='a'):
+    made, position = [], 0
+    for size in sizes:
+        piece = samples[position : position + size]
+        stamp = START_NS + timeline.samples_to_ns(first_sample + position)
+        made.append(Audio(stream_id, first_sample + position, stamp, piece))
+        position += size
+    return made
+
+
+def numbered(count):
+    return np.arange(1, count + 1, dtype=np.float32)
+
+
+# Audio
+
+
+@given(st.lists(st.integers(160, 320), min_size=3, max_size=40), st.data())
+def test_whatever_is_lost_doubled_or_late_the_speech_stage_gets_an_unbroken_stream(sizes, data):
+    samples = numbered(sum(sizes))
+    sent = chunks(samples, sizes)
+    arriving = [sent[0]]
+    for chunk in sent[1:]:
+        fate = data.draw(st.sampled_from(['arrives', 'arrives', 'arrives', 'lost', 'twice', 'with an old one']))
+        if fate != 'lost':
+            arriving.append(chunk)
+        if fate == 'twice':
+            arriving.append(chunk)
+        if fate == 'with an old one':
+            arriving.append(data.draw(st.sampled_from(sent)))
+    join, got = AudioJoin(), []
+    for chunk in arriving:
+        piece = join.push(chunk)
+        if piece is not None:
+            if piece.restart:  # too much was lost in a row: the stage begins anew, on the stream's own timeline
+                start = timeline.frame_start(join.first_frame)
+                got = [np.zeros(start, np.float32)]
+            got.append(piece.samples)
+    got = np.concatenate(got)
+    heard = got != 0
+    np.testing.assert_array_equal(got[heard], samples[: len(got)][heard])
+
+
+def test_a_lost_chunk_is_replaced_with_silence_of_its_length():
+    sent = chunks(numbered(800), [200] * 4)
+    join = AudioJoin()
+    join.push(sent[0])
+    piece = join.push(sent[2])
+    assert piece.healed == 200
+    np.testing.assert_array_equal(piece.samples, np.concatenate([np.zeros(200), sent[2].samples]))
+    assert join.push(sent[1]) is None
+
+
+def test_a_chunk_that_overlaps_gives_only_its_new_part():
+    join = AudioJoin()
+    samples = numbered(500)
+    join.push(Audio('a', 0, START_NS, samples[:300]))
+    piece = join.push(Audio('a', 200, START_NS + timeline.samples_to_ns(200), samples[200:]))
+    np.testing.assert_array_equal(piece.samples, samples[300:])
+
+
+@given(st.integers(0, 2**45), st.integers(0, 50))
+def test_who_joins_a_running_stream_keeps_its_timeline(first_sample, frame):
+    """A restarted node numbers and stamps its frames exactly as if it had listened from the beginning."""
+    join = AudioJoin()
+    pieces = [join.push(chunk) for chunk in chunks(numbered(3200), [200] * 16, first_sample)]
+    got = np.concatenate([piece.samples for piece in pieces])
+    assert pieces[0].restart and not any(piece.healed for piece in pieces)
+    start = timeline.frame_start(join.first_frame)
+    np.testing.assert_array_equal(got, numbered(3200)[start - first_sample :])
+    place = join.place(frame)
+    assert timeline.frame_start(place.frame) - start == timeline.frame_start(frame)
+    assert place.stamp_ns == START_NS + timeline.frame_start_ns(place.frame)
+
+
+def test_a_new_stream_begins_anew():
+    join = AudioJoin()
+    join.push(Audio('a', 0, START_NS, numbered(1600)))
+    piece = join.push(Audio('b', 0, START_NS + 77, numbered(160)))
+    assert piece.restart and not piece.healed and len(piece.samples) == 160
+    assert join.place(0) == Place('b', 0, START_NS + 77)
+
+
+@pytest.mark.parametrize('jump', [-timeline.SAMPLE_RATE * 3, timeline.SAMPLE_RATE])
+def test_a_jump_is_not_filled(jump):
+    join = AudioJoin()
+    join.push(Audio('a', 160_000, START_NS, numbered(800)))
+    piece = join.push(Audio('a', 160_800 + jump, START_NS, numbered(800)))
+    assert piece.restart and len(piece.samples) <= 800
+
+
+# Frames
+
+
+def push_frames(join, frames, stream_id='a', start_ns=START_NS):
+    """What a motion node does; the places that come out, as if the stage had no look-ahead."""
+    places = []
+    for frame in frames:
+        missing = join.missing(Place(stream_id, frame, start_ns + timeline.frame_start_ns(frame)))
+        if missing is None:
+            continue
+        for _ in range(missing + 1):
+            join.push()
+            places.append(join.pop())
+    return places
+
+
+def test_lost_frames_are_filled_and_doubled_ones_dropped():
+    places = push_frames(FrameJoin(), [7, 8, 11, 11, 9, 12])
+    assert [place.frame for place in places] == [7, 8, 9, 10, 11, 12]
+    assert [place.stamp_ns for place in places] == [START_NS + timeline.frame_start_ns(frame) for frame in range(7, 13)]
+
+
+def test_a_new_stream_takes_over_without_going_back_in_time():
+    join = FrameJoin()
+    push_frames(join, range(60))
+    places = push_frames(join, range(60), 'b', START_NS + SECOND // 2)  # its first half second was shown already
+    stamps = [place.stamp_ns for place in places if place is not None]
+    assert 28 <= len(stamps) <= 31
+    assert stamps[0] > START_NS + timeline.frame_start_ns(59)
+    assert stamps == sorted(stamps)
+
+
+def test_a_clock_that_was_set_back_does_not_stop_the_picture():
+    join = FrameJoin()
+    push_frames(join, range(10))
+    places = push_frames(join, range(10), 'b', START_NS - 3600 * SECOND)
+    assert None not in places
+
+
+# Two clocks
+
+
+@pytest.mark.parametrize('drift', [-300e-6, 0.0, 300e-6])
+def test_a_sound_card_with_its_own_clock_is_followed(drift):
+    """Five minutes of a tone, in blocks of 10 ms: no drop-out, no growing delay, no audible step."""
+    buffer = PacedBuffer(target=480, limit=4000)
+    heard, sent, largest = 0, 0, 0
+    last = 0.0
+    for tick in range(30_000):
+        now = tick * 0.01
+        due = int(now * 16_000 * (1 + drift)) // 160 * 160
+        while sent < due:
+            phase = np.arange(sent, sent + 160) * (2 * np.pi * 200 / 16_000)
+            buffer.push(np.sin(phase).astype(np.float32) + 2, now)  # never zero: silence would show
+            sent += 160
+        samples = buffer.read(160, now)
+        if samples.any():
+            assert samples.all(), f'a drop-out at {now} s'
+            assert np.abs(np.diff(samples, prepend=last or samples[0])).max() < 0.2
+            last = samples[-1]
+            heard += 160
+            largest = max(largest, sent - heard)
+    assert heard > 29_900 * 160
+    assert largest < 480 + 1600 + abs(drift) * sent
+    assert buffer.dropped == 0
+
+
+def test_silence_while_nothing_comes_and_the_end_of_a_short_word_is_not_kept_back():
+    buffer = PacedBuffer(target=480, limit=16_000)
+    assert not buffer.read(160, 0.0).any()
+    buffer.push(np.ones(100, np.float32), 0.0)
+    assert not buffer.read(160, 0.05).any()
+    said = np.concatenate([buffer.read(160, 0.2), buffer.read(160, 0.21)])
+    assert said.sum() == 100 and len(said) == 320
+
+
+def test_too_much_audio_loses_its_oldest_part():
+    buffer = PacedBuffer(target=160, limit=1600)
+    for number in range(20):
+        buffer.push(np.full(160, number, np.float32), 0.0)
+    assert buffer.dropped == 10 * 160
+    assert buffer.read(160, 0.0)[0] == 10
+
+
+def test_sound_is_found_by_its_time_and_what_never_came_is_silence():
+    sound = SoundTimeline(seconds=1)
+    sound.write(START_NS, np.full(160, 1, np.float32))
+    sound.write(START_NS + timeline.samples_to_ns(320), np.full(160, 3, np.float32))
+    got = sound.read(START_NS + timeline.samples_to_ns(80), 480)
+    np.testing.assert_array_equal(got, np.repeat([1, 0, 3, 0], [80, 160, 160, 80]))
+
+
+def test_playing_goes_on_smoothly_and_follows_the_clock():
+    sound = SoundTimeline()
+    sound.write(START_NS, numbered(64_000))
+    clock = START_NS
+    played = []
+    for _ in range(300):
+        samples, early = sound.play(clock, 160)
+        played.append(samples)
+        assert abs(early) < 0.005
+        clock += timeline.samples_to_ns(160) + 5_000  # a sound card that is 500 ppm slow
+    steps = np.diff(np.concatenate(played))
+    assert set(steps) <= {0.0, 1.0, 2.0} and sound.jumps == 0
+    sound.play(clock + SECOND // 2, 160)
+    assert sound.jumps == 1
+
+
+# A slow reader
+
+
+def test_the_mailbox_keeps_the_newest():
+    mailbox = Mailbox()
+    assert [mailbox.put(number) for number in range(4)] == [False, True, True, True]
+    assert mailbox.take() == 3
+
+
+def test_a_closed_mailbox_lets_its_reader_go():
+    mailbox, taken = Mailbox(), []
+    reader = threading.Thread(target=lambda: taken.append(mailbox.take()))
+    reader.start()
+    mailbox.close()
+    reader.join(timeout=10)
+    assert taken == [None]
+
+
+# The film and the report
+
+
+def test_the_film_shows_every_picture_at_its_stamp_and_repeats_where_one_is_missing(tmp_path):
+    rate, levels = 30, [20, 60, None, None, 140, 180, None, 220]
+    recorder = Recorder(str(tmp_path / 'film.mp4'), rate)
+    beep = np.zeros(16_000, np.float32)
+    beep[4 * 16_000 // rate :][:800] = np.sin(np.arange(800) * 0.5)  # with the picture of level 140
+    for chunk in chunks(beep[1600:], [160] * 90, 1600) + chunks(beep, [160] * 10):  # in any order, 100 ms ahead
+        recorder.sound(chunk)
+    for number, level in enumerate(levels):
+        if level is not None:
+            stamp = START_NS + number * SECOND // rate + 2_000_000 * (number % 2)
+            recorder.picture(stamp, np.full((512, 512, 3), level, np.uint8))
+    recorder.close()
+
+    with av.open(str(tmp_path / 'film.mp4')) as film:
+        shown = [frame.to_ndarray(format='gray').mean() for frame in film.decode(video=0)]
+    expected = [20, 60, 60, 60, 140, 180, 180, 220]
+    np.testing.assert_allclose(shown, expected, atol=20)
+    assert recorder.repeated == 3
+    assert max(abs(offset) for offset in recorder.offsets) < 0.003
+    sound = read_audio(tmp_path / 'film.mp4')
+    assert abs(len(sound) - 8 * 16_000 / rate) < 1100
+    loud = np.flatnonzero(np.abs(sound) > 0.3)
+    assert abs(loud[0] - 4 * 16_000 // rate) < 80
+
+
+def test_no_picture_no_film(tmp_path):
+    recorder = Recorder(str(tmp_path / 'film.mp4'), 30)
+    recorder.close()
+    assert not (tmp_path / 'film.mp4').exists()
+
+
+def test_the_report_counts_and_times(tmp_path):
+    statistics = Statistics(30)
+    for number in range(100):
+        if number != 50:
+            stamp = START_NS + timeline.samples_to_ns(160 * number)
+            statistics.sound(Audio('a', 160 * number, stamp, np.zeros(160)), stamp - 350_000_000, delay_ns=0)
+    for number in range(30):
+        if number not in (7, 8):
+            stamp = START_NS + number * SECOND // 30
+            statistics.picture(stamp, stamp + 20_000_000)
+    report = statistics.report()
+    assert report['images'] | {'seconds': 0} == {
+        'received': 28, 'seconds': 0, 'rate': pytest.approx(27 / (29 / 30), abs=0.01), 'dropped': 2, 'out_of_order': 0,
+    }  # fmt: skip
+    assert report['sound']['missing_samples'] == 160 and report['sound']['late_chunks'] == 0
+    assert report['latency_ms']['stamp_to_image']['median'] == 20
+    assert 370 <= report['latency_ms']['audio_to_image']['median'] <= 380
+    write_report(str(tmp_path / 'report.json'), report)
+    assert json.loads((tmp_path / 'report.json').read_text()) == report
