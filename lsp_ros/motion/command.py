@@ -141,6 +141,9 @@ class HeadPoseControl:
         self._residual = np.zeros((3, 6))
         self._start = 0
         self._length = 0
+        # After an absolute command the own pose is let go as slowly as the transition says: it was held by
+        # the command, and may be in a hurry to get back.
+        self._leash: np.ndarray | None = None
 
     @property
     def absolute(self) -> bool:
@@ -165,9 +168,11 @@ class HeadPoseControl:
 
     def step(self, frame: int, own: np.ndarray) -> tuple[np.ndarray, HeadSource, bool]:
         """The avatar's own pose (6,) of a frame -> (pose to show (6,), who moves it, clamped)."""
+        own = self._let_go(frame, own)
         before = own if self._own is None else self._own
         while self._pending and self._pending[0][0] <= frame:
             self._switch(self._pending.pop(0)[1], frame, own, before)
+            before = own if self._leash is not None else before
         if self._expires is not None and frame >= self._expires:
             self._switch(_Order(transition=self._order.transition), frame, own, before)
         wanted = self._target(own) + self._residual_at(frame)[0]
@@ -182,6 +187,16 @@ class HeadPoseControl:
             return shown, HeadSource.TRANSITION, clamped
         source = HeadSource.AUTONOMOUS if self._order.mode == PoseMode.AUTONOMOUS else HeadSource.COMMAND
         return shown, source, clamped
+
+    def _let_go(self, frame: int, own: np.ndarray) -> np.ndarray:
+        """The avatar's own pose, at first held where an absolute command has left it."""
+        if self._leash is None:
+            return own
+        s = (frame - self._start) / self._length if frame < self._start + self._length else 1.0
+        if s == 1:
+            self._leash = None
+            return own
+        return self._leash + s**3 * (10 - 15 * s + 6 * s * s) * (own - self._leash)
 
     def _unbounded_target(self, own: np.ndarray) -> np.ndarray:
         if self._order.mode == PoseMode.AUTONOMOUS:
@@ -225,10 +240,13 @@ class HeadPoseControl:
         if self._shown is not None:  # a clamped head stands, whatever the curve behind it does
             stuck = pose != old + position
             speed, acceleration = np.where(stuck, 0, speed), np.where(stuck, 0, acceleration)
+        leashed = order.mode != PoseMode.ABSOLUTE and (self.absolute or self._leash is not None)
+        self._leash = own if leashed else None
         self._order = order
         self._expires = frame + order.timeout if order.timeout else None
         gap = pose - self._target(own)
-        speed = speed - (self._target(own) - self._target(before))
+        if not leashed:
+            speed = speed - (self._target(own) - self._target(before))
         limit = np.maximum(self._limits.speed, 1e-9)
         shortest = int(np.ceil(np.max(PEAK_SPEED * np.abs(gap) / limit)))
         self._start, self._length = frame, max(order.transition, shortest)

@@ -206,7 +206,7 @@ def test_whatever_is_commanded_the_head_neither_jumps_nor_leaves_its_range(given
     assert (np.abs(np.diff(shown, axis=0)) <= 2 * LIMITS.speed + 1e-9).all()
 
 
-@given(st.floats(-15, 15), st.floats(-9, 9), st.sampled_from([0.2, 0.5, 1.0]), st.sampled_from(list(PoseMode)[1:]))
+@given(st.floats(-8, 8), st.floats(-5, 5), st.sampled_from([0.2, 0.5, 1.0]), st.sampled_from(list(PoseMode)[1:]))
 @settings(max_examples=30, deadline=None)
 def test_a_hand_over_starts_and_ends_without_a_jerk(yaw, pitch, transition, mode):
     """The speed changes by little from frame to frame: what a minimum-jerk move of that size and time needs."""
