@@ -66,10 +66,8 @@ def speak_flite(voice: str, text: str) -> tuple[np.ndarray, Phones]:
     if rate != SAMPLE_RATE:
         raise SystemExit(f'flite voice {voice} speaks at {rate} Hz')
     ends = [(item.rsplit(':', 1)[0], float(item.rsplit(':', 1)[1])) for item in printed]
-    # kal16 reports a little more time than it speaks
-    scale = min(1.0, len(samples) / rate / ends[-1][1])
-    starts = [0.0] + [end * scale for _, end in ends[:-1]]
-    return samples, [(phone, start, end * scale) for (phone, end), start in zip(ends, starts, strict=True)]
+    starts = [0.0] + [end for _, end in ends[:-1]]
+    return samples, [(phone, start, end) for (phone, end), start in zip(ends, starts, strict=True)]
 
 
 class _Event(ctypes.Structure):
