@@ -1,0 +1,133 @@
+"""Training of the head-pose network (paper sections 3.3 and 4.2.3, equation 11), teacher-forced.
+
+Each item is a window with a full receptive field of history before ``sequence`` frames that count.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+
+from lsp_ros.motion.head_pose import RECEPTIVE_FIELD, HeadPoseNet
+from lsp_ros.training.dataset import Dataset, load_dataset, runs
+from lsp_ros.training.features import Listener, hear_elsewhere
+from lsp_ros.training.losses import head_pose_nll
+from lsp_ros.training.trainer import Settings, checkpoint_weights, fit
+
+
+@dataclass
+class HeadPoseSettings(Settings):
+    """``look_ahead`` is the release's 15 frames: the paper's equation 7 has none, but a head starts to
+    turn with a stress, not after it. ``stride`` is the distance of training windows in frames."""
+
+    sequence: int = 240
+    look_ahead: int = 15
+    stride: int = 4
+    hearings: int = 2
+    projected_share: float = 0.7
+    dropout: float = 0.5
+
+
+def pose_states(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 12) float32 states (degrees, units, changes per frame) and the mean translation (3,) of the training frames."""
+    mean = dataset.translation[dataset.training_mask].mean(axis=0, dtype=np.float64)
+    pose = np.concatenate([dataset.euler, dataset.translation - mean], axis=1)
+    return np.concatenate([pose, np.diff(pose, axis=0, prepend=pose[:1])], axis=1).astype(np.float32), mean
+
+
+class HeadPoseTraining(lightning.LightningModule):
+    """Negative log-likelihood of the true state under the predicted Gaussian."""
+
+    def __init__(self, settings: HeadPoseSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.net = HeadPoseNet(settings.dropout)
+
+    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        states, features = batch
+        mean, log_inv_sigma = self.net(states, features)
+        count = self.settings.sequence
+        return head_pose_nll(mean[:, -count:].float(), log_inv_sigma[:, -count:].float(), states[:, -count:])
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        loss = self.loss(batch)
+        self.log('train_loss', loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        self.log('val_loss', self.loss(batch), prog_bar=True, batch_size=len(batch[0]))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), self.settings.lr, self.settings.betas)
+
+
+class PoseWindows(torch.utils.data.Dataset):
+    """Windows of ``RECEPTIVE_FIELD + sequence`` states with the features that lie look-ahead later."""
+
+    def __init__(self, tracks: list, settings: HeadPoseSettings, stride: int, augment: bool) -> None:
+        self.tracks, self.settings, self.augment = tracks, settings, augment
+        self.length = RECEPTIVE_FIELD + settings.sequence
+        self.starts = [
+            (track, start)
+            for track, (states, _) in enumerate(tracks)
+            for start in range(0, len(states) - self.length - settings.look_ahead + 1, stride)
+        ]
+        if not self.starts:
+            raise ValueError(f'no run of frames is as long as {self.length + settings.look_ahead} frames')
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        track, start = self.starts[index]
+        states, hearings = self.tracks[track]
+        heard = hearings[torch.randint(len(hearings), ()) if self.augment else 0]
+        raw = self.augment and torch.rand(()) > self.settings.projected_share
+        features = heard['raw' if raw or 'projected' not in heard else 'projected']
+        later = start + self.settings.look_ahead
+        return (
+            torch.from_numpy(states[start : start + self.length]),
+            torch.from_numpy(features[later : later + self.length].astype(np.float32)),
+        )
+
+
+class HeadPoseData(lightning.LightningDataModule):
+    """Windows of one dataset's training and validation frames."""
+
+    def __init__(self, dataset: Dataset, listener: Listener, settings: HeadPoseSettings) -> None:
+        super().__init__()
+        self.dataset, self.listener, self.settings = dataset, listener, settings
+
+    def setup(self, stage: str | None = None) -> None:
+        settings, dataset = self.settings, self.dataset
+        states, _ = pose_states(dataset)
+        samples = dataset.read_audio()
+        rng = np.random.default_rng(settings.seed)
+        sounds = [samples] + [hear_elsewhere(samples, rng) for _ in range(settings.hearings - 1)]
+        hearings = [self.listener.features(sound) for sound in sounds]
+        length = min(len(states), *(len(v) for heard in hearings for v in heard.values()))
+
+        def tracks(mask: np.ndarray) -> list:
+            return [
+                (states[a:b], [{k: v[a:b] for k, v in heard.items()} for heard in hearings])
+                for a, b in runs(mask[:length])
+            ]
+
+        self.train = PoseWindows(tracks(dataset.training_mask), settings, settings.stride, True)
+        self.val = PoseWindows(tracks(dataset.validation_mask), settings, settings.sequence // 2, False)
+
+    def train_dataloader(self) -> torch.utils.data.DataLoader:
+        return torch.utils.data.DataLoader(self.train, self.settings.batch, shuffle=True, drop_last=True)
+
+    def val_dataloader(self) -> torch.utils.data.DataLoader:
+        return torch.utils.data.DataLoader(self.val, self.settings.batch)
+
+
+def train_head_pose(dataset: Path, out: Path, listener: Listener, settings: HeadPoseSettings) -> dict[str, Tensor]:
+    """Train, or go on training, in the folder ``out``; returns the best model's state dict."""
+    data = HeadPoseData(load_dataset(dataset), listener, settings)
+    best = fit(HeadPoseTraining(settings), data, out, settings)
+    return checkpoint_weights(best, 'net')

@@ -1,0 +1,189 @@
+"""Training of the mouth network (paper sections 3.2 and 4.2.2, equation 10).
+
+One person's motion may come from several dataset folders: the person's own footage, and for our own
+avatar many synthetic voices with exact truth. Sequences follow one another in ``batch`` parallel
+streams and the LSTM's state is carried from one to the next, because a live LSTM is hours old.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, MOUTH_OUTPUT, UPPER_LIP_INNER
+from lsp_ros.motion.mouth import MouthNet
+from lsp_ros.training.dataset import Dataset, load_dataset, runs
+from lsp_ros.training.features import Listener, hear_elsewhere
+from lsp_ros.training.losses import mouth_loss
+from lsp_ros.training.trainer import Settings, checkpoint_weights, fit
+
+_UPPER = [list(MOUTH_OUTPUT).index(k) for k in UPPER_LIP_INNER]
+_LOWER = [list(MOUTH_OUTPUT).index(k) for k in LOWER_LIP_INNER]
+
+
+@dataclass
+class MouthSettings(Settings):
+    """``sequence`` and ``look_ahead`` in video frames are the paper's T and d."""
+
+    sequence: int = 240
+    look_ahead: int = 18
+    hearings: int = 3
+    """How often each clip is heard: once as recorded, the rest through other rooms and microphones."""
+    projected_share: float = 0.7
+    """Share of sequences that hear projected features, as live; the others hear raw ones."""
+    lip_weight: float = 2.0
+    """Weight of the squared error of the inner lip gap beside equation 10, where a millimetre decides
+    between open and closed. Zero is the paper's loss."""
+
+
+def lip_gaps(displacement: Tensor) -> Tensor:
+    """(..., 75) displacements -> (..., 3) height differences of the inner lip pairs, without their mean."""
+    points = displacement.unflatten(-1, (len(MOUTH_OUTPUT), 3))
+    return points[..., _UPPER, 1] - points[..., _LOWER, 1]
+
+
+class MouthTraining(lightning.LightningModule):
+    """Equation 10 between the output at frame t + d and the truth at frame t."""
+
+    def __init__(self, settings: MouthSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.net = MouthNet()
+        self._state = None
+
+    def forward(self, features: Tensor, state=None):
+        return self.net(features, state)
+
+    def losses(self, features: Tensor, truth: Tensor, known: Tensor, state) -> tuple[Tensor, Tensor, tuple]:
+        """features (B, T, 1024), truth (B, T, 75) and known (B, T), both already delayed by d."""
+        displacement, state = self.net(features, state)
+        displacement = displacement.float()
+        points = mouth_loss(displacement[known], truth[known])
+        lips = (lip_gaps(displacement[known]) - lip_gaps(truth[known])).square().mean()
+        return points, lips, tuple(s.detach() for s in state)
+
+    def on_train_epoch_start(self) -> None:
+        self._state = None
+
+    def on_validation_epoch_start(self) -> None:
+        self._saved, self._state = self._state, None
+
+    def on_validation_epoch_end(self) -> None:
+        self._state = self._saved
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], index: int) -> Tensor:
+        points, lips, self._state = self.losses(*batch, self._state)
+        self.log_dict({'train/points': points, 'train/lips': lips})
+        loss = points + self.settings.lip_weight * lips
+        self.log('train_loss', loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], index: int) -> None:
+        points, lips, self._state = self.losses(*batch, self._state)
+        loss = points + self.settings.lip_weight * lips
+        self.log_dict({'val_loss': loss, 'val_points': points, 'val_lips': lips}, prog_bar=True, batch_size=1)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), self.settings.lr, self.settings.betas)
+
+
+class MouthStreams(torch.utils.data.Dataset):
+    """Runs of consecutive frames laid end to end in ``batch`` streams; item k is sequence k of all of them.
+
+    runs: (features {'raw', 'projected'} (n, 1024), displacement (n, 75)) of each run of frames.
+    """
+
+    def __init__(self, runs: list, settings: MouthSettings, batch: int, shuffle: bool) -> None:
+        self.runs, self.settings, self.batch, self.shuffle = runs, settings, batch, shuffle
+        self.lay(0)
+
+    def lay(self, epoch: int) -> None:
+        """Put the runs in a new order, and cut each at a new place."""
+        settings, rng = self.settings, np.random.default_rng((self.settings.seed, epoch))
+        order = rng.permutation(len(self.runs)) if self.shuffle else range(len(self.runs))
+        features, truth, known = [], [], []
+        d = settings.look_ahead
+        for k in order:
+            heard, displacement = self.runs[k]
+            projected = 'projected' in heard and (not self.shuffle or rng.random() < settings.projected_share)
+            features.append(heard['projected' if projected else 'raw'])
+            # what the network says at t + d is the mouth of t; before d it has nothing to say
+            truth.append(np.concatenate([displacement[:1].repeat(d, axis=0), displacement[: len(displacement) - d]]))
+            known.append(np.arange(len(displacement)) >= d)
+        length = sum(map(len, features)) // self.batch // settings.sequence * settings.sequence
+        if not length:
+            raise ValueError(f'{sum(map(len, features))} frames are too few for {self.batch} streams of {settings.sequence}')
+        shift = int(rng.integers(0, sum(map(len, features)) - length * self.batch + 1)) if self.shuffle else 0
+
+        def streams(parts: list[np.ndarray]) -> Tensor:
+            whole = np.concatenate(parts)[shift : shift + length * self.batch]
+            return torch.from_numpy(whole.reshape(self.batch, length, *whole.shape[1:]))
+
+        self.features, self.truth, self.known = streams(features), streams(truth), streams(known)
+
+    def __len__(self) -> int:
+        return self.features.shape[1] // self.settings.sequence
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        part = slice(index * self.settings.sequence, (index + 1) * self.settings.sequence)
+        return self.features[:, part].float(), self.truth[:, part], self.known[:, part]
+
+
+class MouthData(lightning.LightningDataModule):
+    """Training and validation runs of the datasets."""
+
+    def __init__(self, datasets: list[Dataset], mean: np.ndarray, listener: Listener, settings: MouthSettings) -> None:
+        super().__init__()
+        self.datasets, self.mean, self.listener, self.settings = datasets, mean, listener, settings
+
+    def setup(self, stage: str | None = None) -> None:
+        training, validation = [], []
+        settings = self.settings
+        for number, dataset in enumerate(track(self.datasets, 'speech features')):
+            displacement = dataset.mouth_displacement(self.mean).reshape(len(dataset), -1)
+            samples = dataset.read_audio()
+            for hearing in range(settings.hearings):
+                rng = np.random.default_rng((settings.seed, number, hearing))
+                heard = self.listener.features(hear_elsewhere(samples, rng) if hearing else samples)
+                length = min(len(displacement), *map(len, heard.values()))
+                parts = [(training, dataset.training_mask)]
+                if not hearing:
+                    parts.append((validation, dataset.validation_mask))
+                for part, mask in parts:
+                    for first, stop in _runs(mask[:length]):
+                        if stop - first > 2 * settings.look_ahead:
+                            part.append(({k: v[first:stop] for k, v in heard.items()}, displacement[first:stop]))
+        self.train = MouthStreams(training, settings, settings.batch, True)
+        self.val = MouthStreams(validation, settings, min(8, settings.batch), False)
+
+    def train_dataloader(self) -> torch.utils.data.DataLoader:
+        self.train.lay(self.trainer.current_epoch if self.trainer else 0)
+        return torch.utils.data.DataLoader(self.train, batch_size=None)
+
+    def val_dataloader(self) -> torch.utils.data.DataLoader:
+        return torch.utils.data.DataLoader(self.val, batch_size=None)
+
+
+def _runs(mask: np.ndarray, longest: int = 2400) -> list[tuple[int, int]]:
+    """Runs of True, long ones cut, so that shuffling mixes voices and hearings."""
+    return [(a, min(b, a + longest)) for first, b in runs(mask) for a in range(first, b, longest)]
+
+
+def train_mouth(
+    datasets: list[Path], out: Path, listener: Listener, settings: MouthSettings, mean: np.ndarray | None = None
+) -> dict[str, Tensor]:
+    """Train, or go on training, in the folder ``out``; returns the best model's state dict.
+
+    The displacement is that from ``mean`` (73, 3), by default the first dataset's mean points.
+    """
+    loaded = [load_dataset(path) for path in datasets]
+    mean = loaded[0].mean_points() if mean is None else mean
+    data = MouthData(loaded, mean, listener, settings)
+    best = fit(MouthTraining(settings), data, out, settings, reload_data=True)
+    return checkpoint_weights(best, 'net')
