@@ -181,15 +181,14 @@ class MouthGate:
 def uncross_lips(points: np.ndarray) -> np.ndarray:
     """Move crossed lips apart, frame by frame: (..., 73, 3) head-frame points, y up -> the same shape.
 
-    Where all three inner lip pairs cross, each pair meets halfway and the outer lips follow by the mean of
-    these half gaps, so that the lips keep their thickness.
+    Each inner lip pair that crosses meets halfway, and the outer lips follow by the mean of the half gaps, so
+    that the lips keep their thickness. It sets in gently as the lips begin to cross: nothing pops.
     """
     gap = points[..., LOWER_LIP_INNER, 1] - points[..., UPPER_LIP_INNER, 1]
-    crossed = (gap > 0).all(axis=-1, keepdims=True)
-    if not crossed.any():
+    if not (gap > 0).any():
         return points
     points = points.copy()
-    half = np.where(crossed, gap / 2, 0)
+    half = np.maximum(gap, 0) / 2
     mean = half.mean(axis=-1, keepdims=True)
     points[..., UPPER_LIP_INNER, 1] += half
     points[..., LOWER_LIP_INNER, 1] -= half

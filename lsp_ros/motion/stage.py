@@ -9,13 +9,14 @@ from lsp_ros.avatar.avatar import Avatar, AvatarError
 from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT
 from lsp_ros.motion.command import HeadPoseControl
 from lsp_ros.motion.footage import Footage
-from lsp_ros.motion.lips import BRIDGE_FRAMES, CLOSE_FRAMES, MouthGate, MouthPredictor, Smoother, uncross_lips
-from lsp_ros.motion.sampler import HeadPoseSampler, PoseLimits
+from lsp_ros.motion.lips import BRIDGE_FRAMES, MouthGate, MouthPredictor, Smoother, uncross_lips
+from lsp_ros.motion.sampler import HeadPoseSampler, HeadPoseState, PoseLimits
 from lsp_ros.signals import FEATURE_SIZE, FaceMotion, HeadPoseCommand, SpeechFeatures
 from lsp_ros.timeline import FEATURES_PER_FRAME
 
 JAW_OUTPUTS = 7  # the first points of landmarks.MOUTH_OUTPUT, contour 4 to 10
 SETTLE_FRAMES = 60  # from the liveliness of speech to that of idling, and back
+LARGEST_FEATURE = 1e4  # real ones are near -1..1; what is far larger would overflow and stay in the LSTM for ever
 BLOCK_FRAMES = 240  # a long push is worked off in pieces, so that memory stays small
 
 
@@ -114,13 +115,8 @@ class MotionStage:
         """Frames in which the head-pose network failed to give finite numbers and the last pose was held."""
         return self._head_state.held if self._head_state else 0
 
-    def reset(self, keep_picture: bool = False) -> None:
-        """Forget the stream: the next push may begin at any frame.
-
-        By default the stage is as new. With ``keep_picture`` only the speech is forgotten, for a source that
-        starts again while people watch: head, eyes and any command go on from what is shown, and the mouth
-        closes from where it is.
-        """
+    def reset(self) -> None:
+        """Forget the stream and any command; the next push may begin at any frame."""
         self._next_in: int | None = None
         self._mouth_state = self._mouth.start()
         self._skip = self._mouth_ahead  # outputs of the network before it has heard its look-ahead
@@ -129,22 +125,11 @@ class MotionStage:
         self._active: deque[bool] = deque()
         self._displacements: deque[np.ndarray] = deque()
         self._conditions: deque[np.ndarray] = deque()
-        if keep_picture:
-            # Frame numbers may begin anew: commands and eyes go on by frames shown since the very start.
-            self._carried = self._shown_mouth - self._face.mouth_rest.astype(np.float32)
-            self._carried_age = 0
-            self._rebase = True
-            return
-        self._head_state = None
+        self._head_state: HeadPoseState | None = None
         self._head_filter = LowPass(self._head_sigma)
         self._control = HeadPoseControl(self._limits, self._metres_per_unit)
         self._fed = np.zeros((1, 6))
         self._liveliness = 0
-        self._shown_mouth = self._face.mouth_rest.astype(np.float32)
-        self._carried = np.zeros_like(self._shown_mouth)
-        self._carried_age = CLOSE_FRAMES
-        self._shift = 0  # what is added to a frame number to count from before the last restart
-        self._rebase = False
         self._next_out = 0
 
     def command(self, command: HeadPoseCommand, frame: int | None = None) -> None:
@@ -152,9 +137,7 @@ class MotionStage:
 
         ValueError with the reason where the command makes no sense; then nothing changes.
         """
-        if frame is None:
-            frame = self._next_out
-        self._control.command(command, frame + self._shift)
+        self._control.command(command, self._next_out if frame is None else frame)
 
     def silence(self, frames: int) -> SpeechFeatures:
         """That many frames of silence, to push where speech features are missing.
@@ -177,7 +160,7 @@ class MotionStage:
         if not len(features):
             return None
         if self._next_in is None:
-            self._begin(features.first_frame)
+            self._next_in = self._next_out = features.first_frame
         self._next_in += len(features)
         active = np.asarray(features.active, bool)
         values = np.asarray(features.values, np.float32)
@@ -217,9 +200,10 @@ class MotionStage:
             )
         if active.shape != (N,):
             raise ValueError(f'speech activity has shape {active.shape}, ({N},) is needed for {N} frames')
-        if not np.isfinite(values).all():
-            bad = int(np.flatnonzero(~np.isfinite(values).all(axis=(1, 2)))[0])
-            raise ValueError(f'speech features of frame {features.first_frame + bad} are not finite')
+        good = (np.abs(values) <= LARGEST_FEATURE).all(axis=(1, 2))
+        if not good.all():
+            bad = features.first_frame + int(np.flatnonzero(~good)[0])
+            raise ValueError(f'speech features of frame {bad} are not finite or above {LARGEST_FEATURE:g}')
         if features.first_frame < 0:
             raise ValueError(f'speech features begin at frame {features.first_frame}, frames count from 0')
         if self._next_in is not None and features.first_frame != self._next_in:
@@ -227,12 +211,6 @@ class MotionStage:
                 f'speech features begin at frame {features.first_frame}, frame {self._next_in} is next: '
                 'fill a gap with silence or reset the stage'
             )
-
-    def _begin(self, frame: int) -> None:
-        if self._rebase:
-            self._shift += self._next_out - frame
-            self._rebase = False
-        self._next_in = self._next_out = frame
 
     def _hear(self, rows: np.ndarray, active: np.ndarray) -> None:
         """Take in feature rows (N, 1024) and activity (N,)."""
@@ -261,13 +239,12 @@ class MotionStage:
     def _frame(self) -> tuple:
         """The next frame of motion, in the order of FaceMotion's fields."""
         frame = self._next_out
-        count = frame + self._shift
         speaking = self._active[0]
         weight = self._gate.step(np.fromiter(islice(self._active, self._gate_frames), bool))
         self._active.popleft()
         lively = self._lively(weight > 0)
-        points = self._points(count, weight, lively)
-        pose, source, clamped = self._pose(count, lively)
+        points = self._points(frame, weight, lively)
+        pose, source, clamped = self._pose(frame, lively)
         translation = pose[3:] + self._face.translation_mean
         shoulders = self._face.shoulders + self._shoulder_amplitude * (translation - self._face.shoulder_translation)
         self._next_out += 1
@@ -287,19 +264,15 @@ class MotionStage:
         s = self._liveliness / SETTLE_FRAMES
         return self.idle_amplitude + (1 - self.idle_amplitude) * s * s * (3 - 2 * s)
 
-    def _points(self, count: int, weight: float, lively: float) -> np.ndarray:
+    def _points(self, frame: int, weight: float, lively: float) -> np.ndarray:
         rest = self._face.mouth_rest.astype(np.float32)
         predicted = self._displacements.popleft().reshape(-1, 3) * self._mouth_amplitude
         mouth = rest + np.float32(weight) * (predicted - rest)
-        if self._carried_age < CLOSE_FRAMES:
-            self._carried_age += 1
-            mouth = mouth + self._carried * np.float32(0.5 + 0.5 * np.cos(np.pi * self._carried_age / CLOSE_FRAMES))
-        self._shown_mouth = mouth
         points = self._base.copy()
         points[MOUTH_OUTPUT[self._lips]] += mouth[self._lips]
         points = uncross_lips(points)
         footage = self._footage
-        eyes, brows = footage.at(count + self._eyes_begin)
+        eyes, brows = footage.at(frame + self._eyes_begin)
         # Half a blink looks ill: lids move in full unless there is next to no motion at all.
         blinking = np.float32(min(1.0, 4 * lively))
         points[EYES] = footage.rest_eyes + blinking * (eyes - footage.rest_eyes)
@@ -307,7 +280,7 @@ class MotionStage:
             points[BROWS] = footage.rest_brows + np.float32(lively) * (brows - footage.rest_brows)
         return points
 
-    def _pose(self, count: int, lively: float) -> tuple[np.ndarray, int, bool]:
+    def _pose(self, frame: int, lively: float) -> tuple[np.ndarray, int, bool]:
         if self._head_state is None:
             self._warm_up()
         state = self._head_state
@@ -315,7 +288,7 @@ class MotionStage:
         self._conditions.popleft()
         rest = self._limits.rest
         own = rest + lively * (self._head_filter.step(raw[0] * self._head_amplitude) - rest)
-        shown, source, clamped = self._control.step(count, own)
+        shown, source, clamped = self._control.step(frame, own)
         before = self._fed
         self._fed = raw
         if self._control.absolute:
