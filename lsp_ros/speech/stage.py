@@ -1,13 +1,12 @@
 """Stage 1: audio samples -> speech features (paper section 3.1)."""
 
 import numpy as np
-import torch
 
 from lsp_ros import timeline
 from lsp_ros.avatar.avatar import Avatar, AvatarError
 from lsp_ros.signals import SpeechFeatures
 from lsp_ros.speech.activity import SpeechActivity, level_db
-from lsp_ros.speech.apc import APC
+from lsp_ros.speech.encoder import FeatureEncoder
 from lsp_ros.speech.manifold import Manifold
 from lsp_ros.speech.mel import SUPPORT, mel_frames
 
@@ -29,7 +28,10 @@ class SpeechStage:
     """Samples after the end of a video frame that must be in before it comes out (67, 4.2 ms)."""
 
     def __init__(self, avatar: Avatar) -> None:
-        self._apc = load_apc(avatar)
+        try:
+            self._encoder = FeatureEncoder(avatar.weights('apc'))
+        except ValueError as error:
+            raise AvatarError(f'{avatar.path}/apc.safetensors: {error}') from error
         self._projection = avatar.manifest.speech.projection
         self._manifold = Manifold(avatar.manifold(), avatar.manifest.speech.neighbours)
         self._activity = SpeechActivity()
@@ -40,7 +42,7 @@ class SpeechStage:
         self._samples = np.zeros(0, np.float32)
         self._start = 0  # position of _samples[0] in the stream
         self._frame = 0  # next video frame to come out
-        self._state: torch.Tensor | None = None
+        self._state = self._encoder.start()
         self._activity.reset()
 
     @property
@@ -56,7 +58,7 @@ class SpeechStage:
         """
         samples = np.asarray(samples)
         if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
-            raise ValueError(f'audio has shape {samples.shape} of {samples.dtype}; expected (n,) floating-point samples')
+            raise ValueError(f'audio has shape {samples.shape} of {samples.dtype}; expected (n,) floating point')
         if not np.isfinite(samples).all():
             raise ValueError(f'audio holds {np.count_nonzero(~np.isfinite(samples))} values that are not finite')
         self._samples = np.concatenate([self._samples, samples.astype(np.float32)])
@@ -80,15 +82,16 @@ class SpeechStage:
         if not blocks:
             return None
         return SpeechFeatures(
-            blocks[0].first_frame, *(np.concatenate([getattr(b, k) for b in blocks]) for k in ('values', 'level_db', 'active'))
+            blocks[0].first_frame,
+            np.concatenate([block.values for block in blocks]),
+            np.concatenate([block.level_db for block in blocks]),
+            np.concatenate([block.active for block in blocks]),
         )
 
     def _compute(self, end: int) -> SpeechFeatures:
         first, per_frame = self._frame, timeline.FEATURES_PER_FRAME
         starts = np.array([timeline.feature_start(i) for i in range(per_frame * first, per_frame * end)]) - self._start
-        with torch.inference_mode():
-            hidden, self._state = self._apc(torch.from_numpy(mel_frames(self._samples, starts))[None], self._state)
-        raw = hidden[0].numpy()
+        raw = self._encoder.step(self._state, mel_frames(self._samples, starts))
         values = raw
         if self._projection:
             projected, _, _ = self._manifold.project(raw)
@@ -100,13 +103,3 @@ class SpeechStage:
         drop = timeline.frame_start(end) - self._start
         self._samples, self._start = self._samples[drop:].copy(), self._start + drop
         return SpeechFeatures(first, values.reshape(end - first, per_frame, -1).astype(np.float32), levels, active)
-
-
-def load_apc(avatar: Avatar) -> APC:
-    """The avatar's APC, ready to run. Raises AvatarError where the weights do not fit the network."""
-    apc = APC().eval()
-    try:
-        apc.load_state_dict({name: torch.from_numpy(array) for name, array in avatar.weights('apc').items()})
-    except RuntimeError as error:
-        raise AvatarError(f'{avatar.path}/apc.safetensors does not fit the APC network: {error}') from error
-    return apc

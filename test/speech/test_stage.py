@@ -17,7 +17,6 @@ SAMPLES = 9_731
 
 @pytest.fixture(scope='module')
 def stage(tiny_avatar):
-    torch.set_num_threads(1)
     return SpeechStage(Avatar.load(tiny_avatar, parts=('speech',)))
 
 

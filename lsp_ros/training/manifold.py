@@ -1,0 +1,34 @@
+"""The person's database of speech features for the manifold projection (paper section 3.1.1)."""
+
+import numpy as np
+
+from lsp_ros.speech.activity import SpeechActivity, level_db
+from lsp_ros.speech.apc import APC
+from lsp_ros.timeline import FEATURES_PER_FRAME, frame_start, frames_in
+from lsp_ros.training.features import raw_features
+
+SILENCE_SHARE = 0.05
+"""Share of the database that is silence; recordings hold far more of it, all alike."""
+
+
+def person_manifold(apc: APC, clips: list[np.ndarray], rows: int = 8192, seed: int = 0) -> np.ndarray:
+    """Raw features of the person's clips (n,) at 16 kHz, thinned to ``rows`` -> (rows, 512) float32.
+
+    The paper keeps every frame. Neighbouring rows at 120 Hz are nearly equal, so an even sample of
+    them spans the same manifold at a fraction of the search.
+    """
+    rng = np.random.default_rng(seed)
+    speech, silence = [], []
+    for samples in clips:
+        features = raw_features(apc, samples)
+        activity = SpeechActivity()
+        bounds = [frame_start(t) for t in range(frames_in(len(samples)) + 1)]
+        active = np.repeat(
+            [activity.push(level_db(samples[a:b])) for a, b in zip(bounds[:-1], bounds[1:])], FEATURES_PER_FRAME
+        )
+        speech.append(features[active])
+        silence.append(features[~active])
+    speech, silence = np.concatenate(speech), np.concatenate(silence)
+    quiet = min(len(silence), int(rows * SILENCE_SHARE))
+    parts = [rng.permutation(silence)[:quiet], rng.permutation(speech)[: rows - quiet]]
+    return np.concatenate(parts)
