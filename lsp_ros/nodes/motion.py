@@ -108,7 +108,7 @@ class MotionNode(StreamNode):
         began = time.perf_counter()
         motion = self.stage.push(replace(features, first_frame=self.join.push()))
         for index in range(len(motion) if motion is not None else 0):
-            place = self.join.pop()
+            place = self.join.pop(self.now_ns())
             if place is None:
                 continue
             message = motion_to_message(place, motion, index, self.units, self.value('camera_frame'))

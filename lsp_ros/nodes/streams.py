@@ -17,6 +17,7 @@ from lsp_ros.nodes.conversions import Audio, Place
 
 LONGEST_HEAL_SECONDS = 0.25  # what is missing for longer is no lost chunk, and computing it would cost more time still
 LATEST_SECONDS = 2  # what comes later is no late chunk: somebody began to count anew
+LONGEST_LEAD_NS = 10 * timeline.NANOSECONDS_PER_SECOND  # no source publishes further ahead of its stamps
 JOIN_FRAMES = 3  # every third frame starts at a whole sample number, so a stage that joins there keeps the timeline
 CLOCK_TOLERANCE_NS = 50_000_000
 
@@ -113,15 +114,15 @@ class FrameJoin:
         self.pushed += 1
         return self.pushed - 1
 
-    def pop(self) -> Place | None:
+    def pop(self, now_ns: int) -> Place | None:
         """The place of the next frame that comes out; None where a later moment was already shown.
 
-        Two streams may overlap where one takes over from the other. A clock that was set back by more than that
-        is believed.
+        Two streams may overlap where one takes over from the other. Only what was shown with a stamp that is now far
+        in the future does not count: the clock was set back.
         """
         place = self._places.popleft()
-        overlap_ns = LATEST_SECONDS * timeline.NANOSECONDS_PER_SECOND
-        if self._shown_ns is not None and 0 <= self._shown_ns - place.stamp_ns < overlap_ns:
+        shown = self._shown_ns
+        if shown is not None and place.stamp_ns <= shown <= now_ns + LONGEST_LEAD_NS:
             return None
         self._shown_ns = place.stamp_ns
         return place

@@ -1,0 +1,169 @@
+"""The whole graph, five processes with the tiny avatar: pictures in order, in time with the sound, whatever dies."""
+
+import json
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from lsp_ros import timeline
+from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.media import digital_source_type, read_audio
+from lsp_ros.msg import FaceMotion
+from lsp_ros.nodes.conversions import Place, Units, image_from_message, motion_to_message, stamp_ns
+from lsp_ros.nodes.node import IMAGE_QOS
+from lsp_ros.signals import FaceMotion as Motion
+
+FRAME_NS = timeline.NANOSECONDS_PER_SECOND // 30
+
+
+class Seen:
+    """What is remembered of an image."""
+
+    def __init__(self, message):
+        self.stamp = stamp_ns(message.header)
+        self.frame_id = message.header.frame_id
+        self.shape = image_from_message(message).shape
+        self.mean = float(np.mean(image_from_message(message)))
+
+
+def watch(graph):
+    seen = []
+    graph.node.create_subscription(Image, 'image', lambda message: seen.append(Seen(message)), IMAGE_QOS)
+    return seen
+
+
+def assert_in_order(seen):
+    stamps = [picture.stamp for picture in seen]
+    assert all(before < after for before, after in zip(stamps, stamps[1:], strict=False))
+
+
+def assert_on_the_frame_grid(seen):
+    """Within a stream, stamps lie whole frames apart."""
+    steps = np.diff([picture.stamp for picture in seen]) / FRAME_NS
+    np.testing.assert_allclose(steps, np.round(steps), atol=0.01)
+
+
+@pytest.fixture
+def sound_file(tmp_path):
+    path = tmp_path / 'speech.wav'
+    noise = np.random.default_rng(0).normal(0, 0.1, 3 * 16_000) * (np.sin(np.arange(3 * 16_000) / 2500) > 0)
+    soundfile.write(path, noise.clip(-1, 1), 16_000)
+    return path
+
+
+def test_speech_in_a_talking_head_out(graph, tiny_avatar, sound_file, tmp_path):
+    """A file through the whole graph, recorded by the player with its report."""
+    seen = watch(graph)
+    infos = graph.collect(CameraInfo, 'camera_info', IMAGE_QOS)
+    jpegs = graph.collect(CompressedImage, 'image/compressed', IMAGE_QOS)
+    film, report_file = tmp_path / 'film.mp4', tmp_path / 'report.json'
+    graph.start('speech_features', avatar=tiny_avatar)
+    graph.start('motion', avatar=tiny_avatar)
+    graph.start('renderer', avatar=tiny_avatar)
+    graph.until(lambda: seen, 'no picture')
+    player = graph.start('player', record=film, report=report_file, window=False, sound=False, duration=6.0)
+    graph.start('audio_source', source='file', file=sound_file)
+    graph.until(lambda: player.popen.poll() is not None, 'the player does not end')
+    assert player.popen.returncode == 0
+
+    assert_in_order(seen)
+    assert {picture.shape for picture in seen} == {(512, 512, 3)}
+    assert {picture.frame_id for picture in seen} == {'avatar_camera_optical_frame'}
+    matrix = Avatar.load(tiny_avatar, parts=()).camera.matrix
+    np.testing.assert_allclose(np.reshape(infos[-1].k, (3, 3)), matrix)
+    assert {stamp_ns(info.header) for info in infos[5:-5]} <= {picture.stamp for picture in seen}
+    assert bytes(jpegs[-1].data[:2]) == b'\xff\xd8'
+
+    report = json.loads(report_file.read_text())
+    assert report['images']['received'] > 10 and report['images']['out_of_order'] == 0
+    assert report['sound']['missing_samples'] == 0
+    assert report['latency_ms']['audio_to_image']['median'] > 280  # the look-ahead cannot be had for nothing
+    assert report['film']['skipped'] == 0
+    with av.open(str(film)) as opened:
+        frames = sum(1 for _ in opened.decode(video=0))
+    assert abs(frames - 6 * 30) <= 10
+    assert abs(len(read_audio(film)) / 16_000 - frames / 30) < 0.1
+    assert np.abs(read_audio(film)).max() > 0.1
+    assert digital_source_type(film).endswith('trainedAlgorithmicMedia')
+
+    for name in ('audio_source', 'speech_features', 'motion', 'renderer'):
+        graph.until(lambda name=name: name in graph.diagnostics, f'no diagnostics of {name}')
+    assert float(graph.diagnostics['renderer']['rendering median ms']) > 0
+
+
+def test_whoever_is_killed_is_started_again_and_nothing_else_has_to_be(graph, tiny_avatar):
+    seen = watch(graph)
+    parameters = {'audio_source': {'source': 'silence'}}
+    parameters |= {name: {'avatar': tiny_avatar} for name in ('speech_features', 'motion', 'renderer')}
+    running = {name: graph.start(name, **values) for name, values in parameters.items()}
+    graph.until(lambda: len(seen) > 20, 'no picture')
+    for victim, values in parameters.items():
+        running[victim].kill()
+        graph.spin(0.5)
+        before = len(seen)
+        if victim in ('audio_source', 'speech_features'):
+            graph.until(lambda before=before: len(seen) > before + 5, 'the picture stops with the sound')
+        graph.start(victim, **values)
+        before = len(seen)
+        graph.until(lambda before=before: len(seen) > before + 20, f'no picture after {victim} was killed')
+        graph.until(lambda: seen[-1].stamp > graph.node.get_clock().now().nanoseconds - 10**10, 'an old picture')
+
+
+def motion_message(frame, avatar, start_ns=10**18, **changes):
+    face = avatar.face
+    motion = Motion(
+        frame,
+        face.mean_points[None],
+        np.zeros((1, 3), np.float32),
+        face.translation_mean[None],
+        face.shoulders[None],
+        np.zeros(1, bool),
+        np.zeros(1, np.uint8),
+        np.zeros(1, bool),
+    )
+    place = Place('s', frame, start_ns + timeline.frame_start_ns(frame))
+    units = Units(avatar.camera.metres_per_unit, float(face.scale))
+    message = motion_to_message(place, motion, 0, units, 'camera')
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return message
+
+
+def test_motion_that_cannot_be_drawn_is_left_out(graph, tiny_avatar):
+    avatar = Avatar.load(tiny_avatar, parts=('motion',))
+    seen = watch(graph)
+    graph.start('renderer', avatar=tiny_avatar, frame_rate=60)
+    motion = graph.publisher(FaceMotion, 'face_motion')
+    behind = motion_message(2, avatar)
+    behind.head_pose.position.z = -1.0
+    no_turn = motion_message(3, avatar)
+    no_turn.head_pose.orientation.w = no_turn.head_pose.orientation.x = 0.0
+    for bad, node_counter in (
+        (motion_message(1, avatar, landmarks=np.full(219, np.nan, np.float32)), 'invalid face_motion messages'),
+        (behind, 'frames that cannot be drawn'),
+        (no_turn, 'invalid face_motion messages'),
+    ):
+        motion.publish(bad)
+        graph.until_counted('renderer', node_counter)
+    motion.publish(motion_message(4, avatar))
+    graph.until(lambda: seen, 'the picture does not go on')
+    assert [picture.stamp for picture in seen] == [stamp_ns(motion_message(4, avatar).header)]
+
+
+def test_a_slow_renderer_leaves_frames_out_and_never_falls_behind(graph, tmp_path_factory, tiny_avatar):
+    """Motion for two seconds comes at once: far faster than any renderer draws."""
+    avatar = Avatar.load(tiny_avatar, parts=('motion',))
+    seen = watch(graph)
+    graph.start('renderer', avatar=tiny_avatar, engine='torch', threads=1, frame_rate=60)
+    motion = graph.publisher(FaceMotion, 'face_motion')
+    for frame in range(120):
+        motion.publish(motion_message(frame, avatar))
+        graph.spin(0.002)
+    last = stamp_ns(motion_message(119, avatar).header)
+    graph.until(lambda: seen and seen[-1].stamp == last, 'the newest frame is not drawn')
+    assert_in_order(seen)
+    graph.until_counted('renderer', 'frames left out', 120 - len(seen))
+    assert len(seen) < 120
