@@ -30,7 +30,8 @@ from lsp_ros.avatar.manifest import AvatarError, Camera, Manifest, PoseRange, as
 from lsp_ros.avatar.places import shipped_folders
 from lsp_ros.signals import FEATURE_SIZE, LANDMARKS, SHOULDER_POINTS
 
-__all__ = ['Avatar', 'AvatarError', 'Camera', 'Face', 'Manifest', 'PoseRange', 'find_avatar', 'write_avatar']
+__all__ = ['Avatar', 'AvatarError', 'Camera', 'Face', 'Manifest', 'PoseRange', 'built_in_avatars', 'find_avatar',
+           'write_avatar']
 
 MANIFEST_FILE = 'avatar.yaml'
 MANIFOLD_FILE = 'manifold.npy'
@@ -183,24 +184,25 @@ class Avatar:
         return data
 
 
-def find_avatar(name_or_path: str | os.PathLike) -> Path:
-    """Folder of an avatar, given its path or the name of one that comes with the package.
+def built_in_avatars() -> list[Path]:
+    """Folders of the avatars that come with the package: of a source checkout, then of the installed tree."""
+    return [path.parent for folder in shipped_folders('avatars') for path in sorted(folder.glob(f'*/{MANIFEST_FILE}'))]
 
-    A name is looked up in the ``avatars`` folder of a source checkout, then of the installed tree.
-    """
+
+def find_avatar(name_or_path: str | os.PathLike) -> Path:
+    """Folder of an avatar, given its path or the name of a built-in one. Raises AvatarError."""
     given = Path(name_or_path).expanduser()
     if (given / MANIFEST_FILE).is_file():
         return given
-    folders = shipped_folders('avatars')
-    if len(given.parts) == 1 and '..' not in given.parts:
-        for folder in folders:
-            if (folder / given / MANIFEST_FILE).is_file():
-                return folder / given
+    built_in = built_in_avatars()
+    for folder in built_in:
+        if folder.name == str(name_or_path):
+            return folder
     if given.is_dir():
         raise AvatarError(f'{given}: the folder holds no {MANIFEST_FILE}.')
-    names = sorted({entry.parent.name for folder in folders for entry in folder.glob(f'*/{MANIFEST_FILE}')})
+    names = ', '.join(sorted({folder.name for folder in built_in})) or 'none'
     raise AvatarError(f'{name_or_path}: there is no such avatar folder, nor a built-in avatar of that name '
-                      f'(built in: {", ".join(names) or "none"}).')
+                      f'(built in: {names}).')
 
 
 def write_avatar(folder: str | os.PathLike, manifest: Manifest | Mapping, weights: Mapping[str, Mapping],

@@ -90,7 +90,7 @@ def test_what_is_written_is_read_back(tiny_avatar):
 
 
 def test_a_part_needs_only_its_own_files(tiny_avatar_copy):
-    for name in ('mouth.safetensors', 'face.npz', 'renderer_live.safetensors', 'candidates/2.png'):
+    for name in ('mouth.safetensors', 'renderer_live.safetensors', 'candidates/2.png'):
         (tiny_avatar_copy / name).unlink()
     Avatar.load(tiny_avatar_copy, parts=('speech',))
     refused(tiny_avatar_copy, 'mouth.safetensors', 'missing', parts=('motion',))

@@ -1,0 +1,62 @@
+"""``lsp avatar``: look at avatars."""
+
+import argparse
+
+from lsp_ros.cli.arguments import command
+
+
+def add_commands(commands) -> None:
+    group = commands.add_parser('avatar', help='list avatars, or check one')
+    actions = group.add_subparsers(title='actions', metavar='ACTION', required=True)
+    command(actions, 'list', run_list, 'list the built-in avatars')
+    check = command(actions, 'check', run_check, 'check every file of an avatar and print its card')
+    check.add_argument('avatar', help='a folder, or the name of a built-in avatar')
+
+
+def run_list(options: argparse.Namespace) -> int:
+    from lsp_ros.avatar.avatar import built_in_avatars
+
+    for folder in built_in_avatars():
+        print(f'{folder.name}\t{folder}')
+    return 0
+
+
+def run_check(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from lsp_ros.avatar.avatar import Avatar, find_avatar
+    from lsp_ros.portrait import Portrait
+
+    avatar = Avatar.load(find_avatar(options.avatar))
+    portrait = Portrait(avatar, 'torch')  # loading the weights into the networks is checking their shapes
+    manifest = avatar.manifest
+    person = manifest.person
+    sizes = {name: (avatar.path / name).stat().st_size for name in manifest.files}
+    table = Table(show_header=False, title=f'Avatar {avatar.name}', title_justify='left')
+    for key, value in (
+        ('folder', avatar.path),
+        ('licence', manifest.licence),
+        ('source', manifest.source),
+        ('person', person.kind),
+        ('consent', 'not needed' if person.kind == 'synthetic' else _consent(avatar)),
+        ('camera', f'f = {manifest.camera.matrix[0, 0]:g} px, 1 unit = {manifest.camera.metres_per_unit:g} m'),
+        ('renderer', manifest.renderer.size),
+        ('manifold', f'{len(avatar.manifold())} rows, {manifest.speech.neighbours} neighbours'),
+        ('eyes and brows', f'{len(avatar.face.eyes) / 60:.1f} s of footage'),
+        ('look-ahead', f'{1000 * portrait.look_ahead_seconds:.0f} ms'),
+        ('head turns', ', '.join(f'{low:.0f} to {high:.0f}°' for low, high in
+                                 zip(avatar.pose_range.euler_min, avatar.pose_range.euler_max, strict=True))),
+        ('files', f'{len(sizes)}, {sum(sizes.values()) / 1e6:.1f} MB, all as their checksums say'),
+    ):
+        table.add_row(key, str(value))
+    Console().print(table)
+    return 0
+
+
+def _consent(avatar) -> str:
+    consent = avatar.manifest.person.consent
+    if consent is None:
+        return 'NONE ON RECORD: do not publish this person'
+    state = '' if avatar.consented else 'RUN OUT: '
+    return f'{state}{consent.who}, for {consent.purpose}, until {consent.until or "withdrawn"}'

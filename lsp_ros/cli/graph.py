@@ -1,0 +1,171 @@
+"""The live graph as child processes, for machines without ``ros2 launch``; no ROS in this process.
+
+A node that dies is started again. Ctrl-C, SIGTERM or the end of a node that has finished its work
+ends them all; none outlives this process, even when it is killed.
+"""
+
+import ctypes
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from lsp_ros.avatar.places import shipped_file
+
+NODES = ('audio_source', 'speech_features', 'motion', 'renderer', 'player')
+SECONDS_TO_END = 15.0  # a player may have a film to finish
+SECONDS_TO_RESTART = 1.0
+# A node that fails so often in a row, each time so soon, will not be helped by another start.
+MOST_QUICK_FAILURES = 3
+QUICK_SECONDS = 30.0
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
+
+
+class GraphError(RuntimeError):
+    """The graph cannot run; one sentence."""
+
+
+@dataclass
+class Child:
+    """One node's process."""
+
+    name: str
+    command: list[str]
+    process: subprocess.Popen | None = None
+    started: float = 0.0
+    quick_failures: int = 0
+    restart_at: float | None = None
+
+
+@dataclass
+class Graph:
+    """Nodes of the live graph with their parameters.
+
+    parameters   {node name: {parameter: value}}; the nodes named here are started
+    namespace    of all nodes and topics
+    params_file  a ROS parameter file that goes before ``parameters``
+    remappings   {topic: topic}, for every node
+    output       a file that takes what the nodes print; None: this terminal
+    tell         called with a sentence when a node is started again
+    """
+
+    parameters: Mapping[str, Mapping[str, object]]
+    namespace: str = '/avatar'
+    params_file: Path | None = None
+    remappings: Mapping[str, str] = field(default_factory=dict)
+    output: Path | None = None
+    tell: Callable[[str], None] = lambda sentence: print(sentence, file=sys.stderr)
+
+    def run(self, watch: Callable[[], None] = lambda: None) -> None:
+        """Starts the nodes and returns when one has finished its work; ends them all in any case.
+
+        ``watch`` is called ten times a second. Raises GraphError where a node cannot run,
+        KeyboardInterrupt on Ctrl-C, after the nodes have ended.
+        """
+        check_installed()
+        if self.params_file and not self.params_file.is_file():
+            raise GraphError(f'{self.params_file}: there is no such parameter file.')
+        with tempfile.TemporaryDirectory(prefix='lsp_graph_') as folder:
+            settings = Path(folder) / 'parameters.yaml'
+            settings.write_text(yaml.safe_dump(
+                {f'/**/{name}': {'ros__parameters': dict(values)} for name, values in self.parameters.items() if values}
+            ) or '{}')
+            children = [Child(name, self._command(name, settings)) for name in self.parameters]
+            with open(self.output or os.devnull, 'ab') as log:
+                to = log if self.output else None
+                try:
+                    for child in children:
+                        self._start(child, to)
+                    while not any(self._finished(child, to) for child in children):
+                        watch()
+                        time.sleep(0.1)
+                finally:
+                    end(children)
+
+    def _command(self, name: str, settings: Path) -> list[str]:
+        command = [sys.executable, '-m', f'lsp_ros.nodes.{name}', '--ros-args', '-r', f'__ns:={self.namespace}']
+        for topic, target in self.remappings.items():
+            command += ['-r', f'{topic}:={target}']
+        for file in filter(None, (self.params_file, settings)):
+            command += ['--params-file', str(file)]
+        return command
+
+    def _start(self, child: Child, output) -> None:
+        # A session of its own: Ctrl-C reaches the nodes through us, once, and not through the terminal as well.
+        child.process = subprocess.Popen(child.command, env=environment(), stdin=subprocess.DEVNULL, stdout=output,
+                                         stderr=output, start_new_session=True, preexec_fn=_end_with_parent)
+        child.started = time.monotonic()
+        child.restart_at = None
+
+    def _finished(self, child: Child, output) -> bool:
+        """Sees after one node; True when it ended of its own accord."""
+        now = time.monotonic()
+        if child.restart_at is not None:
+            if now >= child.restart_at:
+                self._start(child, output)
+            return False
+        status = child.process.poll()
+        if status is None:
+            return False
+        if status == 0:
+            return True
+        child.quick_failures = child.quick_failures + 1 if now - child.started < QUICK_SECONDS else 1
+        how = f'was killed by signal {-status}' if status < 0 else f'ended with status {status}'
+        if child.quick_failures >= MOST_QUICK_FAILURES:
+            raise GraphError(f'The node {child.name} {how}, {child.quick_failures} times in a row.')
+        self.tell(f'The node {child.name} {how}; it is started again.')
+        child.restart_at = now + SECONDS_TO_RESTART
+        return False
+
+
+def environment() -> dict[str, str]:
+    """This process's whole environment, with what the ROS wheels and the pictures need."""
+    variables = dict(os.environ)
+    if Path(sys.prefix, 'share', 'ament_index').is_dir():  # the ROS wheels do not set this, an apt install does
+        prefixes = [sys.prefix, *variables.get('AMENT_PREFIX_PATH', '').split(os.pathsep)]
+        variables['AMENT_PREFIX_PATH'] = os.pathsep.join(dict.fromkeys(filter(None, prefixes)))
+    # Pictures through shared memory; a profile of the user's own goes first.
+    variables.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(shipped_file('config', 'fastdds.xml')))
+    variables['PYTHONUNBUFFERED'] = '1'
+    return variables
+
+
+def check_installed() -> None:
+    """Raises GraphError where ROS 2 or the package's messages are absent."""
+    for module, remedy in (
+        ('rclpy', 'install lsp_ros with pip, or source your ROS 2 (source /opt/ros/<distribution>/setup.bash)'),
+        ('lsp_ros.msg', 'the messages are built by `pip install .` or `colcon build`'),
+    ):
+        if importlib.util.find_spec(module) is None:
+            raise GraphError(f'The live graph needs {module}, which is not installed: {remedy}.')
+
+
+def end(children: list[Child], seconds: float = SECONDS_TO_END) -> None:
+    """Asks the nodes to end, waits, and kills what does not; at a second Ctrl-C at once."""
+    running = [child.process for child in children if child.process and child.process.poll() is None]
+    try:
+        for number, patience in ((signal.SIGINT, seconds), (signal.SIGTERM, 3.0)):
+            for process in running:
+                process.send_signal(number)
+            deadline = time.monotonic() + patience
+            while running and time.monotonic() < deadline:
+                time.sleep(0.02)
+                running = [process for process in running if process.poll() is None]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def _end_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,51 @@
+"""The ``lsp`` command. Each group of sub-commands stands in a file of its own and imports late."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from lsp_ros import __version__
+from lsp_ros.cli import avatar, demo, render, train, up
+
+# Read when NumPy is first imported. The stages multiply small matrices frame by frame: more threads would only
+# spin, on cores that the renderer needs.
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+
+USER_ERROR = 2
+INTERRUPTED = 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='lsp', description='Speech in, a live talking head out.')
+    parser.add_argument('--version', action='version', version=f'lsp_ros {__version__}')
+    commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
+    for group in (demo, up, render, train, avatar):
+        group.add_commands(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command: 0 when done, 2 with one sentence for what the user can mend, 130 when interrupted."""
+    options = build_parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return options.run(options) or 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (ValueError, OSError, RuntimeError) as error:
+        # Other people's RuntimeErrors are not written for users; LSP_DEBUG shows where any error comes from.
+        ours = type(error).__module__.startswith('lsp_ros')
+        if os.environ.get('LSP_DEBUG') or (isinstance(error, RuntimeError) and not ours):
+            raise
+        print(f'lsp: {error}', file=sys.stderr)
+        return USER_ERROR
+
+
+def _interrupt(*_) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""``lsp up``: the live graph, until Ctrl-C. The same graph as ``launch/avatar.launch.py``."""
+
+import argparse
+import re
+from pathlib import Path
+
+from lsp_ros.cli.arguments import add_avatar_arguments, command, whole_number
+
+SECONDS_AROUND_SPEECH = 3.0
+
+
+def add_commands(commands) -> None:
+    parser = command(commands, 'up', run_up, 'start the live ROS 2 graph: audio source, models, player')
+    parser.add_argument('--source', choices=('microphone', 'file', 'topic', 'silence'), default=None,
+                        help='where the speech comes from; default: the microphone, or the file if one is given')
+    parser.add_argument('--file', type=Path, default=None, metavar='FILE', help='speech to play; implies --source file')
+    parser.add_argument('--loop', action='store_true', help='begin the file again at its end')
+    parser.add_argument('--topic', default='audio_in', help='--source topic: the topic to listen to')
+    add_avatar_arguments(parser, frame_rate=30)
+    parser.add_argument('--namespace', default='/avatar', help='of all nodes and topics')
+    parser.add_argument('--params-file', type=Path, default=None, metavar='FILE',
+                        help='ROS parameters that this command line has no words for')
+    parser.add_argument('--no-player', dest='player', action='store_false', default=True,
+                        help='neither show nor play: others subscribe')
+    parser.add_argument('--no-window', dest='window', action='store_false', default=True, help='play sound only')
+    parser.add_argument('--no-sound', dest='sound', action='store_false', default=True, help='show pictures only')
+    parser.add_argument('--record', type=Path, default=None, metavar='FILE', help='an mp4 to record to')
+    parser.add_argument('--duration', type=whole_number, default=0, metavar='SECONDS', help='end by itself; 0: never')
+
+
+def run_up(options: argparse.Namespace) -> int:
+    from lsp_ros.cli.graph import Graph
+
+    source = options.source or ('file' if options.file else 'microphone')
+    if source == 'file' and not options.file:
+        raise ValueError('--source file needs --file FILE.')
+    if options.file and source != 'file':
+        raise ValueError(f'--file is for --source file, not for --source {source}.')
+    if not options.player and (options.record or options.duration):
+        raise ValueError('--record and --duration need the player: leave out --no-player.')
+    parameters = model_parameters(options)
+    parameters['audio_source'] = {'source': source, 'loop': options.loop}
+    if options.file:
+        parameters['audio_source']['file'] = str(readable(options.file))
+    if options.player:
+        parameters['player'] = player_parameters(options, record=options.record, duration=options.duration,
+                                                 window=options.window, sound=options.sound)
+    remappings = {'audio_in': options.topic} if options.topic != 'audio_in' else {}
+    Graph(parameters, namespace(options.namespace), options.params_file, remappings).run()
+    return 0
+
+
+def speak_live(speech: Path, options: argparse.Namespace) -> int:
+    """One recording through the live graph (``lsp say --live``)."""
+    from lsp_ros.cli.graph import Graph
+    from lsp_ros.media import read_audio
+    from lsp_ros.timeline import SAMPLE_RATE
+
+    parameters = model_parameters(options)
+    parameters['audio_source'] = {'source': 'file', 'file': str(speech)}
+    seconds = len(read_audio(speech)) / SAMPLE_RATE + SECONDS_AROUND_SPEECH
+    parameters['player'] = player_parameters(options, duration=seconds)
+    Graph(parameters).run()
+    return 0
+
+
+def model_parameters(options: argparse.Namespace) -> dict[str, dict]:
+    """Parameters of the three model nodes from the shared arguments; checks the avatar before anything starts."""
+    from lsp_ros.avatar.avatar import Avatar, find_avatar
+
+    folder = find_avatar(options.avatar).resolve()
+    Avatar.load(folder)
+    return {
+        'audio_source': {},  # first to start, filled in by the caller
+        'speech_features': {'avatar': str(folder)},
+        'motion': {'avatar': str(folder), 'seed': options.seed, 'idle_amplitude': options.idle_amplitude},
+        'renderer': {'avatar': str(folder), 'engine': options.engine, 'frame_rate': options.frame_rate,
+                     'threads': options.threads, 'mark': options.mark},
+    }
+
+
+def player_parameters(options: argparse.Namespace, record: Path | None = None, report: Path | None = None,
+                      duration: float = 0.0, window: bool = True, sound: bool = True) -> dict:
+    if record and not record.resolve().parent.is_dir():
+        raise ValueError(f'{record}: the folder {record.parent} does not exist.')
+    return {'frame_rate': options.frame_rate, 'window': window, 'sound': sound, 'duration': float(duration),
+            'record': str(record.resolve()) if record else '', 'report': str(report.resolve()) if report else ''}
+
+
+def readable(path: Path) -> Path:
+    """The absolute path of a sound file, after a look at whether it is one."""
+    from lsp_ros.media import read_audio
+
+    read_audio(path)
+    return path.resolve()
+
+
+def namespace(text: str) -> str:
+    """An absolute ROS namespace; ValueError for what is none."""
+    name = '/' + text.strip('/')
+    if not re.fullmatch(r'(/[A-Za-z][A-Za-z0-9_]*)+', name):
+        raise ValueError(f'{text!r} is not a ROS namespace: use letters, digits and _, such as /avatar.')
+    return name
