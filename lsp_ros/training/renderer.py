@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 from lsp_ros.rendering.camera import project, to_camera
 from lsp_ros.rendering.feature_map import draw
 from lsp_ros.rendering.generator import LiveGenerator, build_generator
+from lsp_ros.rendering.sizes import renderer_size
 from lsp_ros.training.candidates import choose_candidates
 from lsp_ros.training.dataset import Dataset, DatasetError, load_dataset
 from lsp_ros.training.discriminator import Discriminator
@@ -61,8 +62,6 @@ class RendererSettings(Settings):
     validation_pictures: int | None = None
     """Validate with this many pictures, evenly spread over the excerpt; None: all."""
     workers: int = 0
-    subpixel: bool = False
-    """Draw feature maps with smooth lines to 1/16 pixel (lsp_ros.rendering.feature_map)."""
     channels_last: bool = True
 
     @classmethod
@@ -126,12 +125,13 @@ class PictureData(lightning.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         settings = self.settings
-        self.train = Pictures(self.dataset, self.dataset.training_pictures(), settings.subpixel)
+        subpixel = renderer_size(settings.size).subpixel
+        self.train = Pictures(self.dataset, self.dataset.training_pictures(), subpixel)
         frames = self.dataset.validation_pictures()
         if settings.validation_pictures and settings.validation_pictures < len(frames):
             kept = np.linspace(0, len(frames) - 1, settings.validation_pictures).round().astype(int)
             frames = [frames[k] for k in kept]
-        self.val = Pictures(self.dataset, frames, settings.subpixel)
+        self.val = Pictures(self.dataset, frames, subpixel)
 
     def train_dataloader(self) -> DataLoader:
         # Shuffled by seed and epoch alone, so that a resumed run sees the same batches.
