@@ -1,0 +1,169 @@
+"""What makes a pile of code a package: everything that is declared exists, and everything that is used is declared."""
+
+import ast
+import importlib
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+import yaml
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
+
+import lsp_ros
+from lsp_ros.nodes.node import AUTOSTART, AVATAR, StreamNode
+
+ROOT = Path(__file__).resolve().parents[1]
+NODES = ['audio_source', 'speech_features', 'motion', 'renderer', 'player']
+# Nothing that runs live may need what only a trainer installs.
+TRAINING_CODE = ('training', 'evaluation', 'capture')
+
+
+def node_class(name: str) -> type[StreamNode]:
+    module = importlib.import_module(f'lsp_ros.nodes.{name}')
+    (found,) = (
+        thing
+        for thing in vars(module).values()
+        if isinstance(thing, type) and issubclass(thing, StreamNode) and thing.__module__ == module.__name__
+    )
+    return found
+
+
+def node_parameters(name: str) -> dict:
+    return {row.name: row.default for row in (AUTOSTART, *node_class(name).PARAMETERS)}
+
+
+def configured_parameters(name: str) -> dict:
+    """What config/avatar.yaml gives the node of that name, whatever its namespace."""
+    sections = yaml.safe_load((ROOT / 'config' / 'avatar.yaml').read_text())
+    shared = sections['/**']['ros__parameters']
+    return {**shared, **sections.get(f'/**/{name}', {}).get('ros__parameters', {})}
+
+
+@pytest.mark.parametrize('name', NODES)
+def test_the_parameter_file_holds_every_parameter_with_its_default(name):
+    needed, given = node_parameters(name), configured_parameters(name)
+    given = {key: value for key, value in given.items() if key in needed or key != AVATAR.name}
+    assert given == needed
+    assert {key: type(value) for key, value in given.items()} == {key: type(value) for key, value in needed.items()}
+
+
+def test_the_parameter_file_names_no_other_node():
+    sections = yaml.safe_load((ROOT / 'config' / 'avatar.yaml').read_text())
+    assert set(sections) <= {'/**', *(f'/**/{name}' for name in NODES)}
+
+
+@pytest.mark.parametrize('name', NODES)
+def test_ros2_run_finds_the_node(name):
+    program = Path(get_package_prefix('lsp_ros'), 'lib', 'lsp_ros', name)
+    assert os.access(program, os.X_OK)
+    result = subprocess.run(
+        [program, '--ros-args', '-p', 'autostart:=nonsense'], capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 1  # it started, and refused the parameter
+    assert 'autostart' in result.stderr
+
+
+@pytest.mark.parametrize('name', ['config/avatar.yaml', 'config/fastdds.xml', 'launch/avatar.launch.py', 'package.xml'])
+def test_the_share_folder_holds_what_the_checkout_holds(name):
+    """If this fails after an edit, the package needs to be installed again (make does so)."""
+    assert (Path(get_package_share_directory('lsp_ros')) / name).read_text() == (ROOT / name).read_text()
+
+
+SHARED_MEMORY = """
+import rclpy, re
+rclpy.init()
+node = rclpy.create_node('sizes')
+lines = open('/proc/self/maps').read().splitlines()
+print('size', max(int(b, 16) - int(a, 16) for line in lines if re.search('/dev/shm/fast', line)
+                  for a, b in [line.split()[0].split('-')]))
+"""
+
+
+def test_the_fast_dds_profile_makes_room_for_pictures():
+    environment = {**os.environ, 'FASTDDS_DEFAULT_PROFILES_FILE': str(ROOT / 'config' / 'fastdds.xml')}
+    result = subprocess.run(
+        [sys.executable, '-c', SHARED_MEMORY], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 0, result.stderr
+    assert 'XML' not in result.stderr  # Fast DDS only grumbles about a profile that it cannot read
+    assert int(re.search(r'size (\d+)', result.stdout)[1]) >= 32 * 2**20
+
+
+def project() -> dict:
+    toml = importlib.import_module('tomllib' if sys.version_info >= (3, 11) else 'tomli')
+    return toml.loads((ROOT / 'pyproject.toml').read_text())['project']
+
+
+def distribution_names(requirements: list[str]) -> set[str]:
+    return {re.match(r'[A-Za-z0-9._-]+', requirement)[0].lower().replace('_', '-') for requirement in requirements}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Top-level names of what a file imports, at its top or later."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module)
+    return {name.split('.')[0] for name in names}
+
+
+def undeclared(files: list[Path], declared: set[str]) -> dict[str, set[str]]:
+    """Third-party modules that no declared distribution provides, each with the files that import it."""
+    providers = importlib.metadata.packages_distributions()
+    missing = {}
+    for path in files:
+        for module in imported_modules(path) - set(sys.stdlib_module_names) - {'lsp_ros'}:
+            known = {name.lower().replace('_', '-') for name in providers.get(module, [module])}
+            # The ROS wheels' own names: rclpy comes with ros-kilted-rclpy, and that with its messages.
+            ros = module == 'ament_index_python' or module.endswith(('_msgs', '_interfaces')) or module == 'rclpy'
+            if not ros and not known & declared:
+                missing.setdefault(module, set()).add(str(path.relative_to(ROOT)))
+    return missing
+
+
+def python_files(*, training: bool) -> list[Path]:
+    files = (ROOT / 'lsp_ros').rglob('*.py')
+    return [path for path in files if (path.relative_to(ROOT).parts[1] in TRAINING_CODE) == training]
+
+
+def test_what_runs_live_needs_only_the_plain_dependencies():
+    assert undeclared(python_files(training=False), distribution_names(project()['dependencies'])) == {}
+
+
+def test_training_needs_only_the_train_extra_besides():
+    declared = project()['dependencies'] + project()['optional-dependencies']['train']
+    assert undeclared(python_files(training=True), distribution_names(declared)) == {}
+
+
+def test_ros_message_packages_are_declared_to_ros():
+    package = ElementTree.parse(ROOT / 'package.xml').getroot()
+    declared = {entry.text for tag in ('depend', 'exec_depend') for entry in package.iter(tag)}
+    used = set().union(*(imported_modules(path) for path in python_files(training=False)))
+    ros = {name for name in used if name in ('rclpy', 'ament_index_python') or name.endswith(('_msgs', '_interfaces'))}
+    assert ros <= declared
+
+
+def test_every_entry_point_leads_somewhere():
+    for target in project()['scripts'].values():
+        module, function = target.split(':')
+        assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_one_version_and_one_licence():
+    package = ElementTree.parse(ROOT / 'package.xml').getroot()
+    assert package.findtext('version') == project()['version'] == lsp_ros.__version__
+    assert package.findtext('license') == project()['license'] == 'Apache-2.0'
+
+
+def test_the_constraints_hold_every_pin():
+    constraints = (ROOT / 'requirements' / 'constraints.txt').read_text().splitlines()
+    extras = project()['optional-dependencies'].values()
+    for requirement in project()['dependencies'] + [pin for extra in extras for pin in extra]:
+        assert requirement.lower() in [line.lower() for line in constraints]
