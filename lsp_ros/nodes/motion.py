@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from lsp_ros import signals, timeline
 from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.motion.stage import MotionStage
 from lsp_ros.msg import FaceMotion, HeadPoseCommand, SpeechFeatures
 from lsp_ros.nodes.conversions import (
     Place,
@@ -30,7 +31,8 @@ class MotionNode(StreamNode):
     PARAMETERS = (
         AVATAR,
         Parameter('seed', 0, 'seed of the head motion; the same speech and seed give the same motion', 0, 2**31 - 1),
-        Parameter('idle_amplitude', 1.0, 'size of the head motion while nobody speaks; 0: still', 0.0, 2.0),
+        Parameter('idle_amplitude', 1.0, 'size of the head motion while nobody speaks; 0: still', 0.0, 2.0,
+                  live=True),
         Parameter('camera_frame', 'avatar_camera_optical_frame', 'frame_id of face_motion, image and camera_info'),
     )
 
@@ -39,13 +41,11 @@ class MotionNode(StreamNode):
 
     def open(self) -> None:
         avatar = Avatar.load(find_avatar(self.value('avatar')), parts=('motion',))
-        from lsp_ros.motion.stage import MotionStage
-
         self.units = Units(avatar.camera.metres_per_unit, float(avatar.face.scale))
         self.stage = MotionStage(avatar, seed=self.value('seed'), idle_amplitude=self.value('idle_amplitude'))
         self.publisher = self.publish_on(FaceMotion, 'face_motion', FRAME_QOS)
         self.listen(SpeechFeatures, 'speech_features', FRAME_QOS, features_from_message, self.hear)
-        self.listen(HeadPoseCommand, 'head_pose_command', FRAME_QOS, command_from_message, self.stage_command)
+        self.listen(HeadPoseCommand, 'head_pose_command', FRAME_QOS, command_from_message, self.obey)
         self.every(1 / timeline.FRAME_RATE, self.go_on_by_the_clock)
 
     def start(self) -> None:
@@ -57,8 +57,11 @@ class MotionNode(StreamNode):
     def close(self) -> None:
         self.stage = None
 
-    def stage_command(self, command: signals.HeadPoseCommand) -> None:
-        self.stage.command(command)
+    def obey(self, command: signals.HeadPoseCommand) -> None:
+        try:
+            self.stage.command(command)
+        except ValueError as error:  # too many at once
+            self.trouble('refused head-pose commands', str(error))
         self.happened('head-pose commands')
 
     def hear(self, heard: tuple[Place, signals.SpeechFeatures]) -> None:
@@ -82,6 +85,7 @@ class MotionNode(StreamNode):
         self.push(features)
 
     def go_on_by_the_clock(self) -> None:
+        self.stage.idle_amplitude = self.value('idle_amplitude')
         now = time.monotonic()
         if now - self.heard_at < PATIENCE_SECONDS:
             return
@@ -106,7 +110,12 @@ class MotionNode(StreamNode):
     def push(self, features: signals.SpeechFeatures) -> None:
         """One frame, numbered on the stage's own count: streams come and go, the stage goes on."""
         began = time.perf_counter()
-        motion = self.stage.push(replace(features, first_frame=self.join.push()))
+        frame = self.join.push()
+        try:
+            motion = self.stage.push(replace(features, first_frame=frame))
+        except ValueError as error:
+            self.trouble('refused speech features', f'{error}: replaced with rest')
+            motion = self.stage.push(self.stage.silence(1))
         for index in range(len(motion) if motion is not None else 0):
             place = self.join.pop(self.now_ns())
             if place is None:

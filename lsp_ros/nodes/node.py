@@ -330,7 +330,7 @@ def run(node_class: type[StreamNode], arguments: list[str] | None = None) -> int
             node.finish()
         executor.shutdown()
         rclpy.try_shutdown()
-    return 1 if node.failure else 0
+    return 1 if node is not None and node.failure else 0
 
 
 class StopSignal:

@@ -9,6 +9,7 @@ from lsp_ros.msg import AudioChunk, SpeechFeatures
 from lsp_ros.nodes.conversions import Audio, audio_from_message, features_to_message
 from lsp_ros.nodes.node import AUDIO_QOS, AVATAR, FRAME_QOS, STATE_QOS, StreamNode, run
 from lsp_ros.nodes.streams import AudioJoin
+from lsp_ros.speech.stage import SpeechStage
 
 
 class SpeechFeaturesNode(StreamNode):
@@ -19,9 +20,6 @@ class SpeechFeaturesNode(StreamNode):
 
     def open(self) -> None:
         avatar = Avatar.load(find_avatar(self.value('avatar')), parts=('speech',))
-        from lsp_ros.speech.stage import SpeechStage  # torch: only once the avatar is known to be good
-
-        limit_threads()
         self.stage = SpeechStage(avatar)
         self.publisher = self.publish_on(SpeechFeatures, 'speech_features', FRAME_QOS)
         self.speaking_publisher = self.publish_on(Bool, 'speaking', STATE_QOS)
@@ -66,15 +64,6 @@ class SpeechFeaturesNode(StreamNode):
             if bool(features.active[index]) != self.speaking:
                 self.say_speaking(not self.speaking)
         self.took('computing', time.perf_counter() - began)
-
-
-def limit_threads() -> None:
-    """One thread for torch and scikit-learn: they get one short frame at a time, and the renderer needs the cores."""
-    import threadpoolctl
-    import torch
-
-    torch.set_num_threads(1)
-    threadpoolctl.threadpool_limits(1)
 
 
 def main(arguments: list[str] | None = None) -> int:
