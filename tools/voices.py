@@ -1,22 +1,22 @@
-"""Many voices for one face: speech of free TTS engines with the exact truth of the presenter's face.
+"""Make speech in many voices with exact mouth and head truth, to teach a mouth that any voice can drive.
 
-    python tools/voices.py PRESENTER_FOLDER OUT_FOLDER
+    python tools/voices.py PRESENTER_FOLDER OUT_FOLDER [--only NAME]
 
-Writes a dataset folder (docs/training.md, without pictures) for each voice. flite prints the end time
-of each phone; libespeak-ng reports each phoneme's start as an event. The presenter's own rig and
-animation script, which lie in PRESENTER_FOLDER, turn phone times into points of the face. Each
-sentence is resampled by a random factor, which moves pitch and formants together, as another
-speaker's vocal tract would. The voice ``HELD_OUT`` speaks its own sentences for the evaluation and
-is never learned from.
+PRESENTER_FOLDER holds the synthetic presenter's rig.npz and scripts/timeline.py, whose rules animate
+every clip: so all voices move one and the same face. Needs the programs flite and the library of
+espeak-ng. One dataset folder (docs/training.md) for each clip; folders that exist are left alone.
+
+Flite says when each phone ends. Espeak-ng says when each phone begins through its C interface; its
+stops begin at the burst, so their closure, about 45 ms, is taken from the phone before.
+The voice awb is kept out of everything but the clip ``awb``, which speaks sentences of its own.
 """
 
 import argparse
 import ctypes
 import importlib.util
 import subprocess
-import sys
 import tempfile
-import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,187 +27,267 @@ from scipy.signal import resample_poly
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE
 from lsp_ros.training.dataset import write_dataset
 
-FLITE = ('rms', 'slt', 'kal16')
-ESPEAK = ('en-us', 'en-us+f3', 'en-us+m3', 'gmw/en', 'en-us+f5', 'gmw/en-GB-x-rp+m7', 'en-us+Annie', 'gmw/en-GB-scotland+f2')
-HELD_OUT = 'awb'
-LEAD, PAUSE = 3.0, (0.15, 1.3)
-"""Seconds of silence at the start of a clip, and between sentences."""
-SENTENCES_A_VOICE = 48
-
-# espeak-ng's phoneme mnemonics to the CMU set that flite speaks and the animation knows. Two-part
-# sounds (nurse, near, square, cure) become their first vowel and an r.
-VOWELS = {
-    '@': ['ax'], 'a#': ['ax'], '3': ['er'], '3:': ['er'], '@L': ['ax', 'l'], '@2': ['ax'], '@5': ['ax'],
-    'a': ['ae'], 'aa': ['ae'], 'a2': ['aa'], 'A:': ['aa'], 'A@': ['aa', 'r'], 'A~': ['aa'], 'E': ['eh'], 'E2': ['eh'],
-    'e': ['eh'], 'e@': ['eh', 'r'], 'e:': ['ey'], 'eI': ['ey'], 'I': ['ih'], 'I2': ['ih'], 'I#': ['ih'], 'i': ['iy'],
-    'i:': ['iy'], 'i@': ['iy', 'ax'], 'i@3': ['ih', 'r'], 'O': ['ao'], 'O:': ['ao'], 'O2': ['ao'], 'O@': ['ao', 'r'],
-    'o@': ['ao', 'r'], 'OI': ['oy'], 'oU': ['ow'], 'o:': ['ow'], 'o': ['ow'], '0': ['aa'], '0#': ['aa'], 'V': ['ah'],
-    'V3': ['ah'], 'U': ['uh'], 'U@': ['uh', 'r'], 'u': ['uw'], 'u:': ['uw'], 'u@': ['uw', 'ax'], 'aI': ['ay'], 'aI2': ['ay'],
-    'aI@': ['ay', 'ax'], 'aI3': ['ay', 'er'], 'aU': ['aw'], 'aU@': ['aw', 'ax'], 'VR': ['er'], 'IR': ['ih', 'r'],
-    '8': ['ax'], '@-': ['ax'],
-}  # fmt: skip
-CONSONANTS = {
-    'p': 'p', 'b': 'b', 't': 't', 'd': 'd', 'k': 'k', 'g': 'g', 'f': 'f', 'v': 'v', 'T': 'th', 'D': 'dh', 's': 's',
-    'z': 'z', 'S': 'sh', 'Z': 'zh', 'tS': 'ch', 'dZ': 'jh', 'm': 'm', 'n': 'n', 'N': 'ng', 'l': 'l', 'l#': 'l',
-    'L': 'l', 'l/': 'l', 'r': 'r', 'r-': 'r', 'R': 'r', 'R2': 'r', 'j': 'y', 'w': 'w', 'h': 'hh', 't#': 'd', 't2': 't',
-    'd#': 'd', '*': 'd', 'x': 'k', 'C': 'sh', 'm-': 'm', 'n-': 'n', 'w#': 'w', 'z#': 'z', 's#': 's', 'k#': 'k',
-}  # fmt: skip
-SILENT = {'', '?', ';', '_', '_:', '_!', '_|', '_^_', "'", ',', '%', '=', '|', ':', '`', '_::', "''"}
-
 Phones = list[tuple[str, float, float]]
 
+CLOSURE = 0.045  # seconds of closed lips or tongue before an espeak-ng stop sounds
+LEVEL = 0.13  # RMS of the loud samples
+SENTENCES = 44  # in a clip
+SPREAD = 0.08  # of the logarithm of the speaker's size, from sentence to sentence
+LICENCE = 'speech: flite 2.2 (BSD-like) or espeak-ng (GPL program, output free); motion by the project, MIT'
 
-def speak_flite(voice: str, text: str) -> tuple[np.ndarray, Phones]:
-    """flite: float samples at 16 kHz and [phone, start, end] in seconds."""
-    with tempfile.NamedTemporaryFile(suffix='.wav') as file:
-        command = ['flite', '-voice', voice, '-t', text, '-o', file.name, '-psdur']
+
+@dataclass(frozen=True)
+class Voice:
+    """A speaker: engine, its voice, speaking rate (1 = normal), pitch (Hz for flite, 0..99 for espeak-ng), and a
+    resampling factor above 1 for a larger speaker (deeper, slower), below 1 for a smaller one."""
+
+    name: str
+    engine: str
+    voice: str
+    rate: float = 1.0
+    pitch: float | None = None
+    size: float = 1.0
+
+
+TRAINING_VOICES = (
+    Voice('rms', 'flite', 'rms'),
+    Voice('rms_slow', 'flite', 'rms', 0.85, 85, 1.0),
+    Voice('rms_fast', 'flite', 'rms', 1.18, 115, 1.0),
+    Voice('rms_small', 'flite', 'rms', 0.85, 120, 0.86),
+    Voice('rms_large', 'flite', 'rms', 1.12, 95, 1.1),
+    Voice('slt', 'flite', 'slt'),
+    Voice('slt_slow', 'flite', 'slt', 0.85, 150, 1.0),
+    Voice('slt_fast', 'flite', 'slt', 1.2, 200, 1.0),
+    Voice('slt_small', 'flite', 'slt', 0.9, 190, 0.88),
+    Voice('slt_large', 'flite', 'slt', 1.15, 160, 1.16),
+    Voice('slt_larger', 'flite', 'slt', 1.25, 150, 1.26),
+    Voice('kal16', 'flite', 'kal16'),
+    Voice('kal16_small', 'flite', 'kal16', 0.9, 125, 0.87),
+    Voice('kal', 'flite', 'kal', 1.05, 100, 1.05),
+    Voice('us_m3', 'espeak', 'en-us+m3', 0.9, 45),
+    Voice('us_m7', 'espeak', 'en-us+m7', 1.0, 35),
+    Voice('us_f2', 'espeak', 'en-us+f2', 0.9, 55),
+    Voice('us_f4', 'espeak', 'en-us+f4', 1.0, 60),
+    Voice('us_f5_small', 'espeak', 'en-us+f5', 0.9, 65, 0.93),
+    Voice('us_klatt2', 'espeak', 'en-us+klatt2', 0.9, 40),
+    Voice('gb_m1', 'espeak', 'gmw/en+m1', 1.0, 50),
+    Voice('gb_f3', 'espeak', 'gmw/en+f3', 0.85, 50),
+    Voice('gb_m4_large', 'espeak', 'gmw/en+m4', 1.05, 45, 1.08),
+    Voice('rp_m5', 'espeak', 'gmw/en-GB-x-rp+m5', 0.9, 40),
+)
+HELD_OUT_VOICE = Voice('awb', 'flite', 'awb')
+
+# Espeak-ng's phonemes as flite's (CMU) ones; several share the time equally.
+ESPEAK = {
+    'a': 'ae', 'aa': 'ae', 'A:': 'aa', 'A': 'aa', '0': 'aa', '0#': 'aa', 'O': 'ao', 'O:': 'ao', 'o:': 'ao', 'O2': 'ao',
+    'o@': 'ao r', 'o': 'ow', 'u@': 'uw ax', 'aI2': 'ay', 'A~': 'aa', 'a2': 'aa', 'V3': 'ah', '8': 'ax', 'R2': 'r',
+    'E': 'eh', 'E:': 'eh', 'E2': 'eh', 'e': 'eh', '3': 'er', '3:': 'er', 'R': 'er', 'I': 'ih', 'I#': 'ih', 'I2': 'ih',
+    'i': 'iy', 'i:': 'iy', 'V': 'ah', 'U': 'uh', 'u': 'uw', 'u:': 'uw', '@': 'ax', '@2': 'ax', '@5': 'ax', 'a#': 'ax',
+    '@-': 'ax', '@#': 'ax', 'eI': 'ey', 'e:': 'ey', 'oU': 'ow', 'oU#': 'ow', '@U': 'ow', 'aU': 'aw', 'aI': 'ay',
+    'OI': 'oy', '@L': 'ax l', 'e@': 'eh ax', 'i@': 'ih ax', 'i@3': 'ih er', 'U@': 'uh ax', 'O@': 'ao r', 'A@': 'aa r',
+    'aI@': 'ay ax', 'aU@': 'aw ax', 'aI3': 'ay er', 'aU3': 'aw er', 'IR': 'ih r', 'VR': 'ah r', 'e@r': 'eh r',
+    'p': 'p', 'b': 'b', 't': 't', 't#': 'd', 't2': 't', 'd': 'd', 'd#': 'd', 'k': 'k', 'g': 'g', 'f': 'f', 'v': 'v',
+    'T': 'th', 'D': 'dh', 's': 's', 'z': 'z', 'z/2': 'z', 'S': 'sh', 'Z': 'zh', 'h': 'hh', 'm': 'm', 'm-': 'ax m',
+    'n': 'n', 'n-': 'ax n', 'N': 'ng', 'l': 'l', 'l/': 'l', 'l#': 'l', 'L': 'l', 'r': 'r', 'r-': 'r', 'r/': 'r',
+    'w': 'w', 'w#': 'w', 'j': 'y', 'tS': 'ch', 'dZ': 'jh', '?': 'hh', 'x': 'k', 'C': 'hh',
+    '*': 'd', 'z#': 'z', 's#': 's', 'k#': 'k',
+    '_': 'pau', '_:': 'pau', '_::': 'pau', '_^_': 'pau', '_|': 'pau', '_!': 'pau', ';': '', '': '', '|': '',
+}  # fmt: skip
+VOICELESS_STOPS = {'p', 't', 'k', 'ch'}
+VOICED_STOPS = {'b', 'd', 'g', 'jh'}
+
+
+def flite(text: str, voice: Voice) -> tuple[np.ndarray, Phones]:
+    """Samples at 16 kHz and phones of one sentence."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / 'speech.wav'
+        command = ['flite', '-voice', voice.voice, '--setf', f'duration_stretch={1 / voice.rate:.3f}']
+        if voice.pitch:
+            command += ['--setf', f'int_f0_target_mean={voice.pitch:g}']
+        command += ['-t', text, '-o', str(file), '-psdur']
         printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-        samples, rate = soundfile.read(file.name)
-    if rate != SAMPLE_RATE:
-        raise SystemExit(f'flite voice {voice} speaks at {rate} Hz')
-    ends = [(item.rsplit(':', 1)[0], float(item.rsplit(':', 1)[1])) for item in printed]
-    starts = [0.0] + [end for _, end in ends[:-1]]
-    return samples, [(phone, start, end) for (phone, end), start in zip(ends, starts, strict=True)]
+        samples, rate = soundfile.read(file, dtype='float64')
+    phones, start = [], 0.0
+    for item in printed:
+        phone, end = item.rsplit(':', 1)
+        phones.append((phone, start, float(end)))
+        start = float(end)
+    return resample_poly(samples, SAMPLE_RATE, rate) if rate != SAMPLE_RATE else samples, phones
+
+
+class _Identifier(ctypes.Union):
+    _fields_ = [('number', ctypes.c_int), ('name', ctypes.c_char_p), ('string', ctypes.c_char * 8)]
 
 
 class _Event(ctypes.Structure):
-    """espeak_EVENT of speak_lib.h."""
-
     _fields_ = [
-        ('type', ctypes.c_int), ('unique', ctypes.c_uint), ('text', ctypes.c_int), ('length', ctypes.c_int),
-        ('audio', ctypes.c_int), ('sample', ctypes.c_int), ('user', ctypes.c_void_p), ('id', ctypes.c_char * 8),
-    ]  # fmt: skip
+        ('type', ctypes.c_int),
+        ('unique_identifier', ctypes.c_uint),
+        ('text_position', ctypes.c_int),
+        ('length', ctypes.c_int),
+        ('audio_position', ctypes.c_int),
+        ('sample', ctypes.c_int),
+        ('user_data', ctypes.c_void_p),
+        ('id', _Identifier),
+    ]
 
 
 class Espeak:
-    """libespeak-ng through its C API: sound and the moment of each phoneme."""
+    """The C interface of espeak-ng, in synchronous mode with phoneme events."""
 
-    SYNCHRONOUS, PHONEME_EVENTS, PHONEME, UTF8 = 2, 1, 7, 1
+    PHONEME_EVENT = 7
+    SYNCHRONOUS, PHONEME_EVENTS, UTF8 = 2, 1, 1
+    RATE, PITCH = 1, 3
+    NORMAL_RATE = 165  # words a minute
 
     def __init__(self) -> None:
-        self._lib = ctypes.CDLL('libespeak-ng.so.1')
-        self.rate = self._lib.espeak_Initialize(self.SYNCHRONOUS, 0, None, self.PHONEME_EVENTS)
-        if self.rate <= 0:
-            raise SystemExit('libespeak-ng does not start')
+        self.library = ctypes.CDLL('libespeak-ng.so.1')
+        self.sample_rate = self.library.espeak_Initialize(self.SYNCHRONOUS, 0, None, self.PHONEME_EVENTS)
+        if self.sample_rate <= 0:
+            raise SystemExit('espeak-ng could not be initialised')
         kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
         self._callback = kind(self._receive)
-        self._lib.espeak_SetSynthCallback(self._callback)
+        self.library.espeak_SetSynthCallback(self._callback)
 
-    def _receive(self, sound, count: int, events) -> int:
-        if sound and count:
-            self._sound.append(np.ctypeslib.as_array(sound, (count,)).copy())
-        k = 0
-        while events[k].type:
-            if events[k].type == self.PHONEME:
-                self._marks.append((events[k].id.decode(), events[k].audio / 1000))
-            k += 1
+    def _receive(self, wave, count: int, events) -> int:
+        if wave and count:
+            self._waves.append(np.ctypeslib.as_array(wave, (count,)).copy())
+        index = 0
+        while events[index].type:
+            event = events[index]
+            if event.type == self.PHONEME_EVENT:
+                raw = ctypes.string_at(ctypes.addressof(event) + _Event.id.offset, 8)
+                self._starts.append((raw.split(b'\0')[0].decode(), event.sample / self.sample_rate))
+            index += 1
         return 0
 
-    def speak(self, voice: str, text: str) -> tuple[np.ndarray, Phones]:
-        if self._lib.espeak_SetVoiceByName(voice.encode()):
-            raise SystemExit(f'espeak-ng has no voice {voice}')
-        self._sound, self._marks = [], []
+    def speak(self, text: str, voice: Voice) -> tuple[np.ndarray, Phones]:
+        """Samples at 16 kHz and phones of one sentence."""
+        self._waves, self._starts = [], []
+        if self.library.espeak_SetVoiceByName(voice.voice.encode()):
+            raise SystemExit(f'espeak-ng has no voice {voice.voice}')
+        self.library.espeak_SetParameter(self.RATE, round(self.NORMAL_RATE * voice.rate), 0)
+        self.library.espeak_SetParameter(self.PITCH, round(voice.pitch or 50), 0)
         data = text.encode()
-        self._lib.espeak_Synth(data, len(data) + 1, 0, 1, 0, self.UTF8, None, None)
-        samples = np.concatenate(self._sound) / 32768
-        phones: Phones = []
-        bounds = [start for _, start in self._marks[1:]] + [len(samples) / self.rate]
-        for (name, start), end in zip(self._marks, bounds, strict=True):
-            parts = cmu(name)
-            if parts is None:
-                raise SystemExit(f'espeak-ng says phoneme {name!r} in {text!r}, which has no CMU phone here')
-            width = (end - start) / max(1, len(parts))
-            spans = [(phone, start + k * width, start + (k + 1) * width) for k, phone in enumerate(parts or ['pau'])]
-            phones += [span for span in spans if span[2] > span[1]]
-        return resample_poly(samples, 320, self.rate * 320 // SAMPLE_RATE), phones
+        self.library.espeak_Synth(data, len(data) + 1, 0, 0, 0, self.UTF8, None, None)
+        self.library.espeak_Synchronize()
+        samples = np.concatenate(self._waves) / 32768
+        phones = espeak_phones(self._starts, len(samples) / self.sample_rate)
+        return resample_poly(samples, 320, 441) if self.sample_rate == 22_050 else samples, phones
 
 
-def cmu(mnemonic: str) -> list[str] | None:
-    """CMU phones of an espeak-ng mnemonic, [] for silence, None where it is unknown."""
-    name = mnemonic.strip("',%")
-    if name in SILENT:
-        return []
-    return VOWELS.get(name) or ([CONSONANTS[name]] if name in CONSONANTS else None)
+def espeak_phones(starts: list[tuple[str, float]], duration: float) -> Phones:
+    """Espeak-ng's (name, start) events -> gapless flite-style phones from 0 to ``duration``."""
+    phones: Phones = [('pau', 0.0, starts[0][1])] if starts[0][1] > 0 else []
+    for (name, start), (_, end) in zip(starts, [*starts[1:], ('', duration)]):
+        if name not in ESPEAK:
+            raise SystemExit(f'espeak-ng phoneme {name!r} has no counterpart; add it to the table')
+        parts = ESPEAK[name].split()
+        edges = np.linspace(start, max(start, end), len(parts) + 1)
+        phones += [(part, float(a), float(b)) for part, a, b in zip(parts, edges, edges[1:])]
+    for index in range(1, len(phones)):
+        (before, first, middle), (phone, _, last) = phones[index - 1], phones[index]
+        if phone in VOICELESS_STOPS or (phone in VOICED_STOPS and before == 'pau'):
+            middle -= min(CLOSURE, (middle - first) * (1.0 if before == 'pau' else 0.5))
+            phones[index - 1], phones[index] = (before, first, middle), (phone, middle, last)
+    return [phone for phone in phones if phone[2] - phone[1] > 1e-4]
 
 
-def change_speaker(samples: np.ndarray, phones: Phones, factor: float) -> tuple[np.ndarray, Phones]:
-    """Play ``factor`` times as fast: pitch and formants rise, phones shorten."""
-    up = round(100 / factor)
-    return resample_poly(samples, up, 100), [(p, a * up / 100, b * up / 100) for p, a, b in phones]
+def recite(texts: list[str], voice: Voice, espeak: Espeak | None, rng: np.random.Generator, spread: float):
+    """A clip of sentences with pauses, some of them long: samples, phones and utterances for the animation."""
+    samples, phones, utterances = [], [], []
+    position = 0
 
+    def silence(seconds: float) -> None:
+        nonlocal position
+        count = round(seconds * SAMPLE_RATE)
+        samples.append(np.zeros(count))
+        phones.append(('pau', position / SAMPLE_RATE, (position + count) / SAMPLE_RATE))
+        position += count
 
-def compose(spoken: list[tuple[np.ndarray, Phones, str]], voice: str, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
-    """Sentences with pauses in one clip, in the layout of the presenter's phonemes.json."""
-    parts, phones, utterances, at = [np.zeros(int(LEAD * SAMPLE_RATE))], [('pau', 0.0, LEAD)], [], LEAD
-    for samples, spans, text in spoken:
-        level = np.sqrt(np.mean(samples[np.abs(samples) > 0.02] ** 2)) if (np.abs(samples) > 0.02).any() else 1.0
-        samples = samples * min(0.13 / level, 0.95 / np.abs(samples).max())
-        gap = np.zeros(int(rng.uniform(*PAUSE) * SAMPLE_RATE))
-        length, end = len(samples) / SAMPLE_RATE, at + (len(samples) + len(gap)) / SAMPLE_RATE
-        phones += [(p, at + a, at + min(b, length)) for p, a, b in spans if a < length]
-        phones.append(('pau', phones[-1][2], end))
-        utterances.append({'voice': 'rms', 'text': text, 'start': at, 'end': at + length, 'held_out': False})
-        parts += [samples, gap]
-        at = end
-    merged = [phones[0]]
-    for phone, start, end in phones[1:]:
-        if phone == 'pau' and merged[-1][0] == 'pau':
-            merged[-1] = ('pau', merged[-1][1], end)
+    silence(3.0)
+    for text in texts:
+        spoken, timed = espeak.speak(text, voice) if voice.engine == 'espeak' else flite(text, voice)
+        size = round(100 * voice.size * np.exp(rng.uniform(-spread, spread))) / 100
+        if size != 1:
+            spoken = resample_poly(spoken, round(100 * size), 100)
+            timed = [(phone, start * size, end * size) for phone, start, end in timed]
+        loud = np.sqrt(np.square(spoken[np.abs(spoken) > 0.02]).mean())
+        spoken = spoken * min(LEVEL / loud, 0.95 / np.abs(spoken).max())
+        start, end = position / SAMPLE_RATE, (position + len(spoken)) / SAMPLE_RATE
+        phones += [(phone, start + a, min(start + b, end)) for phone, a, b in timed if start + a < end]
+        phones[-1] = (*phones[-1][:2], end)
+        utterances.append({'voice': 'rms', 'text': text, 'start': start, 'end': end, 'held_out': False})
+        samples.append(spoken)
+        position += len(spoken)
+        silence(rng.uniform(3, 5) if rng.random() < 0.08 else rng.uniform(0.08, 1.3))
+    merged: Phones = []
+    for phone in phones:
+        if merged and phone[0] == merged[-1][0] == 'pau':
+            merged[-1] = ('pau', merged[-1][1], phone[2])
         else:
-            merged.append((phone, start, end))
-    audio = np.concatenate(parts)
-    frames = -(-len(audio) * FRAME_RATE // SAMPLE_RATE)
-    return audio, {'frames': frames, 'utterances': utterances, 'phonemes': merged}
+            merged.append(phone)
+    return np.concatenate(samples), merged, utterances
+
+
+def animation(scripts: Path):
+    """The presenter's own animation rules (scripts/timeline.py, MIT), from its folder."""
+    spec = importlib.util.spec_from_file_location('presenter_timeline', scripts / 'timeline.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.animate
+
+
+def read_sentences(part: str) -> list[str]:
+    """The sentences of sentences.txt under [train] or [test]."""
+    found, section = [], ''
+    for line in (Path(__file__).parent / 'sentences.txt').read_text().splitlines():
+        if line.startswith('['):
+            section = line.strip('[]')
+        elif section == part and line.strip() and not line.startswith('#'):
+            found.append(line.strip())
+    return found
+
+
+def make_clip(presenter: Path, out: Path, voice: Voice, texts: list[str], seed: int, espeak: Espeak | None) -> float:
+    """Write the dataset folder of one clip; returns its seconds."""
+    rig = np.load(presenter / 'rig.npz')
+    rng = np.random.default_rng(seed)
+    samples, phones, utterances = recite(texts, voice, espeak, rng, 0.0 if voice == HELD_OUT_VOICE else SPREAD)
+    frames = len(samples) * FRAME_RATE // SAMPLE_RATE
+    info = {'frames': frames, 'phonemes': phones, 'utterances': utterances}
+    truth = animation(presenter / 'scripts')(rig, samples, info, seed=seed)
+    manifest = {
+        'name': voice.name,
+        'licence': LICENCE,
+        'source': f'{voice.engine} voice {voice.voice}, rate {voice.rate}, pitch {voice.pitch}, size {voice.size}',
+        'person': {'kind': 'synthetic', 'consent': None},
+        'camera': {'matrix': truth['K'].astype(float).tolist(), 'metres_per_unit': 0.01},
+    }
+    tracks = {'points': truth['lm73_obj'], 'euler': truth['euler'], 'translation': truth['t']}
+    write_dataset(out, manifest, tracks | {'shoulders': truth['shoulder_cam']}, samples, phones)
+    return frames / FRAME_RATE
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('presenter', type=Path)
     parser.add_argument('out', type=Path)
+    parser.add_argument('--only', help='make this clip alone')
     arguments = parser.parse_args()
-    spec = importlib.util.spec_from_file_location('presenter_animation', arguments.presenter / 'scripts' / 'timeline.py')
-    animation = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(animation)
-    rig = np.load(arguments.presenter / 'rig.npz')
-    lines = (Path(__file__).parent / 'sentences.txt').read_text().splitlines()[1:]
-    cut = lines.index('# held out')
-    common, reserved = lines[:cut], lines[cut + 1 :]
-    espeak = Espeak()
-    for voice in track([*FLITE, *ESPEAK, HELD_OUT], 'voices'):
-        folder = arguments.out / voice.replace('gmw/', '')
-        if (folder / 'dataset.yaml').exists():
-            continue
-        seed = zlib.crc32(voice.encode())
-        rng = np.random.default_rng(seed)
-        if voice == HELD_OUT:
-            sentences, spread = reserved, 0.0
-        else:
-            sentences, spread = [common[k] for k in rng.permutation(len(common))[:SENTENCES_A_VOICE]], 0.16
-        spoken = []
-        for text in sentences:
-            samples, phones = speak_flite(voice, text) if voice in (*FLITE, HELD_OUT) else espeak.speak(voice, text)
-            samples, phones = change_speaker(samples, phones, float(np.exp(rng.uniform(-spread, spread))))
-            spoken.append((samples, phones, text))
-        audio, info = compose(spoken, voice, rng)
-        truth = animation.animate(rig, np.pad(audio, (0, SAMPLE_RATE)), info, seed=seed % 2**31)
-        tracks = {
-            'points': truth['lm73_obj'],
-            'euler': truth['euler'],
-            'translation': truth['t'],
-            'shoulders': truth['shoulder_cam'],
-        }
-        manifest = {
-            'name': f'presenter-{voice}',
-            'licence': 'made for this project, Apache-2.0; speech by flite 2.2 or espeak-ng',
-            'source': f'voice {voice}, animated with the rig of the synthetic presenter v0',
-            'person': {'kind': 'synthetic', 'consent': None},
-            'camera': {'matrix': truth['K'].astype(float).tolist(), 'metres_per_unit': 0.01},
-        }
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = folder.with_name(folder.name + '.part')
-        write_dataset(part, manifest, tracks, audio, info['phonemes'])
-        part.rename(folder)
-        print(f'{voice}: {info["frames"] / FRAME_RATE:.0f} s, {len(sentences)} sentences', file=sys.stderr)
+    training = read_sentences('train')
+    clips = []
+    for seed, voice in enumerate(TRAINING_VOICES):
+        order = np.random.default_rng(1000 + seed).permutation(len(training))
+        clips.append((seed + 1, voice, [training[k] for k in order[:SENTENCES]]))
+    clips.append((0, HELD_OUT_VOICE, read_sentences('test')))
+    clips = [clip for clip in clips if arguments.only in (None, clip[1].name)]
+    espeak = Espeak() if any(voice.engine == 'espeak' for _, voice, _ in clips) else None
+    total = 0.0
+    for seed, voice, texts in track(clips, 'voices'):
+        if not (arguments.out / voice.name / 'dataset.yaml').exists():
+            total += make_clip(arguments.presenter, arguments.out / voice.name, voice, texts, seed, espeak)
+    print(f'{total / 60:.1f} minutes made')
 
 
 if __name__ == '__main__':
