@@ -5,10 +5,19 @@ import argparse
 ENGINES = ('auto', 'torch', 'openvino', 'tensorrt')
 
 
+class Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows a default where there is one to show."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        if action.default in (None, '', []) or isinstance(action.default, bool):
+            return action.help or ''
+        return super()._get_help_string(action)
+
+
 def command(commands, name: str, run, help: str, **more) -> argparse.ArgumentParser:
     """Adds one sub-command that shows its defaults in ``--help`` and calls ``run(options)``."""
     parser = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + '.',
-                                 formatter_class=argparse.ArgumentDefaultsHelpFormatter, **more)
+                                 formatter_class=Help, **more)
     parser.set_defaults(run=run)
     return parser
 

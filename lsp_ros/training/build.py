@@ -1,0 +1,173 @@
+"""One run folder from first to last: train each network, then put an avatar together.
+
+    <run>/apc/  mouth/  head_pose/  renderer/   a folder for each training (lsp_ros.training.trainer)
+    <run>/manifold.npy                          the person's speech features
+    <run>/features/                             what the motion networks hear, kept between trainings
+
+Later steps read what earlier ones left, so each can be repeated by itself.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lsp_ros.avatar.avatar import Face, write_avatar
+from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT, lip_gap
+from lsp_ros.speech.activity import SpeechActivity, level_db
+from lsp_ros.speech.apc import APC
+from lsp_ros.speech.manifold import Manifold
+from lsp_ros.timeline import frame_start
+from lsp_ros.training.apc import APCSettings, train_apc
+from lsp_ros.training.dataset import Dataset, load_dataset, runs
+from lsp_ros.training.features import Listener
+from lsp_ros.training.head_pose import HeadPoseSettings, train_head_pose
+from lsp_ros.training.manifold import person_manifold
+from lsp_ros.training.mouth import MouthSettings, train_mouth
+from lsp_ros.training.renderer import RendererSettings, train_renderer
+from lsp_ros.training.trainer import Settings, checkpoint_weights
+
+SETTINGS: dict[str, type[Settings]] = {
+    'apc': APCSettings, 'mouth': MouthSettings, 'head_pose': HeadPoseSettings, 'renderer': RendererSettings,
+}
+# What stands for the network in its checkpoint.
+_PREFIX = {'apc': 'apc', 'mouth': 'net', 'head_pose': 'net', 'renderer': 'generator'}
+
+# Share of the poses on either side that the trained range leaves out: a single stretch is no habit.
+POSE_OUTLIERS = 0.5  # percent
+
+
+def settings_on_cpu(network: str, minutes: float) -> Settings:
+    """Settings for a few CPU cores and a time in minutes: what we chose, not the paper's."""
+    many = {'epochs': 10_000, 'max_minutes': minutes, 'lr_end': 1e-5}
+    if network == 'apc':
+        return APCSettings(lr=1e-3, batch=128, segment=60, validate_every=0.25, **many)
+    if network == 'mouth':
+        return MouthSettings(lr=1e-3, batch=48, sequence=120, **many)
+    if network == 'head_pose':
+        return HeadPoseSettings(lr=5e-4, batch=8, **many)
+    return RendererSettings.on_cpu(minutes)
+
+
+def trained(run: Path, network: str) -> dict[str, torch.Tensor]:
+    """The best weights of a training in the run folder, rounded to float16, which is what an avatar ships."""
+    checkpoint = run / network / 'best.ckpt'
+    if not checkpoint.is_file():
+        raise ValueError(f'{checkpoint}: missing; train {network} first')
+    weights = checkpoint_weights(checkpoint, _PREFIX[network])
+    return {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+
+
+def listener(run: Path, datasets: list[Path]) -> Listener:
+    """What the motion networks hear with: the run's APC, and the manifold of the datasets' speech."""
+    apc = APC().eval()
+    apc.load_state_dict({name: tensor.float() for name, tensor in trained(run, 'apc').items()})
+    file = run / 'manifold.npy'
+    if not file.is_file():
+        rows = person_manifold(apc, [load_dataset(path).read_audio() for path in datasets])
+        np.save(file, rows.astype(np.float16))
+    return Listener(apc, Manifold(np.load(file, allow_pickle=False).astype(np.float32)), run / 'features')
+
+
+def train(network: str, run: Path, sources: list[Path], settings: Settings) -> None:
+    """Trains one network in the run folder.
+
+    sources  for 'apc' folders of speech; else dataset folders, the person's own first: 'mouth'
+             learns from all of them, 'head_pose' and 'renderer' from the first
+    """
+    if network == 'apc':
+        train_apc(sources, run / 'apc', settings)
+    elif network == 'mouth':
+        train_mouth(sources, run / 'mouth', listener(run, sources), settings, load_dataset(sources[0]).mean_points())
+    elif network == 'head_pose':
+        train_head_pose(sources[0], run / 'head_pose', listener(run, sources), settings)
+    else:
+        train_renderer(sources[0], run / 'renderer', settings)
+
+
+def train_all(run: Path, corpus: list[Path], datasets: list[Path], settings: dict[str, Settings], folder: Path) -> None:
+    """Trains the four networks one after the other and writes the avatar; goes on where it was stopped."""
+    for network in SETTINGS:
+        train(network, run, corpus if network == 'apc' else datasets, settings[network])
+    build_avatar(run, datasets[0], folder, settings['renderer'].size, settings['mouth'].look_ahead,
+                 settings['head_pose'].look_ahead)
+
+
+def build_avatar(run: Path, dataset: Path, folder: Path, size: str = 'live', mouth_look_ahead: int = 18,
+                 head_look_ahead: int = 15) -> None:
+    """Puts the trained networks of a run and the person of a dataset together as an avatar folder."""
+    data = load_dataset(dataset)
+    networks = {network: {name: tensor.numpy() for name, tensor in trained(run, network).items()}
+                for network in SETTINGS}
+    manifest = {
+        'format': 1,
+        **{key: data.manifest[key] for key in ('name', 'licence', 'source', 'person', 'landmarks')},
+        'camera': {'matrix': data.camera_matrix.tolist(), 'metres_per_unit': data.metres_per_unit},
+        'speech': {'neighbours': 10, 'projection': 1.0},
+        'mouth': {'look_ahead': mouth_look_ahead, 'amplitude': [1.0, 1.0, 1.0], 'smoothing': 0.0, 'contour': True},
+        'head_pose': {'look_ahead': head_look_ahead, 'noise_scale': 0.3, 'amplitude': [1.0, 1.0],
+                      'smoothing': [3.0, 8.0]},
+        'upper_body': {'amplitude': 0.5},
+        'eyes': {'first': 0},
+        'pose_range': pose_range(data),
+        'renderer': {'size': size, 'file': f'renderer_{size}.safetensors'},
+    }
+    write_avatar(folder, manifest, networks, np.load(run / 'manifold.npy', allow_pickle=False), face(data),
+                 np.load(run / 'renderer' / 'candidates.npy', allow_pickle=False))
+
+
+def pose_range(data: Dataset) -> dict[str, list[float]]:
+    """The poses that the person's training footage holds, but for the outliers."""
+    limits = {}
+    mean = data.translation[data.training_mask].mean(axis=0)
+    for key, values in (('euler', data.euler), ('translation', data.translation - mean)):
+        low, high = np.percentile(values[data.training_mask], [POSE_OUTLIERS, 100 - POSE_OUTLIERS], axis=0)
+        limits |= {f'{key}_min': low.tolist(), f'{key}_max': high.tolist()}
+    return limits
+
+
+def face(data: Dataset) -> Face:
+    """The parts of the face that no network makes, from the person's training footage."""
+    mean = data.mean_points()
+    first, stop = max(runs(data.training_mask), key=lambda pair: pair[1] - pair[0])
+    translation = data.translation[data.training_mask].mean(axis=0)
+    return Face(
+        mean_points=mean,
+        mouth_mean=mean,
+        mouth_rest=mouth_at_rest(data, mean),
+        eyes=data.points[first:stop, EYES],
+        brows=data.points[first:stop, BROWS],
+        translation_mean=translation,
+        shoulders=data.shoulders[data.training_mask].mean(axis=0),
+        shoulder_translation=translation,
+    )
+
+
+def mouth_at_rest(data: Dataset, mean: np.ndarray) -> np.ndarray:
+    """(25, 3) mouth displacement of the closed mouth: the median over the more closed half of the silent frames."""
+    samples, activity = data.read_audio(), SpeechActivity()
+    active = [activity.push(level_db(samples[frame_start(t): frame_start(t + 1)])) for t in range(len(data))]
+    silent = ~np.array(active) & data.training_mask
+    if not silent.any():
+        raise ValueError(f'{data.path}: nobody is ever silent, so the mouth at rest is unknown; add a pause')
+    points = data.points[silent]
+    gap = lip_gap(points)
+    closed = points[np.abs(gap) <= np.median(np.abs(gap))]
+    return np.median(closed[:, MOUTH_OUTPUT] - mean[MOUTH_OUTPUT], axis=0)
+
+
+def changed(settings: Settings, **values) -> Settings:
+    """Settings with other values; ValueError naming the one that does not exist or has the wrong type."""
+    for name, value in values.items():
+        if not hasattr(settings, name):
+            known = ', '.join(sorted(vars(settings)))
+            raise ValueError(f'{name} is not a setting of {type(settings).__name__} (known: {known})')
+        present = getattr(settings, name)
+        if isinstance(present, tuple) and isinstance(value, list) and len(value) == len(present):
+            values[name] = tuple(value)
+        elif isinstance(present, float) and isinstance(value, int) and not isinstance(value, bool):
+            values[name] = float(value)
+        elif present is not None and value is not None and type(value) is not type(present) and name != 'devices':
+            raise ValueError(f'{name} must be like {present!r}, not {value!r}')
+    return replace(settings, **values)
