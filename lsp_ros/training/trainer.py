@@ -1,7 +1,7 @@
 """What every training has in common: one Lightning Trainer, one learning-rate schedule, resuming.
 
 A run lives in a folder: ``last.ckpt`` (resume), ``best.ckpt`` (lowest validation loss),
-TensorBoard events and ``metrics.csv``. Starting the same run again goes on where it stopped;
+TensorBoard events and ``csv/version_<start>/metrics.csv``. Starting the same run again goes on where it stopped;
 a run that was finished returns at once.
 """
 
@@ -119,7 +119,8 @@ def fit(
         val_check_interval=settings.validate_every if settings.validate_every < 1 else None,
         check_val_every_n_epoch=max(1, round(settings.validate_every)),
         gradient_clip_val=settings.gradient_clip if module.automatic_optimization else None,
-        logger=[TensorBoardLogger(out, name='', version='tensorboard'), CSVLogger(out, name='', version='csv')],
+        # A table for each start: Lightning's logger cannot go on with a table whose columns another start chose.
+        logger=[TensorBoardLogger(out, name='', version='tensorboard'), CSVLogger(out, name='csv')],
         callbacks=[LinearDecay(settings), best, last, _progress_bar(), *extra_callbacks],
         log_every_n_steps=10,
         num_sanity_val_steps=0,
