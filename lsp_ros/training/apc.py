@@ -132,7 +132,8 @@ class APCData(lightning.LightningDataModule):
             mels = list(track(pool.map(self._mel, files), 'log mel', len(files)))
         kept = [(f, m) for f, m in zip(files, mels) if len(m) > 4 * self.settings.shift]
         if len(kept) < len(files):
-            log.warning('%d of %d files are too short to learn from and were left out', len(files) - len(kept), len(files))
+            left = len(files) - len(kept)
+            log.warning('%d of %d files are too short to learn from and were left out', left, len(files))
         files, mels = zip(*kept)
         held = [split_hash(f) < self.settings.validation_share for f in files]
         self.train = Streams([m for m, h in zip(mels, held) if not h], self.settings, self.settings.batch, True)

@@ -32,7 +32,7 @@ class HeadPoseSettings(Settings):
 
 
 def pose_states(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 12) float32 states (degrees, units, changes per frame) and the mean translation (3,) of the training frames."""
+    """(N, 12) float32 states (degrees, units, changes per frame) and the training frames' mean translation (3,)."""
     mean = dataset.translation[dataset.training_mask].mean(axis=0, dtype=np.float64)
     pose = np.concatenate([dataset.euler, dataset.translation - mean], axis=1)
     return np.concatenate([pose, np.diff(pose, axis=0, prepend=pose[:1])], axis=1).astype(np.float32), mean
@@ -107,7 +107,7 @@ class HeadPoseData(lightning.LightningDataModule):
         samples = dataset.read_audio()
         rng = np.random.default_rng(settings.seed)
         sounds = [samples] + [hear_elsewhere(samples, rng) for _ in range(settings.hearings - 1)]
-        hearings = [self.listener.features(sound) for sound in sounds]
+        hearings = self.listener.features(sounds)
         length = min(len(states), *(len(v) for heard in hearings for v in heard.values()))
 
         def tracks(mask: np.ndarray) -> list:

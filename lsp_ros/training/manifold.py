@@ -5,7 +5,7 @@ import numpy as np
 from lsp_ros.speech.activity import SpeechActivity, level_db
 from lsp_ros.speech.apc import APC
 from lsp_ros.timeline import FEATURES_PER_FRAME, frame_start, frames_in
-from lsp_ros.training.features import raw_features
+from lsp_ros.training.features import CLIPS_AT_ONCE, raw_features
 
 SILENCE_SHARE = 0.05
 """Share of the database that is silence; recordings hold far more of it, all alike."""
@@ -19,8 +19,9 @@ def person_manifold(apc: APC, clips: list[np.ndarray], rows: int = 8192, seed: i
     """
     rng = np.random.default_rng(seed)
     speech, silence = [], []
-    for samples in clips:
-        features = raw_features(apc, samples)
+    groups = [clips[k : k + CLIPS_AT_ONCE] for k in range(0, len(clips), CLIPS_AT_ONCE)]
+    found = (features for group in groups for features in raw_features(apc, group))
+    for samples, features in zip(clips, found, strict=True):
         activity = SpeechActivity()
         bounds = [frame_start(t) for t in range(frames_in(len(samples)) + 1)]
         active = np.repeat(

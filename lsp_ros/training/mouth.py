@@ -11,7 +11,6 @@ from pathlib import Path
 import lightning
 import numpy as np
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, MOUTH_OUTPUT, UPPER_LIP_INNER
@@ -114,10 +113,11 @@ class MouthStreams(torch.utils.data.Dataset):
             # what the network says at t + d is the mouth of t; before d it has nothing to say
             truth.append(np.concatenate([displacement[:1].repeat(d, axis=0), displacement[: len(displacement) - d]]))
             known.append(np.arange(len(displacement)) >= d)
-        length = sum(map(len, features)) // self.batch // settings.sequence * settings.sequence
+        frames = sum(map(len, features))
+        length = frames // self.batch // settings.sequence * settings.sequence
         if not length:
-            raise ValueError(f'{sum(map(len, features))} frames are too few for {self.batch} streams of {settings.sequence}')
-        shift = int(rng.integers(0, sum(map(len, features)) - length * self.batch + 1)) if self.shuffle else 0
+            raise ValueError(f'{frames} frames are too few for {self.batch} streams of {settings.sequence}')
+        shift = int(rng.integers(0, frames - length * self.batch + 1)) if self.shuffle else 0
 
         def streams(parts: list[np.ndarray]) -> Tensor:
             whole = np.concatenate(parts)[shift : shift + length * self.batch]
@@ -145,12 +145,12 @@ class MouthData(lightning.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         training, validation = [], []
         settings = self.settings
-        for number, dataset in enumerate(track(self.datasets, 'speech features')):
-            displacement = dataset.mouth_displacement(self.mean).reshape(len(dataset), -1)
-            samples = dataset.read_audio()
-            for hearing in range(settings.hearings):
-                rng = np.random.default_rng((settings.seed, number, hearing))
-                heard = self.listener.features(hear_elsewhere(samples, rng) if hearing else samples)
+        sounds = [dataset.read_audio() for dataset in self.datasets]
+        for hearing in range(settings.hearings):
+            rng = np.random.default_rng((settings.seed, hearing))
+            features = self.listener.features([hear_elsewhere(s, rng) for s in sounds] if hearing else sounds)
+            for dataset, heard in zip(self.datasets, features, strict=True):
+                displacement = dataset.mouth_displacement(self.mean).reshape(len(dataset), -1)
                 length = min(len(displacement), *map(len, heard.values()))
                 parts = [(training, dataset.training_mask)]
                 if not hearing:
