@@ -27,7 +27,8 @@ class FeatureEncoder:
         self._layers = []
         for layer, inputs in enumerate(_INPUTS):
             tensors = []
-            for kind, shape in (('weight_ih', (inputs,)), ('weight_hh', (FEATURE_SIZE,)), ('bias_ih', ()), ('bias_hh', ())):
+            columns = {'weight_ih': (inputs,), 'weight_hh': (FEATURE_SIZE,), 'bias_ih': (), 'bias_hh': ()}
+            for kind, shape in columns.items():
                 name, shape = f'gru.{kind}_l{layer}', (3 * FEATURE_SIZE, *shape)
                 if name not in weights or weights[name].shape != shape:
                     found = weights[name].shape if name in weights else 'missing'
