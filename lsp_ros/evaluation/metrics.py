@@ -1,0 +1,124 @@
+"""What a figure of a model card means: pure functions of arrays, each with its definition.
+
+Mouth and head follow the paper's tables 1 and 2; D-L, D-V and D-Rot/Pos are those of Zhou et al. 2020
+(MakeItTalk), with the normalisation stated at each.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lsp_ros.rendering.camera import rotation, to_camera
+from lsp_ros.timeline import FRAME_RATE
+
+BILABIALS = ('p', 'b', 'm')
+CLOSURE_MARGIN = 0.05
+CLOSURE_SHARE = 0.01
+
+
+def point_error_mm(points: np.ndarray, truth: np.ndarray, metres_per_unit: float) -> float:
+    """Mean distance of corresponding points in millimetres; (..., 3) both."""
+    difference = np.asarray(points, np.float64) - np.asarray(truth, np.float64)
+    return float(np.linalg.norm(difference, axis=-1).mean() * metres_per_unit * 1000)
+
+
+@dataclass(frozen=True)
+class Closures:
+    """How many of the ``total`` P, B and M had their lips closed."""
+
+    closed: int
+    total: int
+
+    @property
+    def share(self) -> float:
+        return self.closed / self.total if self.total else math.nan
+
+
+def closures(
+    gap: np.ndarray, phones: list[tuple[str, float, float]], largest: float, share: float = CLOSURE_SHARE
+) -> Closures:
+    """P/B/M closures that close.
+
+    gap      (N,) height of the inner lip opening at 60 fps (``landmarks.lip_gap``)
+    phones   (phone, start, end) in seconds
+    largest  the person's largest opening, in the same unit
+
+    A closure closes if the gap falls below ``share`` of ``largest`` in a frame within the phone's time
+    and 50 ms on either side. Phones that lie outside the N frames do not count.
+    """
+    closed = total = 0
+    for phone, start, end in phones:
+        if phone not in BILABIALS:
+            continue
+        first = math.ceil((start - CLOSURE_MARGIN) * FRAME_RATE)
+        last = math.floor((end + CLOSURE_MARGIN) * FRAME_RATE)
+        if first < 0 or last >= len(gap):
+            continue
+        total += 1
+        closed += bool(gap[first : last + 1].min() < share * largest)
+    return Closures(closed, total)
+
+
+@dataclass(frozen=True)
+class HeadDistances:
+    """D-L and D-V in percent of the face's width, D-Rot in degrees, D-Pos in percent of the face's width."""
+
+    landmarks: float
+    velocity: float
+    rotation: float
+    position: float
+
+
+def head_distances(
+    points: np.ndarray, pose: tuple[np.ndarray, np.ndarray], truth: tuple[np.ndarray, np.ndarray]
+) -> HeadDistances:
+    """Distances between two head motions of N frames, worn by the same expression.
+
+    points  (N, 73, 3) true head-frame landmarks: so only the head's motion differs
+    pose    (euler (N, 3) degrees, translation (N, 3)) that is judged; ``truth`` likewise
+
+    D-L    mean distance of the 73 landmarks in the camera frame, as a share of the face's width
+    D-V    the same of their changes from frame to frame
+    D-Rot  mean angle of the rotation between the two heads, degrees
+    D-Pos  mean distance of the two translations, as a share of the face's width
+
+    The face's width is the mean distance of the outermost contour points 0 and 14.
+    """
+    width = np.linalg.norm(points[:, 0] - points[:, 14], axis=-1).mean()
+    judged, true = to_camera(points, *pose), to_camera(points, *truth)
+    turn = np.einsum('nji,njk->nik', rotation(pose[0]), rotation(truth[0]))
+    cosine = (np.trace(turn, axis1=1, axis2=2) - 1) / 2
+    return HeadDistances(
+        landmarks=100 * float(np.linalg.norm(judged - true, axis=-1).mean() / width),
+        velocity=100 * float(np.linalg.norm(np.diff(judged, axis=0) - np.diff(true, axis=0), axis=-1).mean() / width),
+        rotation=float(np.degrees(np.arccos(cosine.clip(-1, 1))).mean()),
+        position=100 * float(np.linalg.norm(np.asarray(pose[1]) - truth[1], axis=-1).mean() / width),
+    )
+
+
+def l1(picture: np.ndarray, truth: np.ndarray) -> float:
+    """Mean absolute difference of two uint8 pictures, in grey levels (0..255)."""
+    return float(np.abs(picture.astype(np.int16) - truth).mean())
+
+
+def psnr(picture: np.ndarray, truth: np.ndarray) -> float:
+    """Peak signal to noise ratio of two uint8 pictures in dB, over all pixels and channels; infinite if equal."""
+    error = np.square(picture.astype(np.float64) - truth).mean()
+    return math.inf if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+def ssim(picture: np.ndarray, truth: np.ndarray) -> float:
+    """Structural similarity of two uint8 pictures (Wang et al. 2004): Gaussian window of 11 pixels, sigma 1.5,
+    K1 = 0.01, K2 = 0.03; mean over channels and the pixels whose window lies inside."""
+    a, b = picture.astype(np.float64), truth.astype(np.float64)
+
+    def blur(x: np.ndarray) -> np.ndarray:
+        return cv2.GaussianBlur(x, (11, 11), 1.5)[5:-5, 5:-5]
+
+    mean_a, mean_b = blur(a), blur(b)
+    var_a, var_b, cov = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2, blur(a * b) - mean_a * mean_b
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    similarity = (2 * mean_a * mean_b + c1) * (2 * cov + c2)
+    return float((similarity / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean())

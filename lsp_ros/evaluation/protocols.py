@@ -1,0 +1,191 @@
+"""How the figures of a model card are measured: a finished avatar, run as it runs live, against true recordings.
+
+Every protocol returns numbers and the sentence that says how they were made. What it is given must not
+have been trained on; the functions choose the right part of a dataset where that is in their power.
+"""
+
+import copy
+import csv
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.landmarks import EYES, MOUTH, MOUTH_OUTPUT, lip_gap
+from lsp_ros.evaluation.metrics import closures, head_distances, l1, point_error_mm, psnr, ssim
+from lsp_ros.motion.stage import MotionStage
+from lsp_ros.rendering.camera import project, to_camera
+from lsp_ros.rendering.engines import make_engine
+from lsp_ros.rendering.feature_map import draw
+from lsp_ros.rendering.sizes import SIZES
+from lsp_ros.signals import FaceMotion, SpeechFeatures
+from lsp_ros.speech.stage import SpeechStage
+from lsp_ros.timeline import FRAME_RATE
+from lsp_ros.training.dataset import Dataset, runs
+from lsp_ros.training.perceptual import Backbone, perceptual_distance
+from lsp_ros.training.renderer import read_picture
+
+WARM_UP = 5 * FRAME_RATE
+"""Frames that the head moves before it is judged."""
+
+
+def with_projection(avatar: Avatar, share: float) -> Avatar:
+    """The same avatar with another share of manifold projection (0: raw speech features)."""
+    other = copy.copy(avatar)
+    other.manifest = replace(avatar.manifest, speech=replace(avatar.manifest.speech, projection=share))
+    return other
+
+
+def hear(avatar: Avatar, samples: np.ndarray) -> SpeechFeatures:
+    """The speech features of a clip, by the live stage."""
+    stage = SpeechStage(avatar)
+    blocks = [block for block in (stage.push(samples), stage.flush()) if block is not None]
+    joined = [np.concatenate([getattr(block, name) for block in blocks]) for name in ('values', 'level_db', 'active')]
+    return SpeechFeatures(0, *joined)
+
+
+def move(avatar: Avatar, features: SpeechFeatures, seed: int = 0) -> FaceMotion:
+    """The face motion of a clip, by the live stage."""
+    stage = MotionStage(avatar, seed=seed)
+    blocks = [block for block in (stage.push(features), stage.flush()) if block is not None]
+    names = [name for name in FaceMotion.__dataclass_fields__ if name != 'first_frame']
+    return FaceMotion(0, *(np.concatenate([getattr(block, name) for block in blocks]) for name in names))
+
+
+def evaluate_mouth(avatar: Avatar, dataset: Dataset, projection: float | None = None) -> dict:
+    """The mouth on a recording with true points and phone times that nothing was trained on."""
+    if projection is not None:
+        avatar = with_projection(avatar, projection)
+    motion = move(avatar, hear(avatar, dataset.read_audio()))
+    length = min(len(motion), len(dataset))
+    points, truth = motion.points[:length], dataset.points[:length]
+    phones = dataset.phones()
+    speech = np.zeros(length, bool)
+    for phone, start, end in phones:
+        if phone != 'pau':
+            speech[int(start * FRAME_RATE) : int(end * FRAME_RATE)] = True
+    gap, true_gap = lip_gap(points), lip_gap(truth)
+    largest = float(true_gap.max())
+    still = np.broadcast_to(avatar.face.mouth_mean, points.shape)
+    strict, seen = (closures(gap, phones, largest, share) for share in (0.01, 0.03))
+    return {
+        'seconds': length / FRAME_RATE,
+        'error_mm': point_error_mm(points[:, MOUTH_OUTPUT], truth[:, MOUTH_OUTPUT], dataset.metres_per_unit),
+        'error_in_speech_mm': point_error_mm(
+            points[speech][:, MOUTH_OUTPUT], truth[speech][:, MOUTH_OUTPUT], dataset.metres_per_unit
+        ),
+        'error_of_a_still_mouth_mm': point_error_mm(
+            still[speech][:, MOUTH_OUTPUT], truth[speech][:, MOUTH_OUTPUT], dataset.metres_per_unit
+        ),
+        'gap_correlation': float(np.corrcoef(gap[speech], true_gap[speech])[0, 1]),
+        'bilabials': strict.total,
+        'closed': strict.share,
+        'closed_3_percent': seen.share,
+        'largest_opening_mm': largest * dataset.metres_per_unit * 1000,
+    }
+
+
+def evaluate_head_pose(avatar: Avatar, dataset: Dataset, seeds: Iterable[int] = range(8)) -> dict:
+    """Head motion on the validation part of the person's recording, averaged over seeds.
+
+    Two lines to compare with: a head that holds still at its mean pose, and the person's own true
+    motion from other times, which moves as naturally as can be but hears nothing.
+    """
+    features = hear(avatar, dataset.read_audio())
+    first, stop = max(runs(dataset.validation_mask), key=lambda pair: pair[1] - pair[0])
+    begin, stop = max(0, first - WARM_UP), min(stop, len(features))
+    heard = SpeechFeatures(0, *(getattr(features, name)[begin:stop] for name in ('values', 'level_db', 'active')))
+    rows = slice(first, stop)
+    points, truth = dataset.points[rows], (dataset.euler[rows], dataset.translation[rows])
+    count = stop - first
+    seeds = list(seeds)
+
+    def mean(distances: list) -> dict:
+        found = [asdict(distance) for distance in distances]
+        return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+
+    own, spread = [], []
+    for seed in seeds:
+        motion = move(avatar, heard, seed)
+        pose = motion.euler[first - begin :][:count], motion.translation[first - begin :][:count]
+        own.append(head_distances(points, pose, truth))
+        spread.append(pose[0].std(axis=0))
+    training = np.flatnonzero(dataset.training_mask)
+    mean_pose = dataset.euler[training].mean(axis=0), dataset.translation[training].mean(axis=0)
+    still = head_distances(points, tuple(np.broadcast_to(part, (count, 3)) for part in mean_pose), truth)
+    usable = [start for a, b in runs(dataset.training_mask) for start in range(a, b - count + 1)]
+    pieces = count
+    while not usable:  # no training run is as long as the judged part: compare piecewise
+        pieces //= 2
+        usable = [start for a, b in runs(dataset.training_mask) for start in range(a, b - pieces + 1)]
+    rng = np.random.default_rng(0)
+    other = []
+    for _ in seeds:
+        taken = np.concatenate([np.arange(s, s + pieces) for s in rng.choice(usable, -(-count // pieces))])[:count]
+        other.append(head_distances(points, (dataset.euler[taken], dataset.translation[taken]), truth))
+    return {
+        'seconds': count / FRAME_RATE,
+        'seeds': len(seeds),
+        'ours': mean(own),
+        'still_head': asdict(still),
+        'true_motion_of_another_time': mean(other),
+        'euler_std': np.mean(spread, axis=0).tolist(),
+        'true_euler_std': truth[0].std(axis=0).tolist(),
+    }
+
+
+def evaluate_renderer(avatar: Avatar, dataset: Dataset, backbone: Backbone | None, engine: str = 'torch') -> dict:
+    """Pictures drawn from the true landmarks of the validation pictures, against the true ones."""
+    frames = dataset.validation_pictures()
+    drawer = make_engine(engine, avatar)
+    subpixel = SIZES[avatar.manifest.renderer.size].subpixel
+    mean_candidate = avatar.candidates().mean(axis=0).round().astype(np.uint8)
+    figures: dict[str, list[float]] = {}
+
+    def note(**values: float) -> None:
+        for name, value in values.items():
+            figures.setdefault(name, []).append(value)
+
+    for frame in frames:
+        camera = to_camera(dataset.points[frame], dataset.euler[frame], dataset.translation[frame])
+        landmarks = project(camera, dataset.camera_matrix)
+        picture = drawer.render(draw(landmarks, project(dataset.shoulders[frame], dataset.camera_matrix), subpixel))
+        truth = read_picture(dataset.pictures[frame])
+        note(l1=l1(picture, truth), psnr=psnr(picture, truth), ssim=ssim(picture, truth))
+        note(psnr_of_mean_candidate=psnr(mean_candidate, truth))
+        for name, points in (('mouth', MOUTH), ('eyes', EYES)):
+            box = _box(landmarks[points])
+            note(**{f'psnr_{name}': psnr(picture[box], truth[box]), f'ssim_{name}': ssim(picture[box], truth[box])})
+        if backbone is not None:
+            pair = [torch.from_numpy(p).permute(2, 0, 1)[None] / 127.5 - 1 for p in (picture, truth)]
+            with torch.inference_mode():
+                note(perceptual=float(perceptual_distance(backbone, *pair)))
+    found = {name: float(np.mean(values)) for name, values in figures.items()}
+    return {'pictures': len(frames), 'engine': engine, 'backbone': backbone.name if backbone else None, **found}
+
+
+def _box(points: np.ndarray, margin: int = 12) -> tuple[slice, slice]:
+    """Rows and columns of the box around pixel points, with a margin, at least as large as SSIM's window."""
+    low = np.floor(points.min(axis=0)).astype(int) - margin
+    high = np.ceil(points.max(axis=0)).astype(int) + margin
+    low, high = low.clip(0, 500), high.clip(12, 512)
+    return slice(low[1], high[1]), slice(low[0], high[0])
+
+
+def apc_figures(run: Path) -> dict:
+    """The best validation loss of an APC training and the loss of predicting the last frame again, from its tables."""
+    best: dict[str, float] | None = None
+    for table in sorted((run / 'csv').rglob('metrics.csv')):
+        with table.open() as file:
+            for row in csv.DictReader(file):
+                if not row.get('val_loss'):
+                    continue
+                found = {'val_loss': float(row['val_loss']), 'predict_last_frame': float(row['val_repeat_last'])}
+                if best is None or found['val_loss'] < best['val_loss']:
+                    best = found
+    if best is None:
+        raise ValueError(f'{run}: its tables hold no validation loss')
+    return best
