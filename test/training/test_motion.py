@@ -1,0 +1,190 @@
+"""Training of mouth and head pose: what is compared with what, carried state, resuming."""
+
+import numpy as np
+import pytest
+import torch
+from synthetic_dataset import write_synthetic
+
+from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, MOUTH_OUTPUT, UPPER_LIP_INNER, lip_gap
+from lsp_ros.motion.head_pose import RECEPTIVE_FIELD
+from lsp_ros.speech.apc import APC
+from lsp_ros.speech.manifold import Manifold
+from lsp_ros.training.dataset import load_dataset
+from lsp_ros.training.features import FRAME_FEATURES, Listener, hear_elsewhere
+from lsp_ros.training.head_pose import (
+    HeadPoseSettings,
+    HeadPoseTraining,
+    PoseWindows,
+    pose_states,
+    train_head_pose,
+)
+from lsp_ros.training.mouth import MouthSettings, MouthStreams, MouthTraining, lip_gaps, train_mouth
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return write_synthetic(tmp_path_factory.mktemp('data') / 'nobody', seconds=32.0)
+
+
+@pytest.fixture
+def listener(tmp_path):
+    torch.manual_seed(0)
+    rows = np.random.default_rng(0).normal(0, 0.1, (32, 512)).astype(np.float32)
+    return Listener(APC().eval(), Manifold(rows), tmp_path / 'features')
+
+
+def test_lip_gaps_are_those_of_the_landmark_scheme():
+    displacement = torch.zeros(2, 25, 3)
+    points = np.zeros((2, 73, 3))
+    for row, (index, height) in enumerate(zip((*UPPER_LIP_INNER, *LOWER_LIP_INNER), (1, 2, 3, 0.5, 0.5, 0.5))):
+        displacement[:, list(MOUTH_OUTPUT).index(index), 1] = height
+        points[:, index, 1] = height
+        assert row < 6
+    np.testing.assert_allclose(lip_gaps(displacement.flatten(1)).mean(-1).numpy(), lip_gap(points))
+
+
+def test_the_mouth_of_a_frame_is_said_a_look_ahead_later():
+    d, sequence = 3, 20
+    settings = MouthSettings(look_ahead=d, sequence=sequence)
+    time = np.arange(60, dtype=np.float32)
+    heard = {'raw': np.repeat(time[:, None], 8, axis=1)}
+    truth = np.repeat(time[:, None], 75, axis=1)
+    streams = MouthStreams([(heard, truth)], settings, batch=1, shuffle=False)
+    assert len(streams) == 3
+    features, targets, known = (torch.cat([streams[k][part] for k in range(3)], dim=1) for part in range(3))
+    assert known[0].tolist() == [False] * d + [True] * (60 - d)
+    torch.testing.assert_close(targets[0, d:, 0], features[0, d:, 0] - d)
+
+
+def test_sequences_follow_one_another_in_every_stream():
+    settings = MouthSettings(look_ahead=0, sequence=10)
+    runs = [({'raw': np.full((40, 4), k, np.float32) + np.arange(40)[:, None] / 100}, np.zeros((40, 75), np.float32))
+            for k in range(3)]
+    streams = MouthStreams(runs, settings, batch=2, shuffle=False)
+    first = torch.cat([streams[k][0] for k in range(len(streams))], dim=1)[:, :, 0]
+    assert first.shape == (2, 60)
+    steps = first.diff(dim=1)
+    assert ((steps > 0) & (steps < 1.0)).all()
+
+
+def test_every_epoch_is_laid_anew_but_the_same_when_repeated():
+    settings = MouthSettings(look_ahead=0, sequence=10)
+    runs = [({'raw': np.full((25, 4), k, np.float32)}, np.zeros((25, 75), np.float32)) for k in range(8)]
+    streams = MouthStreams(runs, settings, batch=2, shuffle=True)
+
+    def laid(epoch):
+        streams.lay(epoch)
+        return streams.features.clone()
+
+    assert torch.equal(laid(1), laid(1))
+    assert not torch.equal(laid(1), laid(2))
+
+
+def test_too_little_speech_is_refused():
+    runs = [({'raw': np.zeros((25, 4), np.float32)}, np.zeros((25, 75), np.float32))]
+    with pytest.raises(ValueError, match='too few for 4 streams'):
+        MouthStreams(runs, MouthSettings(), batch=4, shuffle=False)
+
+
+def test_training_steps_lower_the_mouth_loss_on_their_batch():
+    torch.manual_seed(0)
+    training = MouthTraining(MouthSettings(look_ahead=0)).train()
+    optimizer = torch.optim.Adam(training.parameters(), 1e-3)
+    batch = torch.randn(2, 30, FRAME_FEATURES), torch.randn(2, 30, 75), torch.ones(2, 30, dtype=torch.bool)
+    losses = []
+    for _ in range(8):
+        points, lips, _ = training.losses(*batch, None)
+        losses.append(float(points))
+        optimizer.zero_grad()
+        (points + lips).backward()
+        optimizer.step()
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_frames_that_are_not_known_do_not_teach():
+    torch.manual_seed(0)
+    training = MouthTraining(MouthSettings()).eval()
+    features, truth = torch.randn(1, 10, FRAME_FEATURES), torch.randn(1, 10, 75)
+    known = torch.arange(10)[None] >= 4
+    with torch.no_grad():
+        loss = training.losses(features, truth, known, None)[:2]
+        truth[:, :4] = 1e6
+        assert training.losses(features, truth, known, None)[:2] == loss
+
+
+def test_the_mouth_learns_from_a_folder_and_goes_on(folder, listener, tmp_path):
+    settings = MouthSettings(epochs=1, batch=2, sequence=60, hearings=2, accelerator='cpu')
+    weights = train_mouth([folder], tmp_path / 'mouth', listener, settings)
+    assert sum(w.numel() for name, w in weights.items() if 'running' not in name and 'num_' not in name) == 3_064_395
+    again = train_mouth([folder], tmp_path / 'mouth', listener, settings)
+    assert all(torch.equal(again[name], weights[name]) for name in weights)
+
+
+def test_pose_states_are_poses_around_the_mean_and_their_changes(folder):
+    dataset = load_dataset(folder)
+    states, mean = pose_states(dataset)
+    np.testing.assert_allclose(states[:, :3], dataset.euler, atol=1e-5)
+    np.testing.assert_allclose(states[dataset.training_mask, 3:6].mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(states[:, 3:6] + mean, dataset.translation, atol=1e-4)
+    np.testing.assert_allclose(states[1:, 6:], np.diff(states[:, :6], axis=0), atol=1e-5)
+
+
+def test_a_head_hears_what_is_said_a_look_ahead_later():
+    settings = HeadPoseSettings(sequence=10, look_ahead=15)
+    length = RECEPTIVE_FIELD + 10
+    time = np.arange(length + 40, dtype=np.float32)
+    windows = PoseWindows([(time[:, None], [{'raw': time[:, None]}])], settings, stride=5, augment=False)
+    for k in range(len(windows)):
+        states, features = windows[k]
+        assert len(states) == len(features) == length
+        torch.testing.assert_close(features, states + 15)
+
+
+def test_head_pose_windows_need_a_long_run():
+    settings = HeadPoseSettings(sequence=10)
+    with pytest.raises(ValueError, match='no run of frames is as long'):
+        PoseWindows([(np.zeros((100, 12)), [{'raw': np.zeros((100, 4))}])], settings, 4, False)
+
+
+def test_only_the_last_frames_of_a_window_count():
+    torch.manual_seed(0)
+    training = HeadPoseTraining(HeadPoseSettings(sequence=5, dropout=0.0)).eval()
+    states, features = torch.zeros(1, 40, 12), torch.randn(1, 40, FRAME_FEATURES)
+    mean, n = training.net(states, features)
+    from lsp_ros.training.losses import head_pose_nll
+
+    expected = head_pose_nll(mean[:, -5:], n[:, -5:], states[:, -5:])
+    assert training.loss((states, features)) == expected
+
+
+def test_the_head_learns_from_a_folder(folder, listener, tmp_path):
+    settings = HeadPoseSettings(epochs=1, batch=4, sequence=20, stride=100, accelerator='cpu')
+    weights = train_head_pose(folder, tmp_path / 'head', listener, settings)
+    assert sum(w.numel() for name, w in weights.items() if 'running' not in name and 'num_' not in name) == 4_266_915
+
+
+def test_features_are_heard_once_and_kept(folder, listener):
+    samples = load_dataset(folder).read_audio()
+    first, short = listener.features([samples, samples[:16_000]])
+    assert set(first) == {'raw', 'projected'}
+    assert first['raw'].shape == (1920, FRAME_FEATURES)
+    # Clips are heard side by side; each hears itself alone.
+    np.testing.assert_allclose(short['raw'][:55], first['raw'][:55], atol=2e-3)
+    files = sorted(listener.cache.iterdir())
+    again = listener.features([samples])[0]
+    assert sorted(listener.cache.iterdir()) == files
+    np.testing.assert_array_equal(again['projected'], first['projected'])
+    other = Listener(listener.apc, None, listener.cache)
+    assert set(other.features([samples])[0]) == {'raw'}
+
+
+def test_another_room_changes_the_sound_but_not_its_time():
+    rng = np.random.default_rng(3)
+    click = np.zeros(16_000, np.float32)
+    click[8_000] = 0.9
+    heard = hear_elsewhere(click, rng)
+    assert heard.shape == click.shape
+    assert np.abs(heard).max() <= 1
+    assert np.abs(heard).argmax() == 8_000
+    one, two = (hear_elsewhere(click, np.random.default_rng(5)) for _ in range(2))
+    assert np.array_equal(one, two)
