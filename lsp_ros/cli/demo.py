@@ -8,8 +8,7 @@ from pathlib import Path
 
 from lsp_ros.cli.arguments import add_avatar_arguments, command
 
-# The audio source waits half a second after the first picture; the rest lets the last word be seen and the mouth close.
-SECONDS_AROUND_SPEECH = 2.0
+SECONDS_AFTER_SPEECH = 2.0  # the last word is seen and the mouth closes
 
 
 def add_commands(commands) -> None:
@@ -26,18 +25,19 @@ def run_demo(options: argparse.Namespace) -> int:
 
     from lsp_ros.avatar.places import find_sample
     from lsp_ros.cli.graph import Graph, GraphError
-    from lsp_ros.cli.up import model_parameters, player_parameters
+    from lsp_ros.cli.up import LONGEST_LOADING, model_parameters, player_parameters
     from lsp_ros.media import read_audio
     from lsp_ros.timeline import SAMPLE_RATE
 
     console = Console()
     speech = options.speech or find_sample()
-    seconds = len(read_audio(speech)) / SAMPLE_RATE + SECONDS_AROUND_SPEECH
+    seconds = len(read_audio(speech)) / SAMPLE_RATE + SECONDS_AFTER_SPEECH
     with tempfile.TemporaryDirectory(prefix='lsp_demo_') as folder:
         report, log = Path(folder) / 'report.json', Path(folder) / 'nodes.log'
         parameters = model_parameters(options)
-        parameters['audio_source'] = {'source': 'file', 'file': str(speech.resolve())}
-        parameters['player'] = player_parameters(options, options.output, report, seconds)
+        parameters['audio_source'] = {'source': 'file', 'file': str(speech.resolve()),
+                                      'wait_for_picture': LONGEST_LOADING, 'end_after': SECONDS_AFTER_SPEECH}
+        parameters['player'] = player_parameters(options, options.output, report)
         began = time.monotonic()
         interrupted = None
         try:

@@ -154,13 +154,12 @@ def end(children: list[Child], seconds: float = SECONDS_TO_END) -> None:
     """Asks the nodes to end, waits, and kills what does not; at a second Ctrl-C at once."""
     running = [child.process for child in children if child.process and child.process.poll() is None]
     try:
-        for number, patience in ((signal.SIGINT, seconds), (signal.SIGTERM, 3.0)):
-            for process in running:
-                process.send_signal(number)
-            deadline = time.monotonic() + patience
-            while running and time.monotonic() < deadline:
-                time.sleep(0.02)
-                running = [process for process in running if process.poll() is None]
+        for process in running:
+            process.terminate()  # not SIGINT: a Python that is still importing would answer with a traceback
+        deadline = time.monotonic() + seconds
+        while running and time.monotonic() < deadline:
+            time.sleep(0.02)
+            running = [process for process in running if process.poll() is None]
     finally:
         for process in running:
             process.kill()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from lsp_ros.cli.arguments import add_avatar_arguments, command, whole_number
 
-SECONDS_AROUND_SPEECH = 3.0
+SECONDS_AFTER_SPEECH = 1.0
+LONGEST_LOADING = 600.0  # seconds that speech waits for the first picture, so that no word is lost
 
 
 def add_commands(commands) -> None:
@@ -53,13 +54,11 @@ def run_up(options: argparse.Namespace) -> int:
 def speak_live(speech: Path, options: argparse.Namespace) -> int:
     """One recording through the live graph (``lsp say --live``)."""
     from lsp_ros.cli.graph import Graph
-    from lsp_ros.media import read_audio
-    from lsp_ros.timeline import SAMPLE_RATE
 
     parameters = model_parameters(options)
-    parameters['audio_source'] = {'source': 'file', 'file': str(speech)}
-    seconds = len(read_audio(speech)) / SAMPLE_RATE + SECONDS_AROUND_SPEECH
-    parameters['player'] = player_parameters(options, duration=seconds)
+    parameters['audio_source'] = {'source': 'file', 'file': str(speech), 'wait_for_picture': LONGEST_LOADING,
+                                  'end_after': SECONDS_AFTER_SPEECH}
+    parameters['player'] = player_parameters(options)
     Graph(parameters).run()
     return 0
 

@@ -26,7 +26,7 @@ from lsp_ros.nodes.conversions import (
     foreign_audio_from_message,
     format_from_info,
 )
-from lsp_ros.nodes.node import AUDIO_QOS, IMAGE_QOS, LOSSY_QOS, STATE_QOS, Parameter, StreamNode, run
+from lsp_ros.nodes.node import AUDIO_QOS, IMAGE_QOS, LOSSY_QOS, STATE_QOS, Finished, Parameter, StreamNode, run
 from lsp_ros.nodes.sound import Microphone
 from lsp_ros.nodes.streams import PacedBuffer
 
@@ -47,6 +47,8 @@ class AudioSource(StreamNode):
         Parameter('start_delay', 0.5, 'file: seconds of silence before it begins', 0.0, 3600.0),
         Parameter('wait_for_picture', 10.0, 'file: wait at most so many seconds for the first picture (camera_info)',
                   0.0, 3600.0),
+        Parameter('end_after', -1.0, 'file: seconds after its end at which the node ends; negative: never', -1.0,
+                  3600.0),
         Parameter('topic_type', '', 'topic: message type of audio_in, such as audio_common_msgs/msg/AudioData; '
                                     'empty: ask the graph'),
         Parameter('topic_rate', 16000, 'topic: Hz, for messages that do not say it (AudioData)', 1000, 384000),
@@ -126,6 +128,7 @@ class FileInput(SilentInput):
     def start(self) -> None:
         self.position = 0
         self.begins: float | None = None
+        self.ended: float | None = None
         self.patience = time.monotonic() + self.node.value('wait_for_picture')
 
     def _picture_came(self, _message) -> None:
@@ -141,6 +144,10 @@ class FileInput(SilentInput):
             return np.take(self.samples, np.arange(self._advance(count), self.position), mode='wrap')
         piece = self.samples[self._advance(count) : self.position]
         samples[: len(piece)] = piece
+        if self.position > len(self.samples):
+            self.ended = self.ended or now
+            if 0 <= self.node.value('end_after') <= now - self.ended:
+                raise Finished
         return samples
 
     def _advance(self, count: int) -> int:

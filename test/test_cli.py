@@ -1,0 +1,241 @@
+"""The lsp command as a user meets it: films, tables, one sentence for what is wrong."""
+
+import argparse
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from lsp_ros.avatar.places import find_sample
+from lsp_ros.cli.main import build_parser, main
+from lsp_ros.media import DIGITAL_SOURCE_TYPE, digital_source_type, read_audio
+
+PATIENCE = 90  # seconds that a busy machine may take; nothing here is timed
+
+with_ros = pytest.mark.skipif(not all(map(importlib.util.find_spec, ('rclpy', 'lsp_ros.msg'))),
+                              reason='ROS 2 or the built messages are absent')
+
+
+@pytest.fixture
+def speech(tmp_path):
+    """Half a second of stereo noise at 8 kHz."""
+    noise = np.random.default_rng(0).normal(0, 0.1, (4000, 2)).clip(-1, 1)
+    soundfile.write(tmp_path / 'speech.wav', noise, 8000)
+    return tmp_path / 'speech.wav'
+
+
+def start(*arguments, **more) -> subprocess.Popen:
+    """The command as a process of its own, in a session of its own as a shell would give it."""
+    return subprocess.Popen([sys.executable, '-m', 'lsp_ros.cli.main', *map(str, arguments)], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, **more)
+
+
+def until(condition, what: str):
+    deadline = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+    return value
+
+
+def pictures(path: Path) -> int:
+    with av.open(str(path)) as container:
+        assert (container.streams.video[0].width, container.streams.video[0].height) == (512, 512)
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_help_needs_none_of_the_heavy_packages():
+    script = 'import sys, lsp_ros.cli.main as m; m.build_parser(); print(*sorted(sys.modules))'
+    modules = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, check=True).stdout.split()
+    assert 'argparse' in modules
+    assert not {'numpy', 'torch', 'av', 'cv2', 'rclpy', 'lightning', 'openvino', 'rich'} & set(modules)
+
+
+def commands(parser: argparse.ArgumentParser, path=()):
+    yield path
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, child in action.choices.items():
+                yield from commands(child, (*path, name))
+
+
+@pytest.mark.parametrize('path', list(commands(build_parser())), ids=' '.join)
+def test_every_command_explains_itself(path, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main([*path, '--help'])
+    assert exit.value.code == 0
+    assert 'usage: lsp' in capsys.readouterr().out
+
+
+def test_render_makes_a_film_of_any_sound(tiny_avatar, speech, tmp_path):
+    film = tmp_path / 'film.mp4'
+    assert main(['render', str(speech), '-o', str(film), '--avatar', str(tiny_avatar), '--frame-rate', '30']) == 0
+    assert pictures(film) == 15
+    assert 8000 <= len(read_audio(film)) < 8000 + 1024
+    assert digital_source_type(film) == DIGITAL_SOURCE_TYPE
+
+
+def test_an_interrupted_film_can_be_watched(tiny_avatar, tmp_path):
+    soundfile.write(tmp_path / 'long.wav', np.random.default_rng(0).normal(0, 0.1, 16000 * 30).clip(-1, 1), 16000)
+    film = tmp_path / 'film.mp4'
+    process = start('render', tmp_path / 'long.wav', '-o', film, '--avatar', tiny_avatar, '--threads', 1)
+    until(lambda: film.exists() and film.stat().st_size, 'no film is written')
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert 'interrupted' in output and 'Traceback' not in output
+    count = pictures(film)
+    assert 0 < count < 60 * 30
+    # Picture and sound end together; AAC fills up its last 1024 samples.
+    assert 0 <= len(read_audio(film)) - count * 16000 // 60 <= 1024 + 16
+
+
+@pytest.mark.skipif(not shutil.which('flite'), reason='flite is not installed')
+def test_say_speaks_a_text(tiny_avatar, tmp_path):
+    film = tmp_path / 'film.mp4'
+    assert main(['say', 'Hi.', '-o', str(film), '--avatar', str(tiny_avatar), '--tts', 'flite', '--voice', 'slt']) == 0
+    assert pictures(film) > 10
+    assert np.abs(read_audio(film)).max() > 0.05
+
+
+@pytest.mark.skipif(not shutil.which('espeak-ng'), reason='espeak-ng is not installed')
+def test_a_text_may_begin_with_a_dash(tmp_path):
+    from lsp_ros.cli.render import synthesize
+
+    synthesize('--version, dear Bob', tmp_path / 'a.wav', 'espeak-ng')
+    assert len(read_audio(tmp_path / 'a.wav')) > 8000
+
+
+def test_without_a_speech_program_say_tells_which_to_install(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    assert main(['say', 'Hello']) == 2
+    assert 'install flite or espeak-ng' in capsys.readouterr().err
+
+
+def test_the_bundled_recording_is_human_speech_of_10_to_20_seconds():
+    samples = read_audio(find_sample())
+    assert 10 * 16000 <= len(samples) <= 20 * 16000
+    assert 0.1 < np.abs(samples).max() <= 1
+    assert 'CC BY' in (text := (find_sample().parent / 'LICENSE.md').read_text()) or 'Creative Commons' in text
+
+
+def test_avatar_check_prints_a_card(tiny_avatar, capsys):
+    assert main(['avatar', 'check', str(tiny_avatar)]) == 0
+    card = capsys.readouterr().out
+    for word in ('tiny', 'CC0-1.0', 'synthetic', 'live', 'checksums'):
+        assert word in card
+
+
+def test_avatar_check_finds_weights_that_do_not_fit(tiny_avatar_copy, capsys):
+    import hashlib
+
+    import safetensors.numpy
+    import yaml
+
+    data = safetensors.numpy.save({'gru.weight_ih_l0': np.zeros((3, 3), np.float32)})
+    (tiny_avatar_copy / 'apc.safetensors').write_bytes(data)
+    mapping = yaml.safe_load((tiny_avatar_copy / 'avatar.yaml').read_text())
+    mapping['files']['apc.safetensors'] = hashlib.sha256(data).hexdigest()
+    (tiny_avatar_copy / 'avatar.yaml').write_text(yaml.safe_dump(mapping))
+    assert main(['avatar', 'check', str(tiny_avatar_copy)]) == 2
+    assert 'apc.safetensors' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('arguments, words', [
+    (['render', 'missing.wav'], 'missing.wav: there is no such file'),
+    (['render', 'SPEECH', '--avatar', 'nobody'], 'nobody: there is no such avatar'),
+    (['render', 'SPEECH', '--avatar', 'AVATAR', '-o', 'nowhere/film.mp4'], 'folder nowhere does not exist'),
+    (['render', 'SPEECH', '--avatar', 'AVATAR', '-o', 'SPEECH'], 'overwrite'),
+    (['render', 'SPEECH', '--avatar', 'AVATAR', '--engine', 'tensorrt'], 'tensorrt'),
+    (['render', 'SPEECH', '--avatar', 'AVATAR', '--crf', '99'], '--crf'),
+    (['say', '  '], 'nothing to say'),
+    (['up', '--source', 'file'], '--file'),
+    (['up', '--source', 'silence', '--file', 'SPEECH'], '--file'),
+    (['up', '--file', 'missing.wav', '--avatar', 'AVATAR'], 'missing.wav'),
+    (['up', '--source', 'silence', '--avatar', 'AVATAR', '--namespace', 'a b'], 'namespace'),
+    (['up', '--source', 'silence', '--avatar', 'nobody'], 'nobody'),
+    (['up', '--no-player', '--record', 'a.mp4'], '--no-player'),
+    (['demo', '--speech', 'missing.wav'], 'missing.wav'),
+    (['demo', '--avatar', 'AVATAR', '-o', 'nowhere/demo.mp4'], 'nowhere'),
+    (['avatar', 'check', '.'], 'no avatar.yaml'),
+    (['train', 'renderer', 'nowhere'], 'nowhere'),
+    (['train', 'mouth', 'nowhere', '--set', 'kroplo=1'], 'kroplo'),
+    (['train', 'mouth', 'nowhere', '--set', 'kroplo'], 'NAME=VALUE'),
+])
+def test_what_the_user_can_mend_is_said_in_one_sentence(arguments, words, tiny_avatar, speech, tmp_path, monkeypatch,
+                                                        capsys):
+    monkeypatch.chdir(tmp_path)
+    places = {'SPEECH': str(speech), 'AVATAR': str(tiny_avatar)}
+    assert main([places.get(argument, argument) for argument in arguments]) == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith('lsp: ') and words in message
+
+
+@with_ros
+def test_demo_films_the_live_graph_and_prints_a_table(tiny_avatar, speech, tmp_path):
+    film, report = tmp_path / 'demo.mp4', tmp_path / 'report.json'
+    process = start('demo', '--avatar', tiny_avatar, '--speech', speech, '-o', film, '--report', report)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    for row in ('frames published', 'rate', 'frames dropped', 'latency audio to image', 'offset'):
+        assert row in output
+    # How many pictures, and when, is the machine's business; sound and picture are equally long on any.
+    assert 0 <= len(read_audio(film)) - pictures(film) * 16000 // 30 <= 1024 + 16
+    assert report.read_text().startswith('{')
+
+
+def children(pid: int) -> dict[str, int]:
+    """The node processes of a graph by name; only those whose interpreter is up."""
+    found = {}
+    for entry in Path('/proc').glob('[0-9]*'):
+        try:
+            parent = int((entry / 'stat').read_text().rpartition(')')[2].split()[1])
+            words = (entry / 'cmdline').read_bytes().decode().split('\0')
+        except (OSError, ValueError):
+            continue
+        names = [word.rpartition('.')[2] for word in words if word.startswith('lsp_ros.nodes.')]
+        if parent == pid and names:
+            found[names[0]] = int(entry.name)
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        return (Path('/proc') / str(pid) / 'stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+@with_ros
+def test_up_starts_again_what_dies_and_ends_everything_at_ctrl_c(tiny_avatar):
+    process = start('up', '--source', 'silence', '--avatar', tiny_avatar, '--no-window', '--no-sound')
+    before = until(lambda: len(nodes := children(process.pid)) == 5 and nodes, 'the nodes do not start')
+    os.kill(before['motion'], signal.SIGKILL)
+    after = until(lambda: (nodes := children(process.pid)).get('motion') not in (None, before['motion']) and nodes,
+                  'the node is not started again')
+    assert {name: pid for name, pid in after.items() if name != 'motion'} \
+        == {name: pid for name, pid in before.items() if name != 'motion'}
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert 'motion was killed by signal 9; it is started again' in output
+    assert 'Traceback' not in output
+    assert not any(map(alive, after.values()))
+
+
+@with_ros
+def test_no_node_outlives_a_killed_graph(tiny_avatar):
+    process = start('up', '--source', 'silence', '--avatar', tiny_avatar, '--no-player')
+    nodes = until(lambda: len(nodes := children(process.pid)) == 4 and nodes, 'the nodes do not start')
+    process.kill()
+    process.communicate(timeout=PATIENCE)
+    until(lambda: not any(map(alive, nodes.values())), 'nodes outlive the graph')
