@@ -132,8 +132,9 @@ def fit(
     trainer.fit(module, data, ckpt_path=resume if resume.exists() else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
-    if not (out / 'best.ckpt').exists():
-        raise ValueError(f'{out}: training ended without a finite {monitor}; nothing was saved as best')
+    score = best.best_model_score  # Lightning keeps a first model even if its loss is not a number
+    if not (out / 'best.ckpt').exists() or (score is not None and not torch.isfinite(score)):
+        raise ValueError(f'{out}: training ended without a finite {monitor} to choose a model by')
     return out / 'best.ckpt'
 
 

@@ -1,0 +1,97 @@
+"""Figures mean what the model card says they mean."""
+
+import numpy as np
+import pytest
+import torch
+
+from lsp_ros.evaluation.metrics import Closures, closures, head_distances, l1, point_error_mm, psnr, ssim
+
+
+def test_point_error_is_the_mean_distance_in_millimetres():
+    truth = np.zeros((2, 25, 3))
+    points = truth + [0.3, 0.4, 0.0]
+    points[1] = 0
+    assert point_error_mm(points, truth, metres_per_unit=0.01) == pytest.approx(2.5)
+
+
+def test_a_closure_closes_within_fifty_milliseconds_of_its_phone():
+    gap = np.ones(120)
+    gap[[63, 90]] = 0.0
+    phones = [('pau', 0.0, 1.0), ('b', 1.0, 1.1), ('aa', 1.1, 1.3), ('m', 1.3, 1.4), ('t', 1.4, 1.6)]
+    assert closures(gap, phones, largest=1.0) == Closures(1, 2)  # frame 90 is 100 ms behind the end of m
+    gap[86] = 0.0  # 1.433 s
+    assert closures(gap, phones, largest=1.0).share == 1.0
+
+
+@pytest.mark.parametrize(('opening', 'closed'), [(0.0099, 1), (0.0101, 0)])
+def test_a_closure_is_judged_by_a_share_of_the_largest_opening(opening, closed):
+    gap = np.full(120, 2.0 * opening)
+    assert closures(gap, [('p', 1.0, 1.1)], largest=2.0).closed == closed
+
+
+def test_phones_outside_the_clip_do_not_count():
+    assert closures(np.zeros(60), [('p', 0.0, 0.1), ('b', 0.5, 0.6), ('m', 0.9, 1.0)], 1.0) == Closures(1, 1)
+
+
+def test_no_bilabial_gives_no_share():
+    assert np.isnan(closures(np.zeros(60), [('aa', 0.2, 0.5)], 1.0).share)
+
+
+def head(frames: int = 50):
+    points = np.random.default_rng(0).normal(0, 3, (1, 73, 3)).repeat(frames, axis=0)
+    points[:, 0], points[:, 14] = [-5, 0, 0], [5, 0, 0]
+    return points, np.zeros((frames, 3)), np.tile([0.0, 0.0, 100.0], (frames, 1))
+
+
+def test_equal_heads_are_at_no_distance():
+    points, euler, translation = head()
+    distances = head_distances(points, (euler, translation), (euler, translation))
+    assert (distances.landmarks, distances.velocity, distances.position) == (0, 0, 0)
+    assert distances.rotation == pytest.approx(0, abs=1e-5)
+
+
+def test_a_shifted_head_is_as_far_as_its_shift_in_face_widths():
+    points, euler, translation = head()
+    distances = head_distances(points, (euler, translation + [1.0, 0, 0]), (euler, translation))
+    assert distances.landmarks == pytest.approx(10)
+    assert distances.position == pytest.approx(10)
+    assert distances.velocity == pytest.approx(0, abs=1e-9)
+
+
+def test_rotation_is_the_angle_between_the_heads_about_any_axis():
+    points, euler, translation = head()
+    for axis in range(3):
+        turned = euler.copy()
+        turned[:, axis] = 7.0
+        assert head_distances(points, (turned, translation), (euler, translation)).rotation == pytest.approx(7.0)
+
+
+def test_velocity_sees_a_jitter_that_the_mean_position_does_not():
+    points, euler, translation = head()
+    jitter = translation.copy()
+    jitter[::2, 0] += 0.1
+    assert head_distances(points, (euler, jitter), (euler, translation)).velocity == pytest.approx(1.0)
+
+
+def pictures(seed: int = 0):
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 256, (64, 48, 3), dtype=np.uint8)
+    noisy = np.clip(truth + rng.normal(0, 20, truth.shape), 0, 255).astype(np.uint8)
+    return noisy, truth
+
+
+def test_l1_and_psnr_of_a_known_difference():
+    truth = np.full((8, 8, 3), 100, np.uint8)
+    assert l1(truth + np.uint8(5), truth) == 5
+    assert l1(truth - np.uint8(5), truth) == 5
+    assert psnr(truth + np.uint8(5), truth) == pytest.approx(10 * np.log10(255**2 / 25))
+    assert psnr(truth, truth) == np.inf
+
+
+def test_ssim_agrees_with_an_independent_implementation():
+    functional = pytest.importorskip('torchmetrics.functional.image')
+    picture, truth = pictures()
+    pair = [torch.from_numpy(p.astype(np.float64)).permute(2, 0, 1)[None] for p in (picture, truth)]
+    expected = functional.structural_similarity_index_measure(*pair, data_range=255.0)
+    assert ssim(picture, truth) == pytest.approx(float(expected), abs=1e-4)
+    assert ssim(truth, truth) == pytest.approx(1.0)

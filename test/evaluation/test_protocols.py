@@ -1,0 +1,100 @@
+"""Protocols run a whole avatar as it runs live, and the card says what came out."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from synthetic_dataset import tracks, write_synthetic
+
+from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.evaluation.card import write_card
+from lsp_ros.evaluation.protocols import (
+    apc_figures,
+    evaluate_head_pose,
+    evaluate_mouth,
+    evaluate_renderer,
+    hear,
+    move,
+    with_projection,
+)
+from lsp_ros.training.dataset import load_dataset
+
+
+@pytest.fixture(scope='module')
+def dataset(tmp_path_factory):
+    folder = write_synthetic(tmp_path_factory.mktemp('data') / 'nobody', seconds=6.0, pictures=10)
+    phones = [['pau', 0, 1], ['b', 1, 1.1], ['aa', 1.1, 3], ['m', 3, 3.1], ['pau', 3.1, 6]]
+    (folder / 'phones.json').write_text(json.dumps({'phones': phones}))
+    return load_dataset(folder)
+
+
+@pytest.fixture
+def avatar(tiny_avatar_copy):
+    return Avatar.load(tiny_avatar_copy)
+
+
+def test_the_mouth_is_judged_on_what_the_live_stages_show(avatar, dataset):
+    figures = evaluate_mouth(avatar, dataset)
+    assert figures['bilabials'] == 2
+    assert figures['seconds'] == pytest.approx(6.0, abs=0.05)
+    motion = move(avatar, hear(avatar, dataset.read_audio()))
+    # A recording whose truth is what the avatar does has no error.
+    arrays = tracks(len(motion)) | {'points': motion.points}
+    same = replace(dataset, **{name: np.asarray(value, np.float32) for name, value in arrays.items()})
+    assert evaluate_mouth(avatar, same)['error_mm'] == pytest.approx(0, abs=1e-4)
+    assert figures['error_mm'] > 1
+
+
+def test_projection_can_be_left_out_without_touching_the_avatar(avatar, dataset):
+    samples = dataset.read_audio()
+    projected, raw = hear(avatar, samples), hear(with_projection(avatar, 0.0), samples)
+    assert np.abs(projected.values - raw.values).max() > 0.01
+    assert avatar.manifest.speech.projection == 1.0
+
+
+def test_the_head_is_compared_with_a_still_one_and_with_other_times(avatar, dataset):
+    figures = evaluate_head_pose(avatar, dataset, seeds=range(2))
+    assert figures['seeds'] == 2
+    assert figures['seconds'] == pytest.approx(1.2, abs=0.05)
+    for line in ('ours', 'still_head', 'true_motion_of_another_time'):
+        assert all(value > 0 for value in figures[line].values())
+
+
+def test_pictures_are_compared_whole_and_around_mouth_and_eyes(avatar, dataset):
+    figures = evaluate_renderer(avatar, dataset, backbone=None)
+    assert figures['pictures'] == len(dataset.validation_pictures())
+    assert figures['backbone'] is None
+    assert 0 < figures['psnr'] < 60
+    assert -1 <= figures['ssim_mouth'] <= 1
+
+
+def test_apc_figures_are_those_of_the_best_validation(tmp_path):
+    for start, losses in enumerate(((0.3, 0.2), (0.25,))):
+        folder = tmp_path / 'csv' / f'version_{start}'
+        folder.mkdir(parents=True)
+        with (folder / 'metrics.csv').open('w', newline='') as file:
+            writer = csv.writer(file)
+            writer.writerow(['epoch', 'val_loss', 'val_repeat_last'])
+            writer.writerows([[0, '', ''], *([0, loss, loss + 0.1] for loss in losses)])
+    assert apc_figures(tmp_path) == pytest.approx({'val_loss': 0.2, 'predict_last_frame': 0.3})
+    with pytest.raises(ValueError, match='no validation loss'):
+        apc_figures(tmp_path / 'nothing')
+
+
+def test_the_card_holds_every_figure_and_stays_when_the_avatar_is_loaded(avatar, dataset):
+    figures = {
+        'apc': {'val_loss': 0.0523, 'predict_last_frame': 0.0612},
+        'mouth': {'projected': evaluate_mouth(avatar, dataset), 'raw': evaluate_mouth(avatar, dataset, projection=0.0)},
+        'head_pose': evaluate_head_pose(avatar, dataset, seeds=[0]),
+        'renderer': evaluate_renderer(avatar, dataset, backbone=None),
+    }
+    card = write_card(avatar, figures, {'Limits': 'It is made of random numbers.'}).read_text()
+    for text in ('# Model card: tiny', 'CC0-1.0', 'random numbers', '0.0523', '0.0612', '| projected |', '| raw |'):
+        assert text in card
+    assert f'{figures["renderer"]["psnr"]:.2f}' in card
+    assert json.loads((avatar.path / 'figures.json').read_text())['apc']['val_loss'] == 0.0523
+    Avatar.load(avatar.path)
+    shutil.rmtree(avatar.path)
