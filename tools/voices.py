@@ -269,26 +269,27 @@ def make_clip(presenter: Path, out: Path, voice: Voice, texts: list[str], seed: 
     return frames / FRAME_RATE
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('presenter', type=Path)
-    parser.add_argument('out', type=Path)
-    parser.add_argument('--only', help='make this clip alone')
-    arguments = parser.parse_args()
+def make_all(presenter: Path, out: Path, only: str | None = None) -> None:
+    """Make the clips that are missing in the folder ``out``."""
     training = read_sentences('train')
     clips = []
     for seed, voice in enumerate(TRAINING_VOICES):
         order = np.random.default_rng(1000 + seed).permutation(len(training))
         clips.append((seed + 1, voice, [training[k] for k in order[:SENTENCES]]))
     clips.append((0, HELD_OUT_VOICE, read_sentences('test')))
-    clips = [clip for clip in clips if arguments.only in (None, clip[1].name)]
+    clips = [clip for clip in clips if only in (None, clip[1].name)]
+    clips = [clip for clip in clips if not (out / clip[1].name / 'dataset.yaml').exists()]
     espeak = Espeak() if any(voice.engine == 'espeak' for _, voice, _ in clips) else None
     total = 0.0
     for seed, voice, texts in track(clips, 'voices'):
-        if not (arguments.out / voice.name / 'dataset.yaml').exists():
-            total += make_clip(arguments.presenter, arguments.out / voice.name, voice, texts, seed, espeak)
+        total += make_clip(presenter, out / voice.name, voice, texts, seed, espeak)
     print(f'{total / 60:.1f} minutes made')
 
 
 if __name__ == '__main__':
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('presenter', type=Path)
+    parser.add_argument('out', type=Path)
+    parser.add_argument('--only', help='make this clip alone')
+    arguments = parser.parse_args()
+    make_all(arguments.presenter, arguments.out, arguments.only)

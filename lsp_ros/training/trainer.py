@@ -1,19 +1,22 @@
 """What every training has in common: one Lightning Trainer, one learning-rate schedule, resuming.
 
 A run lives in a folder: ``last.ckpt`` (resume), ``best.ckpt`` (lowest validation loss),
-TensorBoard events and ``csv/version_<start>/metrics.csv``. Starting the same run again goes on where it stopped;
-a run that was finished returns at once.
+``settings.json``, TensorBoard events and ``csv/version_<start>/metrics.csv``. Starting the same run again goes on where
+it stopped; a run that was finished returns at once.
 """
 
+import json
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import lightning
 import torch
 from lightning.pytorch import callbacks
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+SETTINGS_FILE = 'settings.json'
 
 
 @dataclass
@@ -103,6 +106,7 @@ def fit(
     Raises ValueError if the run has no finite validation loss to choose a model by.
     """
     out.mkdir(parents=True, exist_ok=True)
+    (out / SETTINGS_FILE).write_text(json.dumps(asdict(settings), indent=1) + '\n')
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     warnings.filterwarnings('ignore', '.*does not have many workers.*')
     warnings.filterwarnings('ignore', '.*Checkpoint directory .* exists.*')
@@ -144,6 +148,13 @@ def _progress_bar() -> callbacks.Callback:
     except ImportError:
         return callbacks.TQDMProgressBar(refresh_rate=10)
     return callbacks.RichProgressBar(refresh_rate=10, leave=True)
+
+
+def spent(out: Path) -> dict[str, float]:
+    """Epochs, steps of the optimizers and minutes of training that a run has behind it."""
+    state = torch.load(out / 'last.ckpt', map_location='cpu', weights_only=True)
+    seconds = state['callbacks'][LinearDecay.__name__]['spent']
+    return {'epochs': state['epoch'] + 1, 'steps': state['global_step'], 'minutes': seconds / 60}
 
 
 def checkpoint_weights(checkpoint: Path, prefix: str) -> dict[str, torch.Tensor]:

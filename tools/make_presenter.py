@@ -1,0 +1,162 @@
+"""Make the built-in avatar from nothing but data: avatars/presenter.
+
+    python tools/make_presenter.py PRESENTER_FOLDER --corpus SPEECH_FOLDER... [--minutes 50] [--run runs] [--out FOLDER]
+
+PRESENTER_FOLDER is the synthetic presenter (timeline.npz, frames/, rig.npz, scripts/, ...). Every step
+leaves its result in the run folder and goes on from there when the tool is started again:
+
+    data     dataset folders: the presenter, and his face speaking in many voices
+    apc      the speech representation, from the corpus
+    mouth    with all voices but ``awb``, which is kept for the figures
+    head_pose, renderer
+    avatar   the avatar folder
+    card     the figures, and the model card
+
+``--steps avatar card`` repeats the named steps alone.
+"""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import presenter_dataset
+import voices
+
+from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.evaluation.card import write_card
+from lsp_ros.evaluation.protocols import apc_figures, evaluate_head_pose, evaluate_mouth, evaluate_renderer
+from lsp_ros.speech.apc import APC
+from lsp_ros.timeline import FRAME_RATE
+from lsp_ros.training import build
+from lsp_ros.training.dataset import load_dataset
+from lsp_ros.training.head_pose import train_head_pose
+from lsp_ros.training.manifold import person_manifold
+from lsp_ros.training.mouth import train_mouth
+from lsp_ros.training.perceptual import load_backbone
+from lsp_ros.training.renderer import train_renderer
+from lsp_ros.training.trainer import SETTINGS_FILE, spent
+
+STEPS = ('data', 'apc', 'mouth', 'head_pose', 'renderer', 'avatar', 'card')
+NETWORKS = ('apc', 'mouth', 'head_pose', 'renderer')
+HELD_OUT = voices.HELD_OUT_VOICE.name
+
+LIMITS = """\
+- The person, his motion and the voices that taught his mouth are synthetic and made by rules; his head gestures follow \
+loudness and stress, as those rules have it.
+- Heads far outside the trained poses are not drawn well; poses are therefore clamped (`pose_range` in `avatar.yaml`).
+- The look of the eyes is that of the recording: gaze is not controlled.
+- English speech taught the mouth; other languages work as far as their sounds resemble English ones."""
+
+
+def speaking_folders(run: Path) -> list[Path]:
+    """The dataset folders that mouth and manifold may learn from."""
+    return sorted(folder for folder in (run / 'data' / 'voices').iterdir() if folder.name != HELD_OUT)
+
+
+def make_data(presenter: Path, run: Path) -> None:
+    if not (run / 'data' / 'presenter' / 'dataset.yaml').exists():
+        presenter_dataset.convert(presenter, run / 'data' / 'presenter')
+    voices.make_all(presenter, run / 'data' / 'voices')
+
+
+def train(network: str, run: Path, corpus: list[Path], settings) -> None:
+    person = run / 'data' / 'presenter'
+    if network == 'apc':
+        build.train('apc', run, corpus, settings)
+    elif network == 'renderer':
+        train_renderer(person, run / 'renderer', settings)
+    else:
+        # The manifold holds the voices alone: the presenter's own recording also has sentences of the held-out one.
+        spoken = speaking_folders(run)
+        if not (run / 'manifold.npy').exists():
+            apc = APC().eval()
+            apc.load_state_dict({name: tensor.float() for name, tensor in build.trained(run, 'apc').items()})
+            rows = person_manifold(apc, [load_dataset(folder).read_audio() for folder in spoken])
+            np.save(run / 'manifold.npy', rows.astype(np.float16))
+        listener = build.listener(run, spoken)
+        if network == 'mouth':
+            train_mouth(spoken, run / 'mouth', listener, settings, load_dataset(person).mean_points())
+        else:
+            train_head_pose(person, run / 'head_pose', listener, settings)
+
+
+def measure(avatar: Avatar, run: Path, backbone: str | None) -> dict:
+    """All figures of the card."""
+    person, stranger = load_dataset(run / 'data' / 'presenter'), load_dataset(run / 'data' / 'voices' / HELD_OUT)
+    network = load_backbone(backbone) if backbone else None
+    return {
+        'apc': apc_figures(run / 'apc'),
+        'mouth': {
+            'projected on the manifold (as shipped)': evaluate_mouth(avatar, stranger),
+            'raw': evaluate_mouth(avatar, stranger, projection=0.0),
+        },
+        'head_pose': evaluate_head_pose(avatar, person),
+        'renderer': evaluate_renderer(avatar, person, network),
+    }
+
+
+def notes(run: Path, corpus: list[str]) -> dict[str, str]:
+    """The card's paragraphs on data and training, from what lies in the run folder."""
+    person = load_dataset(run / 'data' / 'presenter')
+    clips = [load_dataset(folder) for folder in speaking_folders(run)]
+    minutes = sum(map(len, clips)) / FRAME_RATE / 60
+    data = [
+        f'- Person: {len(person) / FRAME_RATE:.0f} s of exact motion at 60 fps, {len(person.training_pictures())} '
+        f'pictures for training and {len(person.validation_pictures())} (one excerpt, its sentence held out) for '
+        'validation. The last fifth of the motion validates the head pose.',
+        f'- Mouth and manifold: {minutes:.0f} minutes in {len(clips)} synthetic voices (flite and espeak-ng) with the '
+        "exact motion of this person's face, the last fifth of each for validation, each heard also through other "
+        f'rooms and microphones. The voice {HELD_OUT} and its sentences are held out.',
+        f'- Speech representation: {"; ".join(corpus)}.',
+    ]
+    rows = []
+    for network in NETWORKS:
+        done = spent(run / network)
+        file = run / network / SETTINGS_FILE
+        settings = json.loads(file.read_text()) if file.exists() else {}
+        told = ', '.join(f'{key} {settings[key]}' for key in ('batch', 'lr', 'lr_end', 'precision') if key in settings)
+        rows.append(f'| {network} | {done["epochs"]} | {done["steps"]} | {done["minutes"]:.0f} | {told} |')
+    table = '\n'.join(['| network | epochs | steps | minutes | settings |', '|---|---|---|---|---|', *rows])
+    backbone = (run / 'renderer' / 'backbone.txt').read_text().strip()
+    told = (
+        'On one or two cores of a server CPU, with the networks and losses of the paper and settings for a small time '
+        f'budget (`--on-cpu`). Perceptual loss: {backbone}. Best model by validation loss.'
+    )
+    return {'Data': '\n'.join(data), 'Training': f'{told}\n\n{table}', 'Limits': LIMITS}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('presenter', type=Path)
+    parser.add_argument('--corpus', type=Path, nargs='+', default=[], help='folders of speech for the APC')
+    parser.add_argument('--corpus-name', nargs='+', default=[], help='how the card names them, with their licences')
+    parser.add_argument('--backbone', help='weight file of the perceptual loss (SqueezeNet .npz or VGG19 .pth)')
+    parser.add_argument('--minutes', type=float, default=50, help='of each training')
+    parser.add_argument('--run', type=Path, default=Path('runs'))
+    parser.add_argument('--out', type=Path, default=Path('avatars') / 'presenter')
+    parser.add_argument('--steps', nargs='+', choices=STEPS, default=STEPS)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO)
+    for step in STEPS:
+        if step not in arguments.steps:
+            continue
+        if step == 'data':
+            make_data(arguments.presenter, arguments.run)
+        elif step in NETWORKS:
+            settings = build.settings_on_cpu(step, arguments.minutes)
+            if step == 'renderer':
+                settings.backbone = arguments.backbone
+            train(step, arguments.run, arguments.corpus, settings)
+        elif step == 'avatar':
+            build.build_avatar(arguments.run, arguments.run / 'data' / 'presenter', arguments.out)
+        else:
+            avatar = Avatar.load(arguments.out)
+            names = arguments.corpus_name or [path.name for path in arguments.corpus]
+            figures = measure(avatar, arguments.run, arguments.backbone)
+            print(write_card(avatar, figures, notes(arguments.run, names)))
+
+
+if __name__ == '__main__':
+    main()
