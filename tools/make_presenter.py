@@ -43,8 +43,8 @@ NETWORKS = ('apc', 'mouth', 'head_pose', 'renderer')
 HELD_OUT = voices.HELD_OUT_VOICE.name
 
 LIMITS = """\
-- The person, his motion and the voices that taught his mouth are synthetic and made by rules; his head gestures follow \
-loudness and stress, as those rules have it.
+- The person, his motion and the voices that taught his mouth are synthetic and made by rules; his head gestures \
+follow loudness and stress, as those rules have it.
 - Heads far outside the trained poses are not drawn well; poses are therefore clamped (`pose_range` in `avatar.yaml`).
 - The look of the eyes is that of the recording: gaze is not controlled.
 - English speech taught the mouth; other languages work as far as their sounds resemble English ones."""
