@@ -1,0 +1,31 @@
+"""Prints what pyproject.toml needs, for environments into which colcon and not pip builds lsp_ros.
+
+    python3 tools/requirements.py build run train test | pip install -r /dev/stdin
+
+Groups: `build` (what builds the messages), `run`, and the extras `train` and `test`. With --no-ros the ROS wheels
+are left out: there ROS comes from apt.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument('groups', nargs='+', choices=['build', 'run', 'train', 'test'])
+parser.add_argument('--no-ros', action='store_true', help='leave out the ROS wheels and the tools that build with them')
+arguments = parser.parse_args()
+
+settings = tomllib.loads((Path(__file__).resolve().parents[1] / 'pyproject.toml').read_text())
+project = settings['project']
+groups = {
+    'build': settings['build-system']['requires'],
+    'run': project['dependencies'],
+    **project['optional-dependencies'],
+}
+lines = dict.fromkeys(line for group in arguments.groups for line in groups[group])
+print('\n'.join(line for line in lines if not (arguments.no_ros and line.startswith('ros-'))))
