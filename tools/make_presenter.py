@@ -73,7 +73,7 @@ def train(network: str, run: Path, corpus: list[Path], settings) -> None:
         if not (run / 'manifold.npy').exists():
             apc = APC().eval()
             apc.load_state_dict({name: tensor.float() for name, tensor in build.trained(run, 'apc').items()})
-            rows = person_manifold(apc, [load_dataset(folder).read_audio() for folder in spoken])
+            rows = person_manifold(apc, [clip for folder in spoken for clip in load_dataset(folder).training_audio()])
             np.save(run / 'manifold.npy', rows.astype(np.float16))
         listener = build.listener(run, spoken)
         if network == 'mouth':

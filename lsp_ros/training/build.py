@@ -26,7 +26,7 @@ from lsp_ros.training.head_pose import HeadPoseSettings, train_head_pose
 from lsp_ros.training.manifold import person_manifold
 from lsp_ros.training.mouth import MouthSettings, train_mouth
 from lsp_ros.training.renderer import RendererSettings, train_renderer
-from lsp_ros.training.trainer import Settings, checkpoint_weights
+from lsp_ros.training.trainer import Settings, checkpoint_weights, cpu_precision
 
 SETTINGS: dict[str, type[Settings]] = {
     'apc': APCSettings, 'mouth': MouthSettings, 'head_pose': HeadPoseSettings, 'renderer': RendererSettings,
@@ -40,7 +40,7 @@ POSE_OUTLIERS = 0.5  # percent
 
 def settings_on_cpu(network: str, minutes: float) -> Settings:
     """Settings for a few CPU cores and a time in minutes: what we chose, not the paper's."""
-    many = {'epochs': 10_000, 'max_minutes': minutes, 'lr_end': 1e-5}
+    many = {'epochs': 10_000, 'max_minutes': minutes, 'lr_end': 1e-5, 'precision': cpu_precision()}
     if network == 'apc':
         return APCSettings(lr=1e-3, batch=128, segment=60, validate_every=0.25, **many)
     if network == 'mouth':
@@ -65,7 +65,7 @@ def listener(run: Path, datasets: list[Path]) -> Listener:
     apc.load_state_dict({name: tensor.float() for name, tensor in trained(run, 'apc').items()})
     file = run / 'manifold.npy'
     if not file.is_file():
-        rows = person_manifold(apc, [load_dataset(path).read_audio() for path in datasets])
+        rows = person_manifold(apc, [clip for path in datasets for clip in load_dataset(path).training_audio()])
         np.save(file, rows.astype(np.float16))
     return Listener(apc, Manifold(np.load(file, allow_pickle=False).astype(np.float32)), run / 'features')
 

@@ -39,7 +39,7 @@ import yaml
 
 from lsp_ros.avatar.landmarks import MOUTH_OUTPUT
 from lsp_ros.signals import LANDMARKS, SHOULDER_POINTS
-from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE, frames_in
+from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE, frame_start, frames_in
 
 FORMAT = 1
 VALIDATION_SHARE = 0.2
@@ -140,6 +140,11 @@ class Dataset:
             raise DatasetError(f'{file}: {frames} frames of sound for {len(self)} frames of motion')
         missing = -(-len(self) * SAMPLE_RATE // FRAME_RATE) - len(samples)
         return np.pad(samples, (0, missing)) if missing > 0 else samples[: len(samples) + missing]
+
+    def training_audio(self) -> list[np.ndarray]:
+        """The sound of each run of training frames, float32 mono at 16 kHz."""
+        samples = self.read_audio()
+        return [samples[frame_start(first) : frame_start(stop)] for first, stop in runs(self.training_mask)]
 
     def phones(self) -> list[tuple[str, float, float]]:
         """Phones with start and end in seconds; raises DatasetError where the dataset has none."""

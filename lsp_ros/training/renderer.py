@@ -28,7 +28,7 @@ from lsp_ros.training.dataset import Dataset, DatasetError, load_dataset
 from lsp_ros.training.discriminator import Discriminator
 from lsp_ros.training.losses import adversarial_loss, discriminator_loss, feature_matching_loss
 from lsp_ros.training.perceptual import Backbone, load_backbone, perceptual_distance
-from lsp_ros.training.trainer import Settings, checkpoint_weights, fit
+from lsp_ros.training.trainer import Settings, checkpoint_weights, cpu_precision, fit
 
 PICTURE = 512
 log = logging.getLogger(__name__)
@@ -70,6 +70,7 @@ class RendererSettings(Settings):
         chosen = cls(
             size='live', epochs=10_000, max_minutes=minutes, batch=4, lr=1e-3, lr_end=2e-5, discriminator_width=32,
             discriminator_lr=0.2, gan_start=0.6, crop=192, average_decay=0.995, validation_pictures=45,
+            precision=cpu_precision(),
         )
         return replace(chosen, **changes)
 

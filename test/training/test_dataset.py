@@ -50,6 +50,14 @@ def test_nothing_learns_from_held_out_frames(folder):
     assert max(dataset.training_pictures()) > 410  # validation pictures are chosen by a range of their own
 
 
+def test_the_sound_to_learn_from_is_that_of_the_training_frames(folder):
+    change(folder, split={'validation': [[400, 480]], 'held_out': [[100, 220]]})
+    dataset = load_dataset(folder)
+    samples, (first, second) = dataset.read_audio(), dataset.training_audio()
+    np.testing.assert_array_equal(first, samples[: 100 * 16_000 // 60])
+    np.testing.assert_array_equal(second, samples[220 * 16_000 // 60 : 400 * 16_000 // 60])
+
+
 def test_the_mean_face_comes_from_training_frames_alone(folder):
     dataset = load_dataset(folder)
     np.testing.assert_allclose(dataset.mean_points(), dataset.points[:384].mean(axis=0), atol=1e-5)
