@@ -79,7 +79,7 @@ def train(network: str, run: Path, corpus: list[Path], settings) -> None:
         if network == 'mouth':
             train_mouth(spoken, run / 'mouth', listener, settings, load_dataset(person).mean_points())
         else:
-            train_head_pose(person, run / 'head_pose', listener, settings)
+            train_head_pose([person, *spoken], run / 'head_pose', listener, settings)
 
 
 def measure(avatar: Avatar, run: Path, backbone: str | None) -> dict:

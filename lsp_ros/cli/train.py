@@ -24,8 +24,8 @@ def add_commands(commands) -> None:
         if name == 'apc':
             parser.add_argument('sources', type=Path, nargs='+', metavar='CORPUS', help='folders or files of speech')
         else:
-            parser.add_argument('sources', type=Path, nargs='+' if name == 'mouth' else 1, metavar='DATASET',
-                                help="dataset folder (docs/training.md); for the mouth, the person's own first")
+            parser.add_argument('sources', type=Path, nargs=1 if name == 'renderer' else '+', metavar='DATASET',
+                                help="dataset folder (docs/training.md); of several, the person's own first")
         add_settings(parser, renderer=name == 'renderer')
     parser = command(networks, 'all', run_all, 'train all four networks, one after the other, and write the avatar')
     parser.add_argument('datasets', type=Path, nargs='+', metavar='DATASET',

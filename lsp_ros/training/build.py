@@ -73,15 +73,15 @@ def listener(run: Path, datasets: list[Path]) -> Listener:
 def train(network: str, run: Path, sources: list[Path], settings: Settings) -> None:
     """Trains one network in the run folder.
 
-    sources  for 'apc' folders of speech; else dataset folders, the person's own first: 'mouth'
-             learns from all of them, 'head_pose' and 'renderer' from the first
+    sources  for 'apc' folders of speech; else dataset folders, the person's own first: 'mouth' and
+             'head_pose' learn from all of them, 'renderer' from the first
     """
     if network == 'apc':
         train_apc(sources, run / 'apc', settings)
     elif network == 'mouth':
         train_mouth(sources, run / 'mouth', listener(run, sources), settings, load_dataset(sources[0]).mean_points())
     elif network == 'head_pose':
-        train_head_pose(sources[0], run / 'head_pose', listener(run, sources), settings)
+        train_head_pose(sources, run / 'head_pose', listener(run, sources), settings)
     else:
         train_renderer(sources[0], run / 'renderer', settings)
 

@@ -26,16 +26,26 @@ class HeadPoseSettings(Settings):
     sequence: int = 240
     look_ahead: int = 15
     stride: int = 4
+    windows: int = 4096
+    """Training windows an epoch, drawn anew each epoch."""
     hearings: int = 2
     projected_share: float = 0.7
     dropout: float = 0.5
 
 
-def pose_states(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 12) float32 states (degrees, units, changes per frame) and the training frames' mean translation (3,)."""
-    mean = dataset.translation[dataset.training_mask].mean(axis=0, dtype=np.float64)
+def pose_states(dataset: Dataset, mean: np.ndarray | None = None) -> np.ndarray:
+    """(N, 12) float32 states: degrees, units from ``mean`` (3,), and their changes per frame.
+
+    Without ``mean``, translations are those from the training frames' mean (``mean_translation``).
+    """
+    mean = mean_translation(dataset) if mean is None else mean
     pose = np.concatenate([dataset.euler, dataset.translation - mean], axis=1)
-    return np.concatenate([pose, np.diff(pose, axis=0, prepend=pose[:1])], axis=1).astype(np.float32), mean
+    return np.concatenate([pose, np.diff(pose, axis=0, prepend=pose[:1])], axis=1).astype(np.float32)
+
+
+def mean_translation(dataset: Dataset) -> np.ndarray:
+    """(3,) float64 mean head translation of the training frames."""
+    return dataset.translation[dataset.training_mask].mean(axis=0, dtype=np.float64)
 
 
 class HeadPoseTraining(lightning.LightningModule):
@@ -95,39 +105,47 @@ class PoseWindows(torch.utils.data.Dataset):
 
 
 class HeadPoseData(lightning.LightningDataModule):
-    """Windows of one dataset's training and validation frames."""
+    """Windows of the datasets' training and validation frames; all heads move around the first one's mean."""
 
-    def __init__(self, dataset: Dataset, listener: Listener, settings: HeadPoseSettings) -> None:
+    def __init__(self, datasets: list[Dataset], listener: Listener, settings: HeadPoseSettings) -> None:
         super().__init__()
-        self.dataset, self.listener, self.settings = dataset, listener, settings
+        self.datasets, self.listener, self.settings = datasets, listener, settings
 
     def setup(self, stage: str | None = None) -> None:
-        settings, dataset = self.settings, self.dataset
-        states, _ = pose_states(dataset)
-        samples = dataset.read_audio()
-        rng = np.random.default_rng(settings.seed)
-        sounds = [samples] + [hear_elsewhere(samples, rng) for _ in range(settings.hearings - 1)]
-        hearings = self.listener.features(sounds)
-        length = min(len(states), *(len(v) for heard in hearings for v in heard.values()))
-
-        def tracks(mask: np.ndarray) -> list:
-            return [
-                (states[a:b], [{k: v[a:b] for k, v in heard.items()} for heard in hearings])
-                for a, b in runs(mask[:length])
-            ]
-
-        self.train = PoseWindows(tracks(dataset.training_mask), settings, settings.stride, True)
-        self.val = PoseWindows(tracks(dataset.validation_mask), settings, settings.sequence // 2, False)
+        settings, mean = self.settings, mean_translation(self.datasets[0])
+        training, validation = [], []
+        for number, dataset in enumerate(self.datasets):
+            states, samples = pose_states(dataset, mean), dataset.read_audio()
+            rng = np.random.default_rng(settings.seed)
+            # Other rooms are for the person's own recording: further datasets bring other voices already.
+            rooms = settings.hearings - 1 if number == 0 else 0
+            hearings = self.listener.features([samples] + [hear_elsewhere(samples, rng) for _ in range(rooms)])
+            length = min(len(states), *(len(v) for heard in hearings for v in heard.values()))
+            for part, mask in ((training, dataset.training_mask), (validation, dataset.validation_mask)):
+                part += [
+                    (states[a:b], [{k: v[a:b] for k, v in heard.items()} for heard in hearings])
+                    for a, b in runs(mask[:length])
+                ]
+        self.train = PoseWindows(training, settings, settings.stride, True)
+        self.val = PoseWindows(validation, settings, settings.sequence, False)
 
     def train_dataloader(self) -> torch.utils.data.DataLoader:
-        return torch.utils.data.DataLoader(self.train, self.settings.batch, shuffle=True, drop_last=True)
+        count = min(self.settings.windows, len(self.train))
+        sampler = torch.utils.data.RandomSampler(self.train, num_samples=count)
+        return torch.utils.data.DataLoader(self.train, self.settings.batch, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> torch.utils.data.DataLoader:
         return torch.utils.data.DataLoader(self.val, self.settings.batch)
 
 
-def train_head_pose(dataset: Path, out: Path, listener: Listener, settings: HeadPoseSettings) -> dict[str, Tensor]:
-    """Train, or go on training, in the folder ``out``; returns the best model's state dict."""
-    data = HeadPoseData(load_dataset(dataset), listener, settings)
+def train_head_pose(
+    datasets: Path | list[Path], out: Path, listener: Listener, settings: HeadPoseSettings
+) -> dict[str, Tensor]:
+    """Train, or go on training, in the folder ``out``; returns the best model's state dict.
+
+    datasets  the person's dataset folder, or several of the same person with the person's own first
+    """
+    folders = [datasets] if isinstance(datasets, Path) else datasets
+    data = HeadPoseData([load_dataset(folder) for folder in folders], listener, settings)
     best = fit(HeadPoseTraining(settings), data, out, settings)
     return checkpoint_weights(best, 'net')

@@ -67,6 +67,10 @@ class LinearDecay(callbacks.Callback):
             share = max(share, self.spent / (60.0 * self.settings.max_minutes))
         return min(1.0, share)
 
+    def on_train_epoch_start(self, trainer, module) -> None:
+        # Chance depends on seed and epoch alone, so that a resumed run goes on as if it had not stopped.
+        torch.manual_seed(self.settings.seed + 1_000_003 * trainer.current_epoch + 7_919 * trainer.global_rank)
+
     def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
         now = time.monotonic()
         if self._tick is not None:

@@ -15,6 +15,7 @@ from lsp_ros.training.head_pose import (
     HeadPoseSettings,
     HeadPoseTraining,
     PoseWindows,
+    mean_translation,
     pose_states,
     train_head_pose,
 )
@@ -122,10 +123,11 @@ def test_the_mouth_learns_from_a_folder_and_goes_on(folder, listener, tmp_path):
 
 def test_pose_states_are_poses_around_the_mean_and_their_changes(folder):
     dataset = load_dataset(folder)
-    states, mean = pose_states(dataset)
+    states, mean = pose_states(dataset), mean_translation(dataset)
     np.testing.assert_allclose(states[:, :3], dataset.euler, atol=1e-5)
     np.testing.assert_allclose(states[dataset.training_mask, 3:6].mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(states[:, 3:6] + mean, dataset.translation, atol=1e-4)
+    np.testing.assert_allclose(pose_states(dataset, mean + 1)[:, 3:6], states[:, 3:6] - 1, atol=1e-4)
     np.testing.assert_allclose(states[1:, 6:], np.diff(states[:, :6], axis=0), atol=1e-5)
 
 
@@ -158,8 +160,8 @@ def test_only_the_last_frames_of_a_window_count():
 
 
 def test_the_head_learns_from_a_folder(folder, listener, tmp_path):
-    settings = HeadPoseSettings(epochs=1, batch=4, sequence=20, stride=100, accelerator='cpu')
-    weights = train_head_pose(folder, tmp_path / 'head', listener, settings)
+    settings = HeadPoseSettings(epochs=1, batch=4, sequence=20, windows=8, accelerator='cpu')
+    weights = train_head_pose([folder, folder], tmp_path / 'head', listener, settings)
     assert sum(w.numel() for name, w in weights.items() if 'running' not in name and 'num_' not in name) == 4_266_915
 
 

@@ -102,6 +102,25 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path):
     assert torch.equal(whole.net.weight, second.net.weight)
 
 
+def test_dropout_and_the_order_of_the_data_go_on_as_well(tmp_path):
+    class Chance(Line):
+        def training_step(self, batch, index):
+            super().training_step(batch, index)
+            x, y = batch
+            return (torch.nn.functional.dropout(self.net(x)) - y).square().mean()
+
+    class Shuffled(Points):
+        def train_dataloader(self):
+            return DataLoader(super().train_dataloader().dataset, 2, shuffle=True)
+
+    models = {}
+    for name, stops in (('whole', (3,)), ('parts', (1, 2, 3))):
+        for epochs in stops:
+            models[name] = Chance()
+            fit(models[name], Shuffled(), tmp_path / name, settings(epochs=epochs, lr_end=0.1))
+    assert torch.equal(models['whole'].net.weight, models['parts'].net.weight)
+
+
 def test_a_finished_run_returns_its_best_model_at_once(tmp_path):
     fit(Line(), Points(), tmp_path, settings())
     module = Line()
