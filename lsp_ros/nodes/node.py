@@ -54,6 +54,7 @@ STATE_QOS = QoSProfile(
 
 SECONDS_BETWEEN_WARNINGS = 5.0
 DIAGNOSTICS_PERIOD = 1.0
+PRIORITY_AT_START = os.getpriority(os.PRIO_PROCESS, 0)
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,10 @@ class StreamNode(LifecycleNode):
             self.failure = str(error)
             self.get_logger().fatal(self.failure)
             return False
+        except Exception as error:  # a mistake of ours, which rclpy would not tell
+            self.failure = f'{type(error).__name__}: {error}'
+            self.get_logger().fatal(traceback.format_exc())
+            return False
         self.failure = None
         return True
 
@@ -296,6 +301,16 @@ class StreamNode(LifecycleNode):
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
+
+
+def give_way(threads: list[int] | None = None) -> None:
+    """Lower the priority of these threads, by default of all that the process has now.
+
+    Where the cores are too few, pictures are what can be left out: never the speech and the motion behind them.
+    """
+    for thread in threads or map(int, os.listdir('/proc/self/task')):
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, PRIORITY_AT_START + 5)
 
 
 class Finished(Exception):

@@ -14,13 +14,14 @@ from sensor_msgs.msg import Image
 from lsp_ros import timeline
 from lsp_ros.msg import AudioChunk
 from lsp_ros.nodes.conversions import Audio, audio_from_message, image_from_message, stamp_ns
-from lsp_ros.nodes.node import AUDIO_QOS, IMAGE_QOS, Finished, Parameter, StreamNode, run
+from lsp_ros.nodes.node import AUDIO_QOS, IMAGE_QOS, Finished, Parameter, StreamNode, give_way, run
 from lsp_ros.nodes.recording import Recorder, Statistics, summary, write_report
 from lsp_ros.nodes.sound import Loudspeaker, SoundTimeline
 
 # Automatic delay: sound is shown and heard so long after it was published. The models' look-ahead is 0.3 s of it.
 SECONDS_FROM_SOURCE = 0.5
 SHORTEST_DELAY = 0.05
+CHUNKS_TO_JUDGE = 50
 WINDOW = 'lsp_ros'
 
 
@@ -48,6 +49,8 @@ class Player(StreamNode):
         rate = self.value('frame_rate')
         self.statistics = Statistics(rate)
         self.recorder = Recorder(self.value('record'), rate) if self.value('record') else None
+        if self.recorder:
+            give_way([self.recorder.native_id])
         self.first_stamp_ns: int | None = None
         self.stream_id: str | None = None
         self.delay_ns = self.seconds_ns(max(self.value('presentation_delay'), SHORTEST_DELAY))
@@ -101,17 +104,27 @@ class Player(StreamNode):
 
     def hear(self, audio: Audio) -> None:
         now = self.now_ns()
-        if audio.stream_id != self.stream_id:
-            self.stream_id = audio.stream_id
-            if self.value('presentation_delay') < 0:
-                lead = audio.stamp_ns - now
-                self.delay_ns = max(self.seconds_ns(SECONDS_FROM_SOURCE) - lead, self.seconds_ns(SHORTEST_DELAY))
-                self.get_logger().info(f'presentation delay {self.delay_ns / timeline.NANOSECONDS_PER_SECOND:.3f} s')
+        if self.value('presentation_delay') < 0:
+            self.choose_delay(audio, now)
         self.statistics.sound(audio, now, self.delay_ns)
         self.sounds.write(audio.stamp_ns, audio.samples)
         if self.recorder:
             self.recorder.sound(audio)
         self.happened('audio chunks')
+
+    def choose_delay(self, audio: Audio, now_ns: int) -> None:
+        """From the first chunks of a stream: the promptest of them tells how far ahead the source publishes."""
+        known = audio.stream_id == self.stream_id
+        if not known:
+            self.stream_id, self.chunks_to_judge = audio.stream_id, CHUNKS_TO_JUDGE
+        if self.chunks_to_judge == 0:
+            return
+        self.chunks_to_judge -= 1
+        needed = self.seconds_ns(SECONDS_FROM_SOURCE) - (audio.stamp_ns - now_ns)
+        needed = max(needed, self.seconds_ns(SHORTEST_DELAY))
+        self.delay_ns = min(self.delay_ns, needed) if known else needed
+        if self.chunks_to_judge == 0:
+            self.get_logger().info(f'presentation delay {self.delay_ns / timeline.NANOSECONDS_PER_SECOND:.3f} s')
 
     def fetch(self, count: int, delay: float) -> np.ndarray:
         """For the sound card's thread: what will be heard in `delay` seconds."""

@@ -45,6 +45,11 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name='recorder', daemon=True)
         self._thread.start()
 
+    @property
+    def native_id(self) -> int:
+        """The system's number of the thread that encodes."""
+        return self._thread.native_id
+
     def sound(self, audio: Audio) -> None:
         self._sound.write(audio.stamp_ns, audio.samples)
 

@@ -22,7 +22,7 @@ from lsp_ros.nodes.conversions import (
     jpeg_to_message,
     motion_from_message,
 )
-from lsp_ros.nodes.node import AVATAR, FRAME_QOS, IMAGE_QOS, Parameter, StreamNode, run
+from lsp_ros.nodes.node import AVATAR, FRAME_QOS, IMAGE_QOS, Parameter, StreamNode, give_way, run
 from lsp_ros.nodes.streams import Mailbox
 
 
@@ -63,6 +63,7 @@ class RendererNode(StreamNode):
         self.mailbox = Mailbox()
         self.worker = threading.Thread(target=self.guard(self.work), name='renderer')
         self.worker.start()
+        give_way()
 
     def stop(self) -> None:
         self.mailbox.close()

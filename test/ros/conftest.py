@@ -17,9 +17,11 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 
+from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.nodes.node import AUDIO_QOS, use_shipped_profile
+from lsp_ros.rendering.engines import make_engine
 
-PATIENCE = 90.0
+PATIENCE = 120.0
 namespaces = (f'/t{number}' for number in itertools.count())
 
 
@@ -138,6 +140,13 @@ def ros(tmp_path_factory):
     rclpy.init()
     yield
     rclpy.shutdown()
+
+
+@pytest.fixture(scope='session')
+def renderable_avatar(ros, tiny_avatar):
+    """The tiny avatar, whose renderer is converted already."""
+    make_engine('auto', Avatar.load(tiny_avatar, parts=('rendering',)))
+    return tiny_avatar
 
 
 @pytest.fixture

@@ -54,17 +54,17 @@ def sound_file(tmp_path):
     return path
 
 
-def test_speech_in_a_talking_head_out(graph, tiny_avatar, sound_file, tmp_path):
+def test_speech_in_a_talking_head_out(graph, renderable_avatar, sound_file, tmp_path):
     """A file through the whole graph, recorded by the player with its report."""
     seen = watch(graph)
     infos = graph.collect(CameraInfo, 'camera_info', IMAGE_QOS)
     jpegs = graph.collect(CompressedImage, 'image/compressed', IMAGE_QOS)
     film, report_file = tmp_path / 'film.mp4', tmp_path / 'report.json'
-    graph.start('speech_features', avatar=tiny_avatar)
-    graph.start('motion', avatar=tiny_avatar)
-    graph.start('renderer', avatar=tiny_avatar)
+    graph.start('speech_features', avatar=renderable_avatar)
+    graph.start('motion', avatar=renderable_avatar)
+    graph.start('renderer', avatar=renderable_avatar)
     graph.until(lambda: seen, 'no picture')
-    player = graph.start('player', record=film, report=report_file, window=False, sound=False, duration=6.0)
+    player = graph.start('player', record=film, report=report_file, window=False, device='none', duration=6.0)
     graph.start('audio_source', source='file', file=sound_file)
     graph.until(lambda: player.popen.poll() is not None, 'the player does not end')
     assert player.popen.returncode == 0
@@ -72,7 +72,7 @@ def test_speech_in_a_talking_head_out(graph, tiny_avatar, sound_file, tmp_path):
     assert_in_order(seen)
     assert {picture.shape for picture in seen} == {(512, 512, 3)}
     assert {picture.frame_id for picture in seen} == {'avatar_camera_optical_frame'}
-    matrix = Avatar.load(tiny_avatar, parts=()).camera.matrix
+    matrix = Avatar.load(renderable_avatar, parts=()).camera.matrix
     np.testing.assert_allclose(np.reshape(infos[-1].k, (3, 3)), matrix)
     assert {stamp_ns(info.header) for info in infos[5:-5]} <= {picture.stamp for picture in seen}
     assert bytes(jpegs[-1].data[:2]) == b'\xff\xd8'
@@ -87,6 +87,7 @@ def test_speech_in_a_talking_head_out(graph, tiny_avatar, sound_file, tmp_path):
     assert abs(frames - 6 * 30) <= 10
     assert abs(len(read_audio(film)) / 16_000 - frames / 30) < 0.1
     assert np.abs(read_audio(film)).max() > 0.1
+    assert "no loudspeaker 'none'" in player.said()
     assert digital_source_type(film).endswith('trainedAlgorithmicMedia')
 
     for name in ('audio_source', 'speech_features', 'motion', 'renderer'):
@@ -94,10 +95,13 @@ def test_speech_in_a_talking_head_out(graph, tiny_avatar, sound_file, tmp_path):
     assert float(graph.diagnostics['renderer']['rendering median ms']) > 0
 
 
-def test_whoever_is_killed_is_started_again_and_nothing_else_has_to_be(graph, tiny_avatar):
+def test_whoever_is_killed_is_started_again_and_nothing_else_has_to_be(graph, renderable_avatar, tmp_path):
+    """And the film that was running all the while is whole when Ctrl-C ends it."""
     seen = watch(graph)
+    film, report = tmp_path / 'film.mp4', tmp_path / 'report.json'
+    player = graph.start('player', record=film, report=report, window=False, sound=False)
     parameters = {'audio_source': {'source': 'silence'}}
-    parameters |= {name: {'avatar': tiny_avatar} for name in ('speech_features', 'motion', 'renderer')}
+    parameters |= {name: {'avatar': renderable_avatar} for name in ('speech_features', 'motion', 'renderer')}
     running = {name: graph.start(name, **values) for name, values in parameters.items()}
     graph.until(lambda: len(seen) > 20, 'no picture')
     for victim, values in parameters.items():
@@ -110,6 +114,10 @@ def test_whoever_is_killed_is_started_again_and_nothing_else_has_to_be(graph, ti
         before = len(seen)
         graph.until(lambda before=before: len(seen) > before + 20, f'no picture after {victim} was killed')
         graph.until(lambda: seen[-1].stamp > graph.node.get_clock().now().nanoseconds - 10**10, 'an old picture')
+    assert player.end() == 0
+    assert json.loads(report.read_text())['images']['received'] > 100
+    with av.open(str(film)) as opened:
+        assert sum(1 for _ in opened.decode(video=0)) > 100
 
 
 def motion_message(frame, avatar, start_ns=10**18, **changes):
@@ -132,10 +140,10 @@ def motion_message(frame, avatar, start_ns=10**18, **changes):
     return message
 
 
-def test_motion_that_cannot_be_drawn_is_left_out(graph, tiny_avatar):
-    avatar = Avatar.load(tiny_avatar, parts=('motion',))
+def test_motion_that_cannot_be_drawn_is_left_out(graph, renderable_avatar):
+    avatar = Avatar.load(renderable_avatar, parts=('motion',))
     seen = watch(graph)
-    graph.start('renderer', avatar=tiny_avatar, frame_rate=60)
+    graph.start('renderer', avatar=renderable_avatar, frame_rate=60)
     motion = graph.publisher(FaceMotion, 'face_motion')
     behind = motion_message(2, avatar)
     behind.head_pose.position.z = -1.0
@@ -153,7 +161,7 @@ def test_motion_that_cannot_be_drawn_is_left_out(graph, tiny_avatar):
     assert [picture.stamp for picture in seen] == [stamp_ns(motion_message(4, avatar).header)]
 
 
-def test_a_slow_renderer_leaves_frames_out_and_never_falls_behind(graph, tmp_path_factory, tiny_avatar):
+def test_a_slow_renderer_leaves_frames_out_and_never_falls_behind(graph, tiny_avatar):
     """Motion for two seconds comes at once: far faster than any renderer draws."""
     avatar = Avatar.load(tiny_avatar, parts=('motion',))
     seen = watch(graph)

@@ -232,7 +232,6 @@ def test_the_face_lives_without_any_audio_and_takes_up_a_stream(graph, motion):
     graph.until(lambda: moved[-1].frame > 200, 'the face stops with the stream')  # by the clock, on its timeline
     assert_in_order(moved)
     own = [message for message in moved if message.stream_id == 's']
-    assert [message.frame for message in own] == list(range(own[0].frame, own[-1].frame + 1))
     for message in own:
         assert stamp_ns(message.header) == start_ns + timeline.frame_start_ns(message.frame)
     graph.until_counted('motion', 'pauses of speech_features')
