@@ -33,7 +33,8 @@ from lsp_ros.nodes.streams import PacedBuffer
 SHORTEST_CHUNK, LONGEST_CHUNK = 160, 320
 MICROPHONE_IN_HAND = 480  # 30 ms: what the sound card's blocks and the scheduler need
 TOPIC_IN_HAND = 800
-CLOCK_JUMP_NS = timeline.NANOSECONDS_PER_SECOND
+CLOCK_JUMP_SECONDS = 0.5  # from one chunk to the next, between the ROS clock and the steady one
+LONGEST_HOLD_UP_SECONDS = 5.0
 
 
 class AudioSource(StreamNode):
@@ -76,17 +77,13 @@ class AudioSource(StreamNode):
     def begin_stream(self) -> None:
         self.stream_id = uuid.uuid4().hex
         self.position = 0  # samples published
-        self.ticked_ns = self.began_ns = self.now_ns()
+        self.began_ns = self.ticked_ns = self.now_ns()
+        self.ticked = time.monotonic()
         self.start_ns = self.began_ns + round(self.input.lead * timeline.NANOSECONDS_PER_SECOND)
 
     def publish_due(self) -> None:
-        now = self.now_ns()
-        if not -CLOCK_JUMP_NS < now - self.ticked_ns < CLOCK_JUMP_NS:
-            seconds = (now - self.ticked_ns) / timeline.NANOSECONDS_PER_SECOND
-            self.trouble('clock jumps', f'the clock jumped by {seconds:.1f} s: a new stream begins')
-            self.begin_stream()
-        self.ticked_ns = now
-        due = timeline.ns_to_samples(now - self.began_ns) - self.position
+        self.check_clocks(self.now_ns(), time.monotonic())
+        due = timeline.ns_to_samples(self.now_ns() - self.began_ns) - self.position
         while due >= SHORTEST_CHUNK:
             count = min(due, LONGEST_CHUNK)
             samples = np.clip(self.input.read(count, time.monotonic()), -1.0, 1.0)
@@ -95,6 +92,19 @@ class AudioSource(StreamNode):
             self.position += count
             due -= count
             self.happened('chunks')
+
+    def check_clocks(self, now_ns: int, steady: float) -> None:
+        """A set clock or a long sleep of the machine begins a new stream; a short hold-up is made up for."""
+        hold_up = steady - self.ticked
+        jump = (now_ns - self.ticked_ns) / timeline.NANOSECONDS_PER_SECOND - hold_up
+        self.ticked_ns, self.ticked = now_ns, steady
+        if abs(jump) > CLOCK_JUMP_SECONDS:
+            self.trouble('clock jumps', f'the ROS clock jumped by {jump:.1f} s: a new stream begins')
+        elif hold_up > LONGEST_HOLD_UP_SECONDS:
+            self.trouble('hold-ups', f'the process was held up for {hold_up:.1f} s: a new stream begins')
+        else:
+            return
+        self.begin_stream()
 
 
 class SilentInput:
