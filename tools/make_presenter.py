@@ -52,7 +52,8 @@ follow loudness and stress, as those rules have it.
 
 def speaking_folders(run: Path) -> list[Path]:
     """The dataset folders that mouth and manifold may learn from."""
-    return sorted(folder for folder in (run / 'data' / 'voices').iterdir() if folder.name != HELD_OUT)
+    folders = [folder for folder in (run / 'data' / 'voices').iterdir() if folder.name != HELD_OUT]
+    return sorted(folders, key=lambda folder: (folder.name.endswith(voices.SALAD), folder.name))
 
 
 def make_data(presenter: Path, run: Path) -> None:

@@ -8,7 +8,9 @@ espeak-ng. One dataset folder (docs/training.md) for each clip; folders that exi
 
 Flite says when each phone ends. Espeak-ng says when each phone begins through its C interface; its
 stops begin at the burst, so their closure, about 45 ms, is taken from the phone before.
-The voice awb is kept out of everything but the clip ``awb``, which speaks sentences of its own.
+Each voice speaks two clips: sentences, and made-up text (known words in a new order, words that do not exist),
+where size, rate and pitch change from sentence to sentence. The voice awb is kept out of everything but the
+clip ``awb``, which speaks sentences of its own.
 """
 
 import argparse
@@ -16,7 +18,7 @@ import ctypes
 import importlib.util
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,15 @@ CLOSURE = 0.045  # seconds of closed lips or tongue before an espeak-ng stop sou
 LEVEL = 0.13  # RMS of the loud samples
 SENTENCES = 44  # in a clip
 SPREAD = 0.08  # of the logarithm of the speaker's size, from sentence to sentence
+SALAD = '_salad'  # ends the name of a clip of made-up text
+WIDE_SPREAD = 0.16  # the same for size, rate and pitch in clips of made-up text
+
+# Syllables of made-up words, as English spelling; what closes the lips comes more often than in English.
+ONSETS = (
+    'b p m b p m bl br pl pr sp sm f v w wh t d n s z sh ch j k g l r th h y st sw tr dr cr gl fl fr qu sl sk tw thr'
+).split()
+VOWELS = 'a e i o u a e i o u ee oo ai ow oy ar er ay oa ie au ea ou'.split()
+CODAS = [''] * 8 + 'b p m b p m t n d k s l r mp lt nd st ft sh ch th ng ps lm rb nk f ve x'.split()
 LICENCE = 'speech: flite 2.2 (BSD-like) or espeak-ng (GPL program, output free); motion by the project, MIT'
 
 
@@ -115,6 +126,10 @@ def flite(text: str, voice: Voice) -> tuple[np.ndarray, Phones]:
     return resample_poly(samples, SAMPLE_RATE, rate) if rate != SAMPLE_RATE else samples, phones
 
 
+class UnknownPhonemeError(ValueError):
+    """Espeak-ng made a sound that the animation does not know."""
+
+
 class _Identifier(ctypes.Union):
     _fields_ = [('number', ctypes.c_int), ('name', ctypes.c_char_p), ('string', ctypes.c_char * 8)]
 
@@ -181,7 +196,7 @@ def espeak_phones(starts: list[tuple[str, float]], duration: float) -> Phones:
     phones: Phones = [('pau', 0.0, starts[0][1])] if starts[0][1] > 0 else []
     for (name, start), (_, end) in zip(starts, [*starts[1:], ('', duration)]):
         if name not in ESPEAK:
-            raise SystemExit(f'espeak-ng phoneme {name!r} has no counterpart; add it to the table')
+            raise UnknownPhonemeError(f'espeak-ng phoneme {name!r} has no counterpart; add it to the table')
         parts = ESPEAK[name].split()
         edges = np.linspace(start, max(start, end), len(parts) + 1)
         phones += [(part, float(a), float(b)) for part, a, b in zip(parts, edges, edges[1:])]
@@ -193,8 +208,33 @@ def espeak_phones(starts: list[tuple[str, float]], duration: float) -> Phones:
     return [phone for phone in phones if phone[2] - phone[1] > 1e-4]
 
 
-def recite(texts: list[str], voice: Voice, espeak: Espeak | None, rng: np.random.Generator, spread: float):
-    """A clip of sentences with pauses, some of them long: samples, phones and utterances for the animation."""
+def word_salad(words: list[str], rng: np.random.Generator) -> str:
+    """Six to twelve known words in an order that nobody has heard."""
+    chosen = rng.choice(words, rng.integers(6, 13))
+    cut = rng.integers(3, len(chosen))
+    return ' '.join([*chosen[:cut - 1], f'{chosen[cut - 1]},', *chosen[cut:]]) + str(rng.choice(['.', '?', '!']))
+
+
+def made_up(rng: np.random.Generator) -> str:
+    """Four to eight words that do not exist: sounds in every neighbourhood."""
+    words = []
+    for _ in range(rng.integers(4, 9)):
+        count = rng.choice([1, 2, 2, 3])
+        words.append(''.join(str(rng.choice(part)) for _ in range(count) for part in (ONSETS, VOWELS, CODAS)))
+    return ' '.join(words) + '.'
+
+
+def made_up_text(count: int, rng: np.random.Generator) -> list[str]:
+    """Sentences half of known words in a new order, half of words that do not exist."""
+    known = sorted({word.strip('.,?!:;').lower() for line in read_sentences('train') for word in line.split()})
+    return [word_salad(known, rng) if k % 2 else made_up(rng) for k in range(count)]
+
+
+def recite(texts: list[str], voice: Voice, espeak: Espeak | None, rng: np.random.Generator, vary: str):
+    """A clip of sentences with pauses, some of them long: samples, phones and utterances for the animation.
+
+    ``vary`` from sentence to sentence: 'nothing', the speaker's 'size', or size, rate and pitch ('all').
+    """
     samples, phones, utterances = [], [], []
     position = 0
 
@@ -207,7 +247,16 @@ def recite(texts: list[str], voice: Voice, espeak: Espeak | None, rng: np.random
 
     silence(3.0)
     for text in texts:
-        spoken, timed = espeak.speak(text, voice) if voice.engine == 'espeak' else flite(text, voice)
+        spread = {'nothing': 0.0, 'size': SPREAD, 'all': WIDE_SPREAD}[vary]
+        now = voice
+        if vary == 'all':
+            rate, pitch = np.exp(rng.uniform(-spread, spread, 2))
+            default = {'rms': 100, 'slt': 165}.get(voice.voice, 105) if voice.engine == 'flite' else 50
+            now = replace(voice, rate=voice.rate * rate, pitch=(voice.pitch or default) * pitch)
+        try:
+            spoken, timed = espeak.speak(text, now) if voice.engine == 'espeak' else flite(text, now)
+        except UnknownPhonemeError:
+            continue
         size = round(100 * voice.size * np.exp(rng.uniform(-spread, spread))) / 100
         if size != 1:
             spoken = resample_poly(spoken, round(100 * size), 100)
@@ -249,11 +298,13 @@ def read_sentences(part: str) -> list[str]:
     return found
 
 
-def make_clip(presenter: Path, out: Path, voice: Voice, texts: list[str], seed: int, espeak: Espeak | None) -> float:
+def make_clip(
+    presenter: Path, out: Path, voice: Voice, texts: list[str], seed: int, espeak: Espeak | None, vary: str
+) -> float:
     """Write the dataset folder of one clip; returns its seconds."""
     rig = np.load(presenter / 'rig.npz')
     rng = np.random.default_rng(seed)
-    samples, phones, utterances = recite(texts, voice, espeak, rng, 0.0 if voice == HELD_OUT_VOICE else SPREAD)
+    samples, phones, utterances = recite(texts, voice, espeak, rng, vary)
     frames = len(samples) * FRAME_RATE // SAMPLE_RATE
     info = {'frames': frames, 'phonemes': phones, 'utterances': utterances}
     truth = animation(presenter / 'scripts')(rig, samples, info, seed=seed)
@@ -275,14 +326,16 @@ def make_all(presenter: Path, out: Path, only: str | None = None) -> None:
     clips = []
     for seed, voice in enumerate(TRAINING_VOICES):
         order = np.random.default_rng(1000 + seed).permutation(len(training))
-        clips.append((seed + 1, voice, [training[k] for k in order[:SENTENCES]]))
-    clips.append((0, HELD_OUT_VOICE, read_sentences('test')))
+        clips.append((seed + 1, voice, [training[k] for k in order[:SENTENCES]], 'size'))
+        text = made_up_text(SENTENCES, np.random.default_rng(2000 + seed))
+        clips.append((seed + 101, replace(voice, name=voice.name + SALAD), text, 'all'))
+    clips.append((0, HELD_OUT_VOICE, read_sentences('test'), 'nothing'))
     clips = [clip for clip in clips if only in (None, clip[1].name)]
     clips = [clip for clip in clips if not (out / clip[1].name / 'dataset.yaml').exists()]
-    espeak = Espeak() if any(voice.engine == 'espeak' for _, voice, _ in clips) else None
+    espeak = Espeak() if any(voice.engine == 'espeak' for _, voice, _, _ in clips) else None
     total = 0.0
-    for seed, voice, texts in track(clips, 'voices'):
-        total += make_clip(presenter, out / voice.name, voice, texts, seed, espeak)
+    for seed, voice, texts, vary in track(clips, 'voices'):
+        total += make_clip(presenter, out / voice.name, voice, texts, seed, espeak, vary)
     print(f'{total / 60:.1f} minutes made')
 
 
