@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, MOUTH_OUTPUT, UPPER_LIP_INNER
+from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, MOUTH_OUTPUT, UPPER_LIP_INNER, lip_gap
 from lsp_ros.motion.mouth import MouthNet
 from lsp_ros.training.dataset import Dataset, load_dataset, runs
 from lsp_ros.training.features import Listener, hear_elsewhere
@@ -37,6 +37,12 @@ class MouthSettings(Settings):
     lip_weight: float = 2.0
     """Weight of the squared error of the inner lip gap beside equation 10, where a millimetre decides
     between open and closed. Zero is the paper's loss."""
+    closed_weight: float = 4.0
+    """Extra weight of a gap that is too wide where the lips are closed; part of the error above."""
+    closed_share: float = 0.05
+    """Lips count as closed, less and less, up to about this share of the person's largest opening."""
+    dropout: float = 0.1
+    """Between the layers of the LSTM, in training."""
 
 
 def lip_gaps(displacement: Tensor) -> Tensor:
@@ -52,7 +58,16 @@ class MouthTraining(lightning.LightningModule):
         super().__init__()
         self.settings = settings
         self.net = MouthNet()
+        self.net.lstm.dropout = settings.dropout
         self._state = None
+        # Lip gaps of the mean face (3,) and the largest opening; the data knows them (setup).
+        self.register_buffer('mean_gaps', torch.zeros(3), persistent=False)
+        self.register_buffer('opening', torch.tensor(float('inf')), persistent=False)
+
+    def setup(self, stage: str) -> None:
+        data = self.trainer.datamodule
+        self.mean_gaps.copy_(torch.from_numpy(data.mean[UPPER_LIP_INNER, 1] - data.mean[LOWER_LIP_INNER, 1]))
+        self.opening.fill_(data.opening)
 
     def forward(self, features: Tensor, state=None):
         return self.net(features, state)
@@ -62,8 +77,15 @@ class MouthTraining(lightning.LightningModule):
         displacement, state = self.net(features, state)
         displacement = displacement.float()
         points = mouth_loss(displacement[known], truth[known])
-        lips = (lip_gaps(displacement[known]) - lip_gaps(truth[known])).square().mean()
-        return points, lips, tuple(s.detach() for s in state)
+        return points, self.lip_loss(displacement[known], truth[known]), tuple(s.detach() for s in state)
+
+    def lip_loss(self, displacement: Tensor, truth: Tensor) -> Tensor:
+        """Mean squared error of the inner lip gaps (N, 75), with more weight on closed lips that stand open."""
+        true = lip_gaps(truth)
+        error = lip_gaps(displacement) - true
+        width = (true + self.mean_gaps).clamp_min(0) / (self.settings.closed_share * self.opening)
+        closed = (-(width**2)).exp() if self.opening.isfinite() else torch.zeros_like(true)
+        return (error.square() + self.settings.closed_weight * closed * error.clamp_min(0).square()).mean()
 
     def on_train_epoch_start(self) -> None:
         self._state = None
@@ -159,6 +181,7 @@ class MouthData(lightning.LightningDataModule):
                     for first, stop in _runs(mask[:length]):
                         if stop - first > 2 * settings.look_ahead:
                             part.append(({k: v[first:stop] for k, v in heard.items()}, displacement[first:stop]))
+        self.opening = max(float(np.quantile(lip_gap(dataset.points), 0.999)) for dataset in self.datasets)
         self.train = MouthStreams(training, settings, settings.batch, True)
         self.val = MouthStreams(validation, settings, min(8, settings.batch), False)
 

@@ -102,6 +102,25 @@ def test_training_steps_lower_the_mouth_loss_on_their_batch():
     assert losses[-1] < 0.8 * losses[0]
 
 
+def test_closed_lips_that_stand_open_count_more():
+    settings = MouthSettings(closed_weight=4.0, closed_share=0.05)
+    training = MouthTraining(settings)
+    training.mean_gaps.fill_(0.5)
+    training.opening.fill_(2.0)
+
+    def lips(gap: float, true: float) -> float:
+        made = []
+        for height in (gap, true):
+            displacement = torch.zeros(1, 25, 3)
+            displacement[:, [list(MOUTH_OUTPUT).index(k) for k in UPPER_LIP_INNER], 1] = height - 0.5
+            made.append(displacement.flatten(1))
+        return training.lip_loss(*made).item()
+
+    assert lips(0.1, 0.0) == pytest.approx(5 * 0.01, rel=1e-4)  # too wide a closure
+    assert lips(-0.1, 0.0) == pytest.approx(0.01, rel=1e-4)  # pressed: no harm done
+    assert lips(1.1, 1.0) == pytest.approx(0.01, rel=1e-4)  # open lips: the plain error
+
+
 def test_frames_that_are_not_known_do_not_teach():
     torch.manual_seed(0)
     training = MouthTraining(MouthSettings()).eval()
