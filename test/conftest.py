@@ -5,6 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 # Read when NumPy and torch are first imported: more threads only spin, on cores that other tests need.
@@ -18,5 +20,11 @@ os.environ.setdefault('ROS_LOG_DIR', tempfile.mkdtemp(prefix='lsp_ros_test_log_'
 if Path(sys.prefix, 'share', 'ament_index').is_dir():  # the ROS wheels do not set this, an apt install does
     prefixes = [sys.prefix, *os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)]
     os.environ['AMENT_PREFIX_PATH'] = os.pathsep.join(dict.fromkeys(filter(None, prefixes)))
+
+# No test depends on the clock, and in CI a run is the same as the last.
+settings.register_profile(
+    'lsp_ros', deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize='CI' in os.environ
+)
+settings.load_profile('lsp_ros')
 
 pytest_plugins = ['avatar_fixture']
