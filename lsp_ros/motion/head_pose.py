@@ -27,10 +27,23 @@ class ResidualLayer(nn.Module):
         self.cond_gate = nn.Conv1d(FEATURE_SIZE, CHANNELS, 1)
 
     def forward(self, x: torch.Tensor, c: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Signal x (B, 128, T), conditioning c (B, 512, T) -> next signal (B, 128, T), skip (B, 256, T)."""
-        past = F.pad(x, (self.dilation, 0))
-        y = torch.tanh(self.filter(past) + self.cond_filter(c)) * torch.sigmoid(self.gate(past) + self.cond_gate(c))
-        return x + self.residual(y), self.skip(y)
+        """Signal x (B, T, 128), conditioning c (B, T, 512) -> next signal (B, T, 128), skip (B, T, 256).
+
+        A convolution of kernel 2 is a product with the signal and one with its past. As one matrix product
+        for both taps, filter, gate and conditioning it trains several times as fast on a CPU.
+        """
+        past = F.pad(x, (0, 0, self.dilation, 0))[:, : x.shape[1]]
+        halves = ((self.filter, self.cond_filter), (self.gate, self.cond_gate))
+        weight = torch.cat([torch.cat([w.weight[..., 0], w.weight[..., 1], v.weight[..., 0]], 1) for w, v in halves])
+        bias = torch.cat([w.bias + v.bias for w, v in halves])
+        both = F.linear(torch.cat([past, x, c], dim=-1), weight, bias)
+        y = torch.tanh(both[..., :CHANNELS]) * torch.sigmoid(both[..., CHANNELS:])
+        return x + pointwise(self.residual, y), pointwise(self.skip, y)
+
+
+def pointwise(convolution: nn.Conv1d, x: torch.Tensor) -> torch.Tensor:
+    """A convolution of kernel 1 on (B, T, C)."""
+    return F.linear(x, convolution.weight[..., 0], convolution.bias)
 
 
 class HeadPoseNet(nn.Module):
@@ -62,13 +75,14 @@ class HeadPoseNet(nn.Module):
         zero in every layer, so outputs from index 254 on (255 - 1) see a full real history.
         """
         B, T, _ = features.shape
-        c = self.encoder(features.reshape(B * T, -1)).view(B, T, -1).transpose(1, 2)
-        x = F.pad(poses.transpose(1, 2), (1, 0))[:, :, :-1]  # (B, 12, T): the state before each frame
-        x = F.leaky_relu(self.start1(self.dropout(x)), 0.2)
-        x = F.leaky_relu(self.start2(x), 0.2)
+        c = self.encoder(features.reshape(B * T, -1)).view(B, T, -1)
+        x = F.pad(poses, (0, 0, 1, 0))[:, :-1]  # (B, T, 12): the state before each frame
+        x = self.dropout(x.transpose(1, 2)).transpose(1, 2)
+        x = F.leaky_relu(pointwise(self.start1, x), 0.2)
+        x = F.leaky_relu(pointwise(self.start2, x), 0.2)
         total = 0.0
         for layer in self.layers:
             x, skip = layer(x, c)
             total = total + skip
-        out = self.end2(F.leaky_relu(self.end1(F.leaky_relu(total, 0.2)), 0.2)).transpose(1, 2)
+        out = pointwise(self.end2, F.leaky_relu(pointwise(self.end1, F.leaky_relu(total, 0.2)), 0.2))
         return out[..., 1 : 1 + POSE_STATE], out[..., 1 + POSE_STATE :]
