@@ -44,6 +44,8 @@ FRAME_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=60, reliability=Re
 LOSSY_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=200, reliability=ReliabilityPolicy.BEST_EFFORT)
 # Reliable publisher and a small depth (REP-2003); a subscriber that wants only the newest picture asks for best effort.
 IMAGE_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=2, reliability=ReliabilityPolicy.RELIABLE)
+# A viewer that records wants every picture, also after a moment's hold-up.
+VIEWER_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=30, reliability=ReliabilityPolicy.RELIABLE)
 # Whoever comes late still learns the last value.
 STATE_QOS = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,

@@ -14,7 +14,7 @@ from sensor_msgs.msg import Image
 from lsp_ros import timeline
 from lsp_ros.msg import AudioChunk
 from lsp_ros.nodes.conversions import Audio, audio_from_message, image_from_message, stamp_ns
-from lsp_ros.nodes.node import AUDIO_QOS, IMAGE_QOS, Finished, Parameter, StreamNode, give_way, run
+from lsp_ros.nodes.node import AUDIO_QOS, VIEWER_QOS, Finished, Parameter, StreamNode, give_way, run
 from lsp_ros.nodes.recording import Recorder, Statistics, summary, write_report
 from lsp_ros.nodes.sound import Loudspeaker, SoundTimeline
 
@@ -43,7 +43,7 @@ class Player(StreamNode):
 
     def open(self) -> None:
         self.listen(AudioChunk, 'audio', AUDIO_QOS, audio_from_message, self.hear)
-        self.listen(Image, 'image', IMAGE_QOS, self.decode, self.see)
+        self.listen(Image, 'image', VIEWER_QOS, self.decode, self.see)
 
     def start(self) -> None:
         rate = self.value('frame_rate')

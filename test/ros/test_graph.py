@@ -95,11 +95,8 @@ def test_speech_in_a_talking_head_out(graph, renderable_avatar, sound_file, tmp_
     assert float(graph.diagnostics['renderer']['rendering median ms']) > 0
 
 
-def test_whoever_is_killed_is_started_again_and_nothing_else_has_to_be(graph, renderable_avatar, tmp_path):
-    """And the film that was running all the while is whole when Ctrl-C ends it."""
+def test_whoever_is_killed_is_started_again_and_nothing_else_has_to_be(graph, renderable_avatar):
     seen = watch(graph)
-    film, report = tmp_path / 'film.mp4', tmp_path / 'report.json'
-    player = graph.start('player', record=film, report=report, window=False, sound=False)
     parameters = {'audio_source': {'source': 'silence'}}
     parameters |= {name: {'avatar': renderable_avatar} for name in ('speech_features', 'motion', 'renderer')}
     running = {name: graph.start(name, **values) for name, values in parameters.items()}
@@ -114,10 +111,6 @@ def test_whoever_is_killed_is_started_again_and_nothing_else_has_to_be(graph, re
         before = len(seen)
         graph.until(lambda before=before: len(seen) > before + 20, f'no picture after {victim} was killed')
         graph.until(lambda: seen[-1].stamp > graph.node.get_clock().now().nanoseconds - 10**10, 'an old picture')
-    assert player.end() == 0
-    assert json.loads(report.read_text())['images']['received'] > 100
-    with av.open(str(film)) as opened:
-        assert sum(1 for _ in opened.decode(video=0)) > 100
 
 
 def motion_message(frame, avatar, start_ns=10**18, **changes):

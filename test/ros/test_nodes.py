@@ -1,11 +1,13 @@
 """Each node as the process that a user starts: parameters, life cycle, and all that may be wrong with its input."""
 
+import json
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -13,13 +15,21 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Bool
 
 from lsp_ros import signals, timeline
 from lsp_ros.msg import AudioChunk, FaceMotion, HeadPoseCommand, SpeechFeatures
-from lsp_ros.nodes.conversions import Audio, Place, audio_to_message, features_to_message, stamp_ns
-from lsp_ros.nodes.node import STATE_QOS
+from lsp_ros.nodes.conversions import (
+    Audio,
+    Place,
+    audio_to_message,
+    features_to_message,
+    header_at,
+    image_to_message,
+    stamp_ns,
+)
+from lsp_ros.nodes.node import IMAGE_QOS, STATE_QOS
 from lsp_ros.nodes.player import Player
 from lsp_ros.nodes.renderer import RendererNode
 
@@ -277,6 +287,36 @@ def test_bad_commands_are_counted_and_good_ones_obeyed(graph, motion):
     commands.publish(HeadPoseCommand(mode=HeadPoseCommand.AUTONOMOUS))
     graph.until(lambda: moved[-1].head_source == FaceMotion.AUTONOMOUS, 'the head is not given back')
     assert_in_order(moved)
+
+
+# Player
+
+
+def test_ctrl_c_leaves_a_whole_film_and_a_report(graph, tmp_path):
+    """Without a loudspeaker, which is told, and without a window."""
+    film, report = tmp_path / 'film.mp4', tmp_path / 'report.json'
+    player = graph.start('player', record=film, report=report, window=False, device='none')
+    images, audio = graph.publisher(Image, 'image', IMAGE_QOS), graph.publisher(AudioChunk, 'audio')
+    start_ns = graph.node.get_clock().now().nanoseconds
+    frames = iter(range(10_000))
+
+    def shown():
+        frame = next(frames)
+        samples = np.full(533, 0.1, np.float32)
+        first = frame * len(samples)
+        audio.publish(audio_to_message(Audio('s', first, start_ns + timeline.samples_to_ns(first), samples)))
+        header = header_at(start_ns + frame * timeline.NANOSECONDS_PER_SECOND // 30)
+        images.publish(image_to_message(np.full((512, 512, 3), frame % 256, np.uint8), header))
+        return float(graph.diagnostics.get('player', {}).get('images per second', 0)) > 0
+
+    graph.until(shown, 'the player gets no pictures')
+    graph.until(lambda: "no loudspeaker 'none'" in player.said(), 'the missing loudspeaker is not told')
+    assert player.end() == 0
+    figures = json.loads(report.read_text())
+    assert figures['images']['received'] > 0 and figures['sound']['chunks'] > 0
+    with av.open(str(film)) as opened:
+        shown = sum(1 for _ in opened.decode(video=0))
+    assert shown == figures['images']['received'] + figures['film']['repeated'] - figures['film']['skipped']
 
 
 # Avatars that cannot be used
