@@ -3,10 +3,12 @@
     python tools/voices.py PRESENTER_FOLDER OUT_FOLDER [--only NAME]
 
 PRESENTER_FOLDER holds the synthetic presenter's rig.npz and scripts/timeline.py, whose rules animate
-every clip: so all voices move one and the same face. Needs the programs flite and the library of
-espeak-ng. One dataset folder (docs/training.md) for each clip; folders that exist are left alone.
+every clip: so all voices move one and the same face. Needs the programs flite and festival, the library of
+espeak-ng, and festival's voices: festvox-kdlpc16k, -italp16k, -itapc16k, -czech-dita, -czech-krb, -czech-machac,
+-czech-ph, -suopuhe-mv, -suopuhe-lj, -ru. One dataset folder (docs/training.md) for each clip; folders that
+exist are left alone.
 
-Flite says when each phone ends. Espeak-ng says when each phone begins through its C interface; its
+Flite and festival say when each phone ends. Espeak-ng says when each phone begins through its C interface; its
 stops begin at the burst, so their closure, about 45 ms, is taken from the phone before.
 Each voice speaks two clips: sentences, and made-up text (known words in a new order, words that do not exist),
 where size, rate and pitch change from sentence to sentence. The voice awb is kept out of everything but the
@@ -44,7 +46,7 @@ ONSETS = (
 ).split()
 VOWELS = 'a e i o u a e i o u ee oo ai ow oy ar er ay oa ie au ea ou'.split()
 CODAS = [''] * 8 + 'b p m b p m t n d k s l r mp lt nd st ft sh ch th ng ps lm rb nk f ve x'.split()
-LICENCE = 'speech: flite 2.2 (BSD-like) or espeak-ng (GPL program, output free); motion by the project, MIT'
+LICENCE = 'speech by the free voices of flite, festival or espeak-ng; motion by the project, MIT'
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,19 @@ TRAINING_VOICES = (
     Voice('gb_f3', 'espeak', 'gmw/en+f3', 0.85, 50),
     Voice('gb_m4_large', 'espeak', 'gmw/en+m4', 1.05, 45, 1.08),
     Voice('rp_m5', 'espeak', 'gmw/en-GB-x-rp+m5', 0.9, 40),
+    # Recorded people, more than the engines above have. Where the language is not English they speak plain syllables.
+    Voice('ked', 'festival', 'ked_diphone'),
+    Voice('italian_lp', 'festival', 'lp_diphone'),
+    Voice('italian_pc', 'festival', 'pc_diphone'),
+    Voice('czech_dita', 'festival', 'czech_dita'),
+    Voice('czech_krb', 'festival', 'czech_krb'),
+    Voice('czech_machac', 'festival', 'czech_machac'),
+    Voice('czech_ph', 'festival', 'czech_ph'),
+    Voice('finnish_mv', 'festival', 'hy_fi_mv_diphone'),
+    Voice('finnish_lj', 'festival', 'suo_fi_lj_diphone'),
+    Voice('russian_nsh', 'festival', 'msu_ru_nsh_clunits'),
 )
+ENGLISH_FESTIVAL = ('ked_diphone',)
 HELD_OUT_VOICE = Voice('awb', 'flite', 'awb')
 
 # Espeak-ng's phonemes as flite's (CMU) ones; several share the time equally.
@@ -103,6 +117,16 @@ ESPEAK = {
     'w': 'w', 'w#': 'w', 'j': 'y', 'tS': 'ch', 'dZ': 'jh', '?': 'hh', 'x': 'k', 'C': 'hh',
     '*': 'd', 'z#': 'z', 's#': 's', 'k#': 'k',
     '_': 'pau', '_:': 'pau', '_::': 'pau', '_^_': 'pau', '_|': 'pau', '_!': 'pau', ';': '', '': '', '|': '',
+}  # fmt: skip
+# Phones of festival's Italian, Czech, Finnish and Russian voices, as far as plain syllables need them.
+FESTIVAL = {
+    'a': 'aa', 'a1': 'aa', 'aa': 'aa', 'ay': 'ax', 'ae': 'ax', 'ur': 'ax', 'e': 'eh', 'e1': 'eh', 'E1': 'eh',
+    'ee': 'eh', 'i': 'iy', 'i1': 'iy', 'ii': 'iy', 'o': 'ao', 'o1': 'ao', 'O1': 'ao', 'oo': 'ao',
+    'u': 'uw', 'u1': 'uw', 'uu': 'uw',
+    'p': 'p', 'pp': 'p', 'b': 'b', 'bb': 'b', 'm': 'm', 'mm': 'm', 't': 't', 'tt': 't', 't~': 't', 'T': 't', 'd': 'd',
+    'dd': 'd', 'd~': 'd', 'k': 'k', 'kk': 'k', 'g': 'g', 'gg': 'g', 'n': 'n', 'nn': 'n', 'n~': 'n', 'n*': 'ng',
+    'N': 'ng', 'ng': 'ng', 'l': 'l', 'll': 'l', 'r': 'r', 'rr': 'r', 's': 's', 'ss': 's', 'z': 'z', 'zz': 'z', 'f': 'f',
+    'ff': 'f', 'v': 'v', 'vv': 'v', 'h': 'hh', 'hh': 'hh', 'j': 'y', '#': 'pau', 'pau': 'pau',
 }  # fmt: skip
 VOICELESS_STOPS = {'p', 't', 'k', 'ch'}
 VOICED_STOPS = {'b', 'd', 'g', 'jh'}
@@ -124,6 +148,35 @@ def flite(text: str, voice: Voice) -> tuple[np.ndarray, Phones]:
         phones.append((phone, start, float(end)))
         start = float(end)
     return resample_poly(samples, SAMPLE_RATE, rate) if rate != SAMPLE_RATE else samples, phones
+
+
+def festival(texts: list[str], voice: Voice, rates: list[float]) -> list[tuple[np.ndarray, Phones] | None]:
+    """Samples at 16 kHz and phones of each sentence, spoken at its rate; None where a sound is unknown."""
+    with tempfile.TemporaryDirectory() as folder:
+        lines = [f'(voice_{voice.voice})']
+        for index, (text, rate) in enumerate(zip(texts, rates, strict=True)):
+            plain = text.replace('"', '')
+            lines.append(f"(Parameter.set 'Duration_Stretch {1 / rate:.3f})")
+            lines.append(f'(set! u (utt.synth (Utterance Text "{plain}")))')
+            lines.append(f'(utt.save.wave u "{folder}/{index}.wav") (utt.save.segs u "{folder}/{index}.seg")')
+        script = Path(folder) / 'speak.scm'
+        script.write_text('\n'.join(lines))
+        subprocess.run(['festival', '-b', str(script)], capture_output=True, check=True)
+        return [_festival_sentence(Path(folder) / str(index), voice) for index in range(len(texts))]
+
+
+def _festival_sentence(file: Path, voice: Voice) -> tuple[np.ndarray, Phones] | None:
+    samples, rate = soundfile.read(file.with_suffix('.wav'), dtype='float64')
+    phones, start = [], 0.0
+    for line in file.with_suffix('.seg').read_text().splitlines()[1:]:
+        end, _, name = line.split()
+        phone = name if voice.voice in ENGLISH_FESTIVAL else FESTIVAL.get(name.rstrip(':'))
+        if phone is None:
+            return None
+        phones.append((phone, start, float(end)))
+        start = float(end)
+    divisor = np.gcd(SAMPLE_RATE, rate)
+    return resample_poly(samples, SAMPLE_RATE // divisor, rate // divisor), phones
 
 
 class UnknownPhonemeError(ValueError):
@@ -224,6 +277,15 @@ def made_up(rng: np.random.Generator) -> str:
     return ' '.join(words) + '.'
 
 
+def plain_words(rng: np.random.Generator) -> str:
+    """Five to nine words of syllables that any Latin spelling reads alike; half of them close the lips."""
+    onsets, codas = 'b p m b p m t d k l n r s v f'.split(), [''] * 9 + 'm n r s l p'.split()
+    parts, words = (onsets, list('aeiou'), codas), []
+    for _ in range(rng.integers(5, 10)):
+        words.append(''.join(str(rng.choice(part)) for _ in range(rng.integers(1, 4)) for part in parts))
+    return ' '.join(words) + '.'
+
+
 def made_up_text(count: int, rng: np.random.Generator) -> list[str]:
     """Sentences half of known words in a new order, half of words that do not exist."""
     known = sorted({word.strip('.,?!:;').lower() for line in read_sentences('train') for word in line.split()})
@@ -245,18 +307,27 @@ def recite(texts: list[str], voice: Voice, espeak: Espeak | None, rng: np.random
         phones.append(('pau', position / SAMPLE_RATE, (position + count) / SAMPLE_RATE))
         position += count
 
+    spread = {'nothing': 0.0, 'size': SPREAD, 'all': WIDE_SPREAD}[vary]
+    if voice.engine == 'festival':
+        rates = voice.rate * np.exp(rng.uniform(-spread, spread, len(texts)) * (vary == 'all'))
+        recorded = festival(texts, voice, rates.tolist())
     silence(3.0)
-    for text in texts:
-        spread = {'nothing': 0.0, 'size': SPREAD, 'all': WIDE_SPREAD}[vary]
+    for index, text in enumerate(texts):
         now = voice
         if vary == 'all':
             rate, pitch = np.exp(rng.uniform(-spread, spread, 2))
             default = {'rms': 100, 'slt': 165}.get(voice.voice, 105) if voice.engine == 'flite' else 50
             now = replace(voice, rate=voice.rate * rate, pitch=(voice.pitch or default) * pitch)
         try:
-            spoken, timed = espeak.speak(text, now) if voice.engine == 'espeak' else flite(text, now)
+            if voice.engine == 'festival':
+                said = recorded[index]
+            else:
+                said = espeak.speak(text, now) if voice.engine == 'espeak' else flite(text, now)
         except UnknownPhonemeError:
+            said = None
+        if said is None:
             continue
+        spoken, timed = said
         size = round(100 * voice.size * np.exp(rng.uniform(-spread, spread))) / 100
         if size != 1:
             spoken = resample_poly(spoken, round(100 * size), 100)
@@ -326,8 +397,11 @@ def make_all(presenter: Path, out: Path, only: str | None = None) -> None:
     clips = []
     for seed, voice in enumerate(TRAINING_VOICES):
         order = np.random.default_rng(1000 + seed).permutation(len(training))
-        clips.append((seed + 1, voice, [training[k] for k in order[:SENTENCES]], 'size'))
-        text = made_up_text(SENTENCES, np.random.default_rng(2000 + seed))
+        chosen, text_rng = [training[k] for k in order[:SENTENCES]], np.random.default_rng(2000 + seed)
+        text = made_up_text(SENTENCES, text_rng)
+        if voice.engine == 'festival' and voice.voice not in ENGLISH_FESTIVAL:
+            chosen, text = ([plain_words(text_rng) for _ in range(SENTENCES)] for _ in range(2))
+        clips.append((seed + 1, voice, chosen, 'size'))
         clips.append((seed + 101, replace(voice, name=voice.name + SALAD), text, 'all'))
     clips.append((0, HELD_OUT_VOICE, read_sentences('test'), 'nothing'))
     clips = [clip for clip in clips if only in (None, clip[1].name)]
