@@ -1,96 +1,137 @@
-"""From a run folder and a dataset folder to an avatar that speaks."""
+"""A run folder and a person's dataset become an avatar that loads."""
 
 import numpy as np
 import pytest
 import torch
-from avatar_fixture import DISTANCE, tiny_candidates, tiny_face, tiny_weights
+from synthetic_dataset import write_synthetic
 
 from lsp_ros.avatar.avatar import Avatar
-from lsp_ros.avatar.landmarks import MOUTH_OUTPUT, lip_gap
-from lsp_ros.cli.main import main
-from lsp_ros.portrait import Portrait
-from lsp_ros.training.build import SETTINGS, changed, settings_on_cpu
-from lsp_ros.training.dataset import write_dataset
-
-FRAMES = 1200
-SPEECH = slice(300, 900)
+from lsp_ros.avatar.landmarks import MOUTH_OUTPUT
+from lsp_ros.motion.head_pose import HeadPoseNet
+from lsp_ros.motion.mouth import MouthNet
+from lsp_ros.rendering.generator import build_generator
+from lsp_ros.speech.apc import APC
+from lsp_ros.training.build import (
+    SETTINGS,
+    build_avatar,
+    changed,
+    mouth_at_rest,
+    pose_range,
+    settings_on_cpu,
+    train,
+    trained,
+)
+from lsp_ros.training.dataset import load_dataset
+from lsp_ros.training.mouth import MouthSettings
 
 
 @pytest.fixture(scope='module')
-def dataset(tmp_path_factory):
-    """20 s of a face of ellipses: it speaks from 5 s to 15 s, its mouth open, and is silent otherwise."""
-    generator = np.random.default_rng(0)
-    face = tiny_face(FRAMES)
-    points = np.repeat(face.mean_points[None], FRAMES, axis=0)
-    points[SPEECH, 46:64, 1] *= 1.2  # lower: the chin side of the face
-    points[SPEECH, 58:61, 1] -= 1.0
-    samples = np.zeros(FRAMES * 16000 // 60, np.float32)
-    start, end = (frame * 16000 // 60 for frame in (SPEECH.start, SPEECH.stop))
-    samples[start:end] = 0.1 * generator.normal(size=end - start)
-    swing = np.sin(np.arange(FRAMES) / 50)[:, None]
-    tracks = {
-        'points': points,
-        'euler': swing * [5, 10, 3],
-        'translation': [0, 0, DISTANCE] + swing * [1, 0.5, 2],
-        'shoulders': np.repeat(face.shoulders[None], FRAMES, axis=0),
-    }
-    manifest = {
-        'name': 'ellipses',
-        'licence': 'CC0-1.0',
-        'source': 'geometry',
-        'person': {'kind': 'synthetic', 'consent': None},
-        'camera': {'matrix': [[1536, 0, 256], [0, 1536, 256], [0, 0, 1]], 'metres_per_unit': 0.01},
-        'split': {'validation': [[1100, FRAMES]]},
-    }
-    folder = tmp_path_factory.mktemp('dataset')
-    write_dataset(folder, manifest, tracks, samples)
-    return folder
+def folder(tmp_path_factory):
+    return write_synthetic(tmp_path_factory.mktemp('data') / 'nobody', seconds=12.0, pictures=20)
 
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-    """A run folder as the trainings leave it."""
-    folder = tmp_path_factory.mktemp('run')
-    prefixes = {'apc': 'apc', 'mouth': 'net', 'head_pose': 'net', 'renderer': 'generator'}
-    for network, weights in tiny_weights().items():
-        (folder / network).mkdir()
-        state = {f'{prefixes[network]}.{name}': torch.from_numpy(np.array(value)) for name, value in weights.items()}
-        torch.save({'state_dict': state}, folder / network / 'best.ckpt')
-    np.save(folder / 'renderer' / 'candidates.npy', tiny_candidates())
-    np.save(folder / 'manifold.npy', np.random.default_rng(0).normal(size=(64, 512)).astype(np.float16))
-    return folder
+    """As if four trainings had ended in it."""
+    run = tmp_path_factory.mktemp('run')
+    networks = {
+        'apc': ('apc', APC()),
+        'mouth': ('net', MouthNet()),
+        'head_pose': ('net', HeadPoseNet()),
+        'renderer': ('generator', build_generator('live')),
+    }
+    for name, (prefix, network) in networks.items():
+        (run / name).mkdir()
+        state = {f'{prefix}.{key}': value for key, value in network.state_dict().items()}
+        torch.save({'state_dict': {**state, 'other.weight': torch.zeros(1)}}, run / name / 'best.ckpt')
+    np.save(run / 'manifold.npy', np.random.default_rng(0).normal(0, 0.1, (40, 512)).astype(np.float16))
+    np.save(run / 'renderer' / 'candidates.npy', np.zeros((4, 512, 512, 3), np.uint8))
+    return run
 
 
-def test_a_run_and_a_dataset_become_an_avatar_that_speaks(run, dataset, tmp_path, capsys):
-    arguments = ['train', 'avatar', str(dataset), '--run', str(run), '-o', str(tmp_path / 'ellipses'), '--size', 'live']
-    assert main(arguments) == 0
-    avatar = Avatar.load(tmp_path / 'ellipses')
-    assert avatar.name == 'ellipses'
-    np.testing.assert_allclose(avatar.pose_range.euler_max, [5, 10, 3], rtol=0.02)
-    np.testing.assert_allclose(avatar.pose_range.translation_min, [-1, -0.5, -2], atol=0.3)
-    rest = avatar.face.mouth_mean.copy()
-    rest[MOUTH_OUTPUT] += avatar.face.mouth_rest
-    # At rest the mouth is as in silence, although it is open on average.
-    assert lip_gap(rest) == pytest.approx(lip_gap(np.float32(tiny_face().mean_points)), abs=1e-3)
-    assert lip_gap(avatar.face.mouth_mean) > lip_gap(rest) + 0.2
-    assert len(avatar.face.eyes) == 1100
-    portrait = Portrait(avatar, 'torch')
-    assert portrait.push(np.zeros(1000, np.float32)) + portrait.flush()
+def test_an_avatar_is_put_together_and_loads(run, folder, tmp_path):
+    build_avatar(run, folder, tmp_path / 'nobody')
+    avatar = Avatar.load(tmp_path / 'nobody')
+    data = load_dataset(folder)
+    assert avatar.name == 'nobody'
+    np.testing.assert_allclose(avatar.face.mouth_mean, data.mean_points(), atol=1e-5)
+    np.testing.assert_allclose(avatar.camera.matrix, data.camera_matrix)
+    assert set(avatar.weights('mouth')) == set(MouthNet().state_dict())
+    assert avatar.manifold().shape == (40, 512)
 
 
-def test_a_network_that_is_not_trained_is_named(run, dataset, tmp_path, capsys):
-    assert main(['train', 'avatar', str(dataset), '--run', str(tmp_path), '-o', str(tmp_path / 'out')]) == 2
-    assert 'train apc first' in capsys.readouterr().err
-    assert not (tmp_path / 'out').exists()
+def test_an_avatar_needs_all_trainings(tmp_path, folder):
+    with pytest.raises(ValueError, match='train apc first'):
+        build_avatar(tmp_path, folder, tmp_path / 'nobody')
 
 
-@pytest.mark.parametrize('network', SETTINGS)
-def test_settings_are_changed_by_name_and_type(network):
-    paper, cpu = SETTINGS[network](), settings_on_cpu(network, 5)
-    assert cpu.max_minutes == 5 and paper.max_minutes is None
-    assert changed(paper, lr=1, betas=[0.5, 0.9]).betas == (0.5, 0.9)
-    assert isinstance(changed(paper, lr=1).lr, float)
-    with pytest.raises(ValueError, match='kroplo'):
-        changed(paper, kroplo=1)
-    with pytest.raises(ValueError, match='batch must be like'):
-        changed(paper, batch='many')
+def test_weights_are_rounded_to_what_is_shipped(run):
+    assert all(tensor.dtype == torch.float16 for tensor in trained(run, 'apc').values())
+
+
+def test_the_pose_range_is_that_of_the_training_frames(folder):
+    data = load_dataset(folder)
+    limits = pose_range(data)
+    seen = data.euler[data.training_mask]
+    assert np.all(np.array(limits['euler_max']) <= seen.max(axis=0))
+    assert np.all(np.array(limits['euler_min']) >= seen.min(axis=0))
+    inside = (seen >= limits['euler_min']) & (seen <= limits['euler_max'])
+    assert inside.mean() > 0.98
+    assert np.array(limits['translation_min']).max() < 0 < np.array(limits['translation_max']).min()
+
+
+def test_the_mouth_at_rest_is_the_closed_mouth_of_silence(tmp_path):
+    folder = write_synthetic(tmp_path / 'nobody', seconds=12.0)
+    data = load_dataset(folder)
+    import soundfile
+
+    samples = data.read_audio()
+    samples[: 6 * 16_000] = 0
+    soundfile.write(folder / 'audio.wav', samples, 16_000)
+    points = data.points
+    points[:180] = points[0]  # lips closed in the first three silent seconds, open in the next three
+    points[:180, [58, 59, 60], 1] = points[:180, [63, 62, 61], 1]
+    points[180:360] = points[0]
+    points[180:360, [63, 62, 61], 1] += 2.0
+    mean = data.mean_points()
+    np.testing.assert_allclose(mouth_at_rest(data, mean), points[0, MOUTH_OUTPUT] - mean[MOUTH_OUTPUT], atol=1e-5)
+
+
+def test_a_person_who_is_never_silent_is_named(folder):
+    with pytest.raises(ValueError, match='nobody is ever silent'):
+        data = load_dataset(folder)
+        data.validation_mask  # noqa: B018  (cached)
+        data.__dict__['training_mask'] = np.zeros(len(data), bool)
+        mouth_at_rest(data, data.points.mean(axis=0))
+
+
+def test_settings_for_a_cpu_keep_to_the_minutes():
+    for network, kind in SETTINGS.items():
+        settings = settings_on_cpu(network, 7.0)
+        assert type(settings) is kind
+        assert settings.max_minutes == 7.0
+
+
+def test_settings_are_changed_by_name_and_kind():
+    settings = changed(MouthSettings(), epochs=3, lip_weight=1, betas=[0.5, 0.9])
+    assert (settings.epochs, settings.lip_weight, settings.betas) == (3, 1.0, (0.5, 0.9))
+    with pytest.raises(ValueError, match='speed is not a setting of MouthSettings'):
+        changed(MouthSettings(), speed=3)
+    with pytest.raises(ValueError, match='epochs must be like 200'):
+        changed(MouthSettings(), epochs='many')
+
+
+def test_the_head_is_trained_through_the_run_folder(run, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(run, tmp_path / 'run')
+    (copy / 'manifold.npy').unlink()
+    folder = write_synthetic(tmp_path / 'nobody', seconds=32.0)
+    settings = changed(
+        SETTINGS['head_pose'](), epochs=1, batch=4, sequence=20, windows=4, hearings=1, accelerator='cpu'
+    )
+    before = (copy / 'head_pose' / 'best.ckpt').read_bytes()
+    train('head_pose', copy, [folder], settings)
+    assert (copy / 'head_pose' / 'best.ckpt').read_bytes() != before
+    # The person's database is made when it is first needed, of the frames that may be learned from.
+    assert 0 < len(np.load(copy / 'manifold.npy')) <= 8192
