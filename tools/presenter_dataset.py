@@ -19,7 +19,7 @@ from lsp_ros.timeline import FRAME_RATE
 from lsp_ros.training.dataset import in_ranges, load_dataset, runs, write_dataset
 
 CONSENT = None  # the person is computer-generated: there is nobody to ask
-LICENCE = 'CC0-1.0 for pictures, motion and speech made by the project; face geometry MIT (USC-ICT), torso CC0'
+LICENCE = 'Apache-2.0; made from ICT-FaceKit (MIT), MakeHuman (CC0) and flite speech: see LICENSES.md'
 SOURCE = 'synthetic presenter v0: ICT-FaceKit face, MakeHuman torso, rendered with Cycles; speech by flite 2.2'
 
 
