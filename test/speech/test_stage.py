@@ -38,7 +38,8 @@ def run(stage, chunks):
 
 
 def join(blocks):
-    return {name: np.concatenate([getattr(block, name) for block in blocks]) for name in ('values', 'level_db', 'active')}
+    names = ('values', 'level_db', 'active')
+    return {name: np.concatenate([getattr(block, name) for block in blocks]) for name in names}
 
 
 def test_apc_has_the_published_size():
