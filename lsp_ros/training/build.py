@@ -34,6 +34,11 @@ SETTINGS: dict[str, type[Settings]] = {
 # What stands for the network in its checkpoint.
 _PREFIX = {'apc': 'apc', 'mouth': 'net', 'head_pose': 'net', 'renderer': 'generator'}
 
+# How far the head is sampled from its mean motion, and how it is smoothed (sigma in frames, rotation and translation):
+# what a head learned in minutes on a CPU needs to move gently. One that learned for hours can do with 0.3 and (3, 8).
+NOISE_SCALE = 0.8
+SMOOTHING = (10.0, 14.0)
+
 # Share of the poses on either side that the trained range leaves out: a single stretch is no habit.
 POSE_OUTLIERS = 0.5  # percent
 
@@ -108,8 +113,8 @@ def build_avatar(run: Path, dataset: Path, folder: Path, size: str = 'live', mou
         'camera': {'matrix': data.camera_matrix.tolist(), 'metres_per_unit': data.metres_per_unit},
         'speech': {'neighbours': 10, 'projection': 1.0},
         'mouth': {'look_ahead': mouth_look_ahead, 'amplitude': [1.0, 1.0, 1.0], 'smoothing': 0.0, 'contour': True},
-        'head_pose': {'look_ahead': head_look_ahead, 'noise_scale': 0.3, 'amplitude': [1.0, 1.0],
-                      'smoothing': [3.0, 8.0]},
+        'head_pose': {'look_ahead': head_look_ahead, 'noise_scale': NOISE_SCALE, 'amplitude': [1.0, 1.0],
+                      'smoothing': list(SMOOTHING)},
         'upper_body': {'amplitude': 0.5},
         'eyes': {'first': 0},
         'pose_range': pose_range(data),
