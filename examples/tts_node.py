@@ -15,6 +15,7 @@ import time
 
 import rclpy
 import soundfile
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from std_msgs.msg import String
 
@@ -56,7 +57,7 @@ def main() -> None:
     else:
         try:
             rclpy.spin(node)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, ExternalShutdownException):
             pass
 
 
