@@ -4,7 +4,7 @@ VENV ?= .venv
 # The first Python that the ROS wheels are made for.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
-# For example PIP_FLAGS='--extra-index-url URL' with the URL of PyTorch's CPU builds: a small torch without CUDA.
+# Further options of pip install, such as another source for a small torch without CUDA.
 PIP_FLAGS ?=
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
