@@ -90,10 +90,6 @@ def main() -> None:
         first = 0 if frame == 0 else frame_start(frame) + speech.look_ahead
         speech.push(samples[first : frame_start(frame + 1) + speech.look_ahead])
 
-    def block(frame: int):
-        part = slice(frame, frame + 1)
-        return type(features)(frame, features.values[part], features.level_db[part], features.active[part])
-
     def draw_step(frame: int) -> None:
         k = min(frame, len(motion) - 1)
         points = to_camera(motion.points[k], motion.euler[k], motion.translation[k])
@@ -108,7 +104,7 @@ def main() -> None:
         'head pose: conditioning': lambda frame: head.condition(rows[frame]),
         'head pose: network and sample': lambda frame: head.sample(pose_state, condition),
         'eyes and brows': footage.at,
-        '**motion stage, whole**': lambda frame: motion_stage.push(block(frame)),
+        '**motion stage, whole**': lambda frame: motion_stage.push(features[frame : frame + 1]),
         '**projection and feature map**': draw_step,
     }
     print(f'{processor()}, one thread, {FRAMES} frames after {WARM_UP} of warm-up, one frame at a time; '

@@ -19,7 +19,6 @@ from lsp_ros.speech.stage import SpeechStage
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE
 
 FRAME_RATES = (30, 60)
-_FRAME_FIELDS = ('points', 'euler', 'translation', 'shoulders', 'speaking', 'source', 'clamped')
 
 
 class Portrait:
@@ -81,7 +80,5 @@ class Portrait:
             return []
         pictures = []
         for index in range(-motion.first_frame % self._step, len(motion), self._step):
-            one = slice(index, index + 1)
-            single = FaceMotion(motion.first_frame + index, *(getattr(motion, name)[one] for name in _FRAME_FIELDS))
-            pictures += self._rendering.render(single)
+            pictures += self._rendering.render(motion[index : index + 1])
         return pictures

@@ -15,8 +15,10 @@ Lengths are in the avatar's own unit (``Avatar.camera.metres_per_unit`` gives it
 that a stage does no conversion; the ROS messages carry metres.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,8 +27,39 @@ SHOULDER_POINTS = 18
 FEATURE_SIZE = 512
 
 
+BlockType = TypeVar('BlockType', bound='Block')
+
+
 @dataclass(frozen=True)
-class SpeechFeatures:
+class Block:
+    """Consecutive frames from ``first_frame`` on; every other field is an array with one row a frame."""
+
+    first_frame: int
+
+    def __getitem__(self: BlockType, rows: slice) -> BlockType:
+        """The frames of a slice (step 1) as a block of their own."""
+        first, _, step = rows.indices(len(self))
+        if step != 1:
+            raise ValueError(f'a block is cut in steps of 1, not {step}')
+        return type(self)(self.first_frame + first, *(getattr(self, name)[rows] for name in self.columns()))
+
+    @classmethod
+    def join(cls: type[BlockType], blocks: Iterable[BlockType | None]) -> BlockType | None:
+        """Blocks that follow one another as one; None stands for no frames."""
+        blocks = [block for block in blocks if block is not None]
+        if len(blocks) < 2:
+            return blocks[0] if blocks else None
+        columns = (np.concatenate([getattr(block, name) for block in blocks]) for name in cls.columns())
+        return cls(blocks[0].first_frame, *columns)
+
+    @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """Names of the arrays."""
+        return tuple(field.name for field in fields(cls))[1:]
+
+
+@dataclass(frozen=True)
+class SpeechFeatures(Block):
     """Speech features of N video frames (paper section 3.1).
 
     values    (N, 2, 512) float32, the two 120 Hz feature rows of each frame, already projected
@@ -35,7 +68,6 @@ class SpeechFeatures:
     active    (N,) bool, True where somebody speaks
     """
 
-    first_frame: int
     values: np.ndarray
     level_db: np.ndarray
     active: np.ndarray
@@ -53,7 +85,7 @@ class HeadSource(IntEnum):
 
 
 @dataclass(frozen=True)
-class FaceMotion:
+class FaceMotion(Block):
     """Everything that moves in N video frames (paper sections 3.2 and 3.3).
 
     points       (N, 73, 3) float32, landmarks in the head frame
@@ -66,7 +98,6 @@ class FaceMotion:
     clamped      (N,) bool, True where a pose left the trained range and was held at its edge
     """
 
-    first_frame: int
     points: np.ndarray
     euler: np.ndarray
     translation: np.ndarray

@@ -42,17 +42,13 @@ def with_projection(avatar: Avatar, share: float) -> Avatar:
 def hear(avatar: Avatar, samples: np.ndarray) -> SpeechFeatures:
     """The speech features of a clip, by the live stage."""
     stage = SpeechStage(avatar)
-    blocks = [block for block in (stage.push(samples), stage.flush()) if block is not None]
-    joined = [np.concatenate([getattr(block, name) for block in blocks]) for name in ('values', 'level_db', 'active')]
-    return SpeechFeatures(0, *joined)
+    return SpeechFeatures.join([stage.push(samples), stage.flush()])
 
 
 def move(avatar: Avatar, features: SpeechFeatures, seed: int = 0) -> FaceMotion:
     """The face motion of a clip, by the live stage."""
     stage = MotionStage(avatar, seed=seed)
-    blocks = [block for block in (stage.push(features), stage.flush()) if block is not None]
-    names = [name for name in FaceMotion.__dataclass_fields__ if name != 'first_frame']
-    return FaceMotion(0, *(np.concatenate([getattr(block, name) for block in blocks]) for name in names))
+    return FaceMotion.join([stage.push(features), stage.flush()])
 
 
 def evaluate_mouth(avatar: Avatar, dataset: Dataset, projection: float | None = None) -> dict:
@@ -97,7 +93,7 @@ def evaluate_head_pose(avatar: Avatar, dataset: Dataset, seeds: Iterable[int] = 
     features = hear(avatar, dataset.read_audio())
     first, stop = max(runs(dataset.validation_mask), key=lambda pair: pair[1] - pair[0])
     begin, stop = max(0, first - WARM_UP), min(stop, len(features))
-    heard = SpeechFeatures(0, *(getattr(features, name)[begin:stop] for name in ('values', 'level_db', 'active')))
+    heard = features[begin:stop]
     rows = slice(first, stop)
     points, truth = dataset.points[rows], (dataset.euler[rows], dataset.translation[rows])
     count = stop - first

@@ -79,14 +79,7 @@ class SpeechStage:
         blocks = []
         while self._frame < end:
             blocks.append(self._compute(min(end, self._frame + BLOCK)))
-        if not blocks:
-            return None
-        return SpeechFeatures(
-            blocks[0].first_frame,
-            np.concatenate([block.values for block in blocks]),
-            np.concatenate([block.level_db for block in blocks]),
-            np.concatenate([block.active for block in blocks]),
-        )
+        return SpeechFeatures.join(blocks)
 
     def _compute(self, end: int) -> SpeechFeatures:
         first, per_frame = self._frame, timeline.FEATURES_PER_FRAME
