@@ -2,7 +2,7 @@
 
 import argparse
 
-ENGINES = ('auto', 'torch', 'openvino', 'tensorrt')
+from lsp_ros.rendering.sizes import ENGINES
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter):

@@ -66,6 +66,8 @@ def print_table(console, figures: dict, options: argparse.Namespace) -> None:
     """The player's report for people."""
     from rich.table import Table
 
+    from lsp_ros.timeline import SAMPLE_RATE
+
     images, sound = figures['images'], figures['sound']
     latency, film = figures['latency_ms']['audio_to_image'], figures.get('film', {}).get('picture_late_ms')
     title = f'{options.output}: live at 512x512, {options.frame_rate} frames a second asked for'
@@ -78,7 +80,8 @@ def print_table(console, figures: dict, options: argparse.Namespace) -> None:
     offsets = figures['offset_ms']
     if offsets['shown_late']:
         table.add_row('picture late on the screen', _milliseconds(offsets['shown_late']))
-    table.add_row('sound missing', f'{1000 * sound["missing_samples"] / 16000:.0f} ms in {sound["chunks"]} chunks')
+    missing = 1000 * sound['missing_samples'] / SAMPLE_RATE
+    table.add_row('sound missing', f'{missing:.0f} ms in {sound["chunks"]} chunks')
     console.print(table)
 
 

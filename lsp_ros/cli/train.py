@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from lsp_ros.cli.arguments import amount, command, whole_number
+from lsp_ros.rendering.sizes import SIZES
 
 NETWORKS = {
     'apc': 'the speech representation (paper section 3.1) from any speech',
@@ -38,7 +39,7 @@ def add_commands(commands) -> None:
     parser.add_argument('-o', '--output', type=Path, required=True, metavar='FOLDER', help='the avatar folder to write')
     parser.add_argument('--run', dest='folder', type=Path, default=Path('runs'), metavar='FOLDER',
                         help='that the networks were trained in')
-    parser.add_argument('--size', choices=('live', 'normal', 'large'), default='normal', help='of the trained renderer')
+    parser.add_argument('--size', choices=tuple(SIZES), default='normal', help='of the trained renderer')
 
 
 def add_settings(parser: argparse.ArgumentParser, renderer: bool) -> None:
@@ -55,7 +56,7 @@ def add_settings(parser: argparse.ArgumentParser, renderer: bool) -> None:
     parser.add_argument('--set', dest='more', action='append', default=[], metavar='NAME=VALUE',
                         help='any other setting of that training; may be repeated')
     if renderer:
-        parser.add_argument('--size', choices=('live', 'normal', 'large'), default=None, help='of the renderer')
+        parser.add_argument('--size', choices=tuple(SIZES), default=None, help='of the renderer')
         parser.add_argument('--backbone', default=None, metavar='FILE',
                             help="weights of the perceptual loss; 'vgg19' fetches them, 'none' goes without")
 

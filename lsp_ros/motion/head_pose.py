@@ -4,12 +4,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lsp_ros.motion.sampler import CHANNELS, DILATIONS, POSE_STATE, SKIP_CHANNELS
 from lsp_ros.signals import FEATURE_SIZE
 
-POSE_STATE = 12  # ex, ey, ez (degrees), tx, ty, tz (units, from the mean), and their changes per frame
-CHANNELS = 128
-SKIP_CHANNELS = 256
-DILATIONS = (1, 2, 4, 8, 16, 32, 64) * 2
 RECEPTIVE_FIELD = 1 + sum(DILATIONS)  # 255 states of history
 
 

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from lsp_ros.motion.lips import HIDDEN, LAYERS
 from lsp_ros.signals import FEATURE_SIZE
 
 MOUTH_OUTPUTS = 75
@@ -22,9 +23,9 @@ class MouthNet(nn.Module):
         self.encoder = nn.Sequential(
             nn.Linear(2 * FEATURE_SIZE, 512), nn.BatchNorm1d(512), nn.LeakyReLU(0.2), nn.Linear(512, 512)
         )
-        self.lstm = nn.LSTM(512, 256, num_layers=3, batch_first=True)
+        self.lstm = nn.LSTM(512, HIDDEN, num_layers=LAYERS, batch_first=True)
         self.decoder = nn.Sequential(
-            nn.Linear(256, 512), nn.BatchNorm1d(512), nn.LeakyReLU(0.2),
+            nn.Linear(HIDDEN, 512), nn.BatchNorm1d(512), nn.LeakyReLU(0.2),
             nn.Linear(512, 512), nn.BatchNorm1d(512), nn.LeakyReLU(0.2),
             nn.Linear(512, MOUTH_OUTPUTS),
         )  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 
 from lsp_ros.motion.lips import check_weights, leaky_relu, linear_norm, use_one_thread
 
-POSE_STATE = 12
+POSE_STATE = 12  # ex, ey, ez (degrees), tx, ty, tz (units, from the mean), and their changes per frame
 CHANNELS = 128
 SKIP_CHANNELS = 256
 DILATIONS = (1, 2, 4, 8, 16, 32, 64) * 2

@@ -24,13 +24,14 @@ from lsp_ros.nodes.conversions import (
 )
 from lsp_ros.nodes.node import AVATAR, FRAME_QOS, IMAGE_QOS, Parameter, StreamNode, give_way, run
 from lsp_ros.nodes.streams import Mailbox
+from lsp_ros.rendering.sizes import ENGINES
 
 
 class RendererNode(StreamNode):
     PARAMETERS = (
         AVATAR,
         Parameter('engine', 'auto', 'what computes the picture; auto: the fastest that the machine has',
-                  choices=('auto', 'torch', 'openvino', 'tensorrt')),
+                  choices=ENGINES),
         Parameter('threads', 0, 'CPU threads of the engine; 0: as many as there are cores', 0, 256),
         Parameter('frame_rate', 30, 'pictures a second', choices=(30, 60)),
         Parameter('mark', True, 'the small visible mark that says that the picture is generated'),

@@ -1,9 +1,10 @@
-"""The renderer sizes and how each is fed and read. Free of torch, so that a live start stays quick."""
+"""The renderer's sizes, how each is fed and read, and the engines by name. Without torch: a live start stays quick."""
 
 from dataclasses import dataclass
 
 PICTURE = 512
 CANDIDATES = 4
+ENGINES = ('auto', 'torch', 'openvino', 'tensorrt')
 
 
 @dataclass(frozen=True)

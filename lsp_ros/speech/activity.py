@@ -7,6 +7,8 @@ on the side of hearing speech.
 
 import numpy as np
 
+from lsp_ros.timeline import frame_start, frames_in
+
 SILENCE_DB = -120.0
 FLOOR_RANGE_DB = (-75.0, -40.0)
 FLOOR_RISE_DB = 0.05
@@ -40,3 +42,10 @@ class SpeechActivity:
         threshold = max(self._floor + above, ON_AT_LEAST_DB - (ON_ABOVE_FLOOR_DB - above))
         self._active = level > threshold
         return self._active
+
+
+def speech_frames(samples: np.ndarray) -> np.ndarray:
+    """Which whole video frames of a clip hold speech: (n,) samples at 16 kHz -> (frames,) bool."""
+    activity = SpeechActivity()
+    starts = [frame_start(frame) for frame in range(frames_in(len(samples)) + 1)]
+    return np.array([activity.push(level_db(samples[a:b])) for a, b in zip(starts[:-1], starts[1:])], bool)

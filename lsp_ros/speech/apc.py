@@ -7,9 +7,8 @@ import torch
 from torch import nn
 
 from lsp_ros.signals import FEATURE_SIZE
+from lsp_ros.speech.encoder import LAYERS
 from lsp_ros.speech.mel import BANDS
-
-LAYERS = 3
 
 
 class APC(nn.Module):

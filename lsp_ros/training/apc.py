@@ -22,7 +22,7 @@ from lsp_ros import media
 from lsp_ros.signals import FEATURE_SIZE
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.mel import BANDS, FLOOR, log_mel
-from lsp_ros.training.trainer import Settings, checkpoint_weights, fit
+from lsp_ros.training.trainer import CarriesState, Settings, checkpoint_weights, fit
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class APCSettings(Settings):
     """Feature frames of silence between two utterances, drawn uniformly."""
 
 
-class APCTraining(lightning.LightningModule):
+class APCTraining(CarriesState, lightning.LightningModule):
     """L1 between the prediction and the mel frame ``shift`` steps ahead."""
 
     def __init__(self, settings: APCSettings) -> None:
@@ -49,7 +49,6 @@ class APCTraining(lightning.LightningModule):
         self.settings = settings
         self.apc = APC()
         self.predict = nn.Linear(FEATURE_SIZE, BANDS)
-        self._state: torch.Tensor | None = None
 
     def losses(self, mel: torch.Tensor, state: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """mel (B, T + shift, 80) -> prediction loss, loss of predicting the last frame again, state."""
@@ -57,15 +56,6 @@ class APCTraining(lightning.LightningModule):
         features, state = self.apc(mel[:, :-shift], state)
         loss = (self.predict(features) - mel[:, shift:]).abs().mean()
         return loss, (mel[:, :-shift] - mel[:, shift:]).abs().mean(), state.detach()
-
-    def on_train_epoch_start(self) -> None:
-        self._state = None
-
-    def on_validation_epoch_start(self) -> None:
-        self._saved, self._state = self._state, None
-
-    def on_validation_epoch_end(self) -> None:
-        self._state = self._saved
 
     def training_step(self, mel: torch.Tensor, index: int) -> torch.Tensor:
         loss, _, self._state = self.losses(mel, self._state)
@@ -85,12 +75,12 @@ class Streams(torch.utils.data.Dataset):
 
     def __init__(self, clips: list[np.ndarray], settings: APCSettings, batch: int, shuffle: bool) -> None:
         self.clips, self.settings, self.batch, self.shuffle = clips, settings, batch, shuffle
-        self.epoch = 0
-        self._lay()
+        self.lay(0)
 
-    def _lay(self) -> None:
+    def lay(self, epoch: int) -> None:
+        """Put the utterances in the order, at the levels and with the pauses of an epoch."""
         settings = self.settings
-        rng = np.random.default_rng((settings.seed, self.epoch))
+        rng = np.random.default_rng((settings.seed, epoch))
         order = rng.permutation(len(self.clips)) if self.shuffle else np.arange(len(self.clips))
         pieces = []
         for k in order:
@@ -104,10 +94,6 @@ class Streams(torch.utils.data.Dataset):
         if length <= settings.shift:
             raise ValueError(f'the corpus has {len(mel)} feature frames, too few for {self.batch} streams')
         self.mel = torch.from_numpy(mel[: self.batch * length].reshape(self.batch, length, BANDS))
-
-    def next_epoch(self) -> None:
-        self.epoch += 1
-        self._lay()
 
     def __len__(self) -> int:
         return (self.mel.shape[1] - self.settings.shift) // self.settings.segment
@@ -153,9 +139,7 @@ class APCData(lightning.LightningDataModule):
         return mel
 
     def train_dataloader(self) -> torch.utils.data.DataLoader:
-        if self.trainer and self.trainer.current_epoch:
-            self.train.epoch = self.trainer.current_epoch - 1
-            self.train.next_epoch()
+        self.train.lay(self.trainer.current_epoch if self.trainer else 0)
         return torch.utils.data.DataLoader(self.train, batch_size=None, shuffle=False)
 
     def val_dataloader(self) -> torch.utils.data.DataLoader:

@@ -15,10 +15,9 @@ import torch
 
 from lsp_ros.avatar.avatar import Face, write_avatar
 from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT, lip_gap
-from lsp_ros.speech.activity import SpeechActivity, level_db
+from lsp_ros.speech.activity import speech_frames
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.manifold import Manifold
-from lsp_ros.timeline import frame_start
 from lsp_ros.training.apc import APCSettings, train_apc
 from lsp_ros.training.dataset import Dataset, load_dataset, runs
 from lsp_ros.training.features import Listener
@@ -153,9 +152,7 @@ def face(data: Dataset) -> Face:
 
 def mouth_at_rest(data: Dataset, mean: np.ndarray) -> np.ndarray:
     """(25, 3) mouth displacement of the closed mouth: the median over the more closed half of the silent frames."""
-    samples, activity = data.read_audio(), SpeechActivity()
-    active = [activity.push(level_db(samples[frame_start(t): frame_start(t + 1)])) for t in range(len(data))]
-    silent = ~np.array(active) & data.training_mask
+    silent = ~speech_frames(data.read_audio()) & data.training_mask
     if not silent.any():
         raise ValueError(f'{data.path}: nobody is ever silent, so the mouth at rest is unknown; add a pause')
     points = data.points[silent]

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from lsp_ros.speech.activity import SpeechActivity, level_db
+from lsp_ros.speech.activity import speech_frames
 from lsp_ros.speech.apc import APC
-from lsp_ros.timeline import FEATURES_PER_FRAME, frame_start, frames_in
+from lsp_ros.timeline import FEATURES_PER_FRAME
 from lsp_ros.training.features import CLIPS_AT_ONCE, raw_features
 
 SILENCE_SHARE = 0.05
@@ -22,11 +22,7 @@ def person_manifold(apc: APC, clips: list[np.ndarray], rows: int = 8192, seed: i
     groups = [clips[k : k + CLIPS_AT_ONCE] for k in range(0, len(clips), CLIPS_AT_ONCE)]
     found = (features for group in groups for features in raw_features(apc, group))
     for samples, features in zip(clips, found, strict=True):
-        activity = SpeechActivity()
-        bounds = [frame_start(t) for t in range(frames_in(len(samples)) + 1)]
-        active = np.repeat(
-            [activity.push(level_db(samples[a:b])) for a, b in zip(bounds[:-1], bounds[1:])], FEATURES_PER_FRAME
-        )
+        active = np.repeat(speech_frames(samples), FEATURES_PER_FRAME)
         speech.append(features[active])
         silence.append(features[~active])
     speech, silence = np.concatenate(speech), np.concatenate(silence)

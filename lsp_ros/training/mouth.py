@@ -18,7 +18,7 @@ from lsp_ros.motion.mouth import MouthNet
 from lsp_ros.training.dataset import Dataset, load_dataset, runs
 from lsp_ros.training.features import Listener, hear_elsewhere
 from lsp_ros.training.losses import mouth_loss
-from lsp_ros.training.trainer import Settings, checkpoint_weights, fit
+from lsp_ros.training.trainer import CarriesState, Settings, checkpoint_weights, fit
 
 _UPPER = [list(MOUTH_OUTPUT).index(k) for k in UPPER_LIP_INNER]
 _LOWER = [list(MOUTH_OUTPUT).index(k) for k in LOWER_LIP_INNER]
@@ -51,7 +51,7 @@ def lip_gaps(displacement: Tensor) -> Tensor:
     return points[..., _UPPER, 1] - points[..., _LOWER, 1]
 
 
-class MouthTraining(lightning.LightningModule):
+class MouthTraining(CarriesState, lightning.LightningModule):
     """Equation 10 between the output at frame t + d and the truth at frame t."""
 
     def __init__(self, settings: MouthSettings) -> None:
@@ -59,7 +59,6 @@ class MouthTraining(lightning.LightningModule):
         self.settings = settings
         self.net = MouthNet()
         self.net.lstm.dropout = settings.dropout
-        self._state = None
         # Lip gaps of the mean face (3,) and the largest opening; the data knows them (setup).
         self.register_buffer('mean_gaps', torch.zeros(3), persistent=False)
         self.register_buffer('opening', torch.tensor(float('inf')), persistent=False)
@@ -86,15 +85,6 @@ class MouthTraining(lightning.LightningModule):
         width = (true + self.mean_gaps).clamp_min(0) / (self.settings.closed_share * self.opening)
         closed = (-(width**2)).exp() if self.opening.isfinite() else torch.zeros_like(true)
         return (error.square() + self.settings.closed_weight * closed * error.clamp_min(0).square()).mean()
-
-    def on_train_epoch_start(self) -> None:
-        self._state = None
-
-    def on_validation_epoch_start(self) -> None:
-        self._saved, self._state = self._state, None
-
-    def on_validation_epoch_end(self) -> None:
-        self._state = self._saved
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], index: int) -> Tensor:
         points, lips, self._state = self.losses(*batch, self._state)

@@ -146,6 +146,22 @@ def fit(
     return out / 'best.ckpt'
 
 
+class CarriesState:
+    """For a LightningModule whose recurrent ``_state`` goes from batch to batch: an epoch begins without one, and
+    validation has one of its own."""
+
+    _state = None
+
+    def on_train_epoch_start(self) -> None:
+        self._state = None
+
+    def on_validation_epoch_start(self) -> None:
+        self._saved, self._state = self._state, None
+
+    def on_validation_epoch_end(self) -> None:
+        self._state = self._saved
+
+
 def _progress_bar() -> callbacks.Callback:
     try:
         import rich  # noqa: F401

@@ -43,7 +43,7 @@ def test_an_epoch_is_laid_anew_but_the_same_when_repeated():
     clips = [np.full((50, BANDS), k / 20, np.float16) for k in range(20)]
     one, two = (Streams(clips, APCSettings(segment=20), 2, True) for _ in range(2))
     assert torch.equal(one.mel, two.mel)
-    one.next_epoch()
+    one.lay(1)
     assert not torch.equal(one.mel[:, :200], two.mel[:, :200])
 
 

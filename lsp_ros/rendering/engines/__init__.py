@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lsp_ros.rendering.engines.engine import Engine, EngineError
+from lsp_ros.rendering.sizes import ENGINES
 
 if TYPE_CHECKING:
     from lsp_ros.avatar.avatar import Avatar
 
 __all__ = ['ENGINES', 'Engine', 'EngineError', 'build_engine', 'make_engine']
-
-ENGINES = ('auto', 'torch', 'openvino', 'tensorrt')
 
 
 def make_engine(name: str, avatar: 'Avatar', threads: int | None = None) -> Engine:
