@@ -175,13 +175,14 @@ class HeadPoseControl:
             before = own if self._leash is not None else before
         if self._expires is not None and frame >= self._expires:
             self._switch(_Order(transition=self._order.transition), frame, own, before)
-        wanted = self._target(own) + self._residual_at(frame)[0]
+        wanted = self._unbounded_target(own)
+        target = self._bounded(wanted)
+        clamped = bool((np.abs(wanted - target) > 1e-6).any())
+        shown = target + self._residual_at(frame)[0]
         # The curve keeps to the head's speed on its own, unless the target itself runs away from it.
-        shown = wanted
         if self._shown is not None:
             shown = np.clip(shown, self._shown - 2 * self._limits.speed, self._shown + 2 * self._limits.speed)
-        shown = np.clip(shown, self._limits.low, self._limits.high)
-        clamped = bool((np.abs(self._unbounded_target(own) - self._target(own)) > 1e-6).any())
+        shown = self._bounded(shown)
         self._own, self._shown = own, shown
         if frame < self._start + self._length:
             return shown, HeadSource.TRANSITION, clamped
@@ -208,7 +209,10 @@ class HeadPoseControl:
         return np.concatenate([quaternion_to_euler(turned), own[3:] + self._order.pose[3:]])
 
     def _target(self, own: np.ndarray) -> np.ndarray:
-        return np.clip(self._unbounded_target(own), self._limits.low, self._limits.high)
+        return self._bounded(self._unbounded_target(own))
+
+    def _bounded(self, pose: np.ndarray) -> np.ndarray:
+        return np.clip(pose, self._limits.low, self._limits.high)
 
     def _residual_at(self, frame: int) -> np.ndarray:
         """(3, 6): the residual, its speed per frame and its acceleration per frame squared."""
@@ -235,7 +239,7 @@ class HeadPoseControl:
             return
         position, speed, acceleration = self._residual_at(frame)
         old, old_before = self._target(own), self._target(before)
-        pose = np.clip(old + position, self._limits.low, self._limits.high)
+        pose = self._bounded(old + position)
         speed = speed + old - old_before
         if self._shown is not None:  # a clamped head stands, whatever the curve behind it does
             stuck = pose != old + position
