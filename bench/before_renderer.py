@@ -8,7 +8,6 @@ one step of its own, as live. Prints a Markdown table.
 
 import argparse
 import os
-import platform
 import time
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from pathlib import Path
 os.environ.update(OPENBLAS_NUM_THREADS='1', OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
 
 import numpy as np  # noqa: E402
+
+from lsp_ros.machine import processor  # noqa: E402
 
 FRAMES = 600
 WARM_UP = 60
@@ -30,14 +31,6 @@ def measure(step) -> np.ndarray:
         step(frame)
         times.append((time.thread_time() - begin) * 1e3)
     return np.percentile(times[WARM_UP:], [50, 95])
-
-
-def processor() -> str:
-    try:
-        with open('/proc/cpuinfo') as lines:
-            return next(line.split(':', 1)[1].strip() for line in lines if line.startswith('model name'))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ hits all of them; still, figures are worth quoting only from a quiet machine (se
 
 import argparse
 import os
-import platform
 import time
 from collections.abc import Mapping
 
@@ -18,20 +17,13 @@ import numpy as np
 import torch
 
 from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.machine import processor
 from lsp_ros.rendering.engines import Engine, build_engine
 from lsp_ros.rendering.engines.torch import TorchEngine
 from lsp_ros.rendering.generator import build_generator, parameter_count
 from lsp_ros.rendering.sizes import CANDIDATES, PICTURE, SIZES
 
 WARM_UP = 3
-
-
-def processor() -> str:
-    try:
-        with open('/proc/cpuinfo') as lines:
-            return next(line.split(':', 1)[1].strip() for line in lines if line.startswith('model name'))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def random_weights(size: str) -> dict[str, np.ndarray]:

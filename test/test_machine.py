@@ -1,0 +1,17 @@
+"""Figures can be quoted with the machine that they were measured on."""
+
+import subprocess
+import sys
+
+from lsp_ros.machine import processor
+
+
+def test_the_processor_has_a_name_that_fits_into_a_heading():
+    name = processor()
+    assert name and name == name.strip() and len(name.splitlines()) == 1
+
+
+def test_naming_the_machine_loads_nothing_that_would_disturb_a_measurement():
+    """A benchmark sets the number of threads before NumPy is first imported."""
+    code = 'import sys, lsp_ros.machine; sys.exit(any(name in sys.modules for name in ("numpy", "torch", "rclpy")))'
+    assert subprocess.run([sys.executable, '-c', code], timeout=60).returncode == 0
