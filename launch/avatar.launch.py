@@ -10,16 +10,10 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import (
-    DeclareLaunchArgument,
-    EmitEvent,
-    OpaqueFunction,
-    RegisterEventHandler,
-    SetEnvironmentVariable,
-)
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 SHARE = Path(get_package_share_directory('lsp_ros'))
@@ -92,7 +86,6 @@ def on_exit(event, context) -> list | None:
 
 
 def generate_launch_description() -> LaunchDescription:
-    profile = 'FASTDDS_DEFAULT_PROFILES_FILE'
     return LaunchDescription(
         [
             DeclareLaunchArgument('namespace', default_value='avatar', description='namespace of all nodes and topics'),
@@ -108,10 +101,6 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument('audio_in', default_value='audio_in', description='source:=topic: the topic'),
             DeclareLaunchArgument(
                 'respawn', default_value='true', description='start a node again a second after it died'
-            ),
-            # Pictures through shared memory; a profile of the user's own goes first.
-            SetEnvironmentVariable(
-                profile, EnvironmentVariable(profile, default_value=str(SHARE / 'config' / 'fastdds.xml'))
             ),
             RegisterEventHandler(OnProcessExit(on_exit=on_exit)),
             OpaqueFunction(function=nodes),

@@ -18,8 +18,6 @@ from pathlib import Path
 
 import yaml
 
-from lsp_ros.avatar.places import shipped_file
-
 NODES = ('audio_source', 'speech_features', 'motion', 'renderer', 'player')
 SECONDS_TO_END = 15.0  # a player may have a film to finish
 SECONDS_TO_RESTART = 1.0
@@ -129,13 +127,11 @@ class Graph:
 
 
 def environment() -> dict[str, str]:
-    """This process's whole environment, with what the ROS wheels and the pictures need."""
+    """This process's whole environment, with what the ROS wheels need."""
     variables = dict(os.environ)
     if Path(sys.prefix, 'share', 'ament_index').is_dir():  # the ROS wheels do not set this, an apt install does
         prefixes = [sys.prefix, *variables.get('AMENT_PREFIX_PATH', '').split(os.pathsep)]
         variables['AMENT_PREFIX_PATH'] = os.pathsep.join(dict.fromkeys(filter(None, prefixes)))
-    # Pictures through shared memory; a profile of the user's own goes first.
-    variables.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(shipped_file('config', 'fastdds.xml')))
     variables['PYTHONUNBUFFERED'] = '1'
     return variables
 

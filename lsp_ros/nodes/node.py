@@ -372,7 +372,8 @@ def _succeeded(transition: Callable) -> bool:
 def use_shipped_profile() -> None:
     """Let Fast DDS carry pictures through shared memory, unless the user has a profile of their own.
 
-    The default segment is smaller than one picture: 12.6 ms instead of 2.5 ms, and losses under best effort.
+    Every node does so itself, whoever starts it. The default segment is smaller than one picture: 12.6 ms instead of
+    2.5 ms, and losses under best effort.
     """
     with contextlib.suppress(FileNotFoundError):
         os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(shipped_file('config', 'fastdds.xml')))

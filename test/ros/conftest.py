@@ -28,14 +28,14 @@ namespaces = (f'/t{number}' for number in itertools.count())
 class Process:
     """One node in a process of its own."""
 
-    def __init__(self, name: str, namespace: str, log: Path, parameters: dict):
+    def __init__(self, name: str, namespace: str, log: Path, parameters: dict, environment: dict | None):
         self.name, self.log = name, log
         command = [sys.executable, '-m', f'lsp_ros.nodes.{name}', '--ros-args', '-r', f'__ns:={namespace}']
         for key, value in parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ['-p', f'{key}:={text}'] if text else ['-p', f"{key}:=''"]
         with open(log, 'ab') as out:
-            self.popen = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+            self.popen = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
 
     def said(self) -> str:
         return self.log.read_text()
@@ -68,8 +68,9 @@ class Graph:
         self.diagnostics: dict[str, dict[str, str]] = {}
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._diagnose, 100)
 
-    def start(self, name: str, **parameters) -> Process:
-        process = Process(name, self.namespace, self.folder / f'{name}.log', parameters)
+    def start(self, name: str, environment: dict | None = None, **parameters) -> Process:
+        """A node with these parameters, in the test's own environment unless another one is given."""
+        process = Process(name, self.namespace, self.folder / f'{name}.log', parameters, environment)
         self.processes.append(process)
         return process
 

@@ -1,6 +1,7 @@
 """Each node as the process that a user starts: parameters, life cycle, and all that may be wrong with its input."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -317,6 +318,31 @@ def test_ctrl_c_leaves_a_whole_film_and_a_report(graph, tmp_path):
     with av.open(str(film)) as opened:
         shown = sum(1 for _ in opened.decode(video=0))
     assert shown == figures['images']['received'] + figures['film']['repeated'] - figures['film']['skipped']
+
+
+# Transport
+
+
+def largest_segment_of(graph, environment: dict) -> int:
+    """Bytes of the largest shared-memory segment that Fast DDS makes for a node; it also maps those of others."""
+    before = set(Path('/dev/shm').iterdir())
+    chunks = graph.collect(AudioChunk, 'audio')
+    source = graph.start('audio_source', environment=environment, source='silence')
+    graph.until(lambda: chunks, 'no audio')
+    lines = [line.split() for line in Path(f'/proc/{source.popen.pid}/maps').read_text().splitlines()]
+    segments = {Path(line[-1]) for line in lines if line[-1].startswith('/dev/shm/fastdds_')} - before
+    sizes = [segment.stat().st_size for segment in segments]
+    assert source.end() == 0
+    return max(sizes)
+
+
+def test_every_node_makes_room_for_pictures_unless_the_user_has_a_profile(graph, tmp_path):
+    profile = 'FASTDDS_DEFAULT_PROFILES_FILE'
+    bare = {name: value for name, value in os.environ.items() if name != profile}
+    assert largest_segment_of(graph, bare) >= 32 * 2**20
+    own = tmp_path / 'own.xml'
+    own.write_text('<profiles xmlns="http://www.eprosima.com"/>')
+    assert largest_segment_of(graph, {**bare, profile: str(own)}) < 2 * 2**20
 
 
 # Avatars that cannot be used
