@@ -6,6 +6,7 @@
 An argument that is left empty is what the parameter file says (config/avatar.yaml, or your copy of it).
 """
 
+import os
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
@@ -70,6 +71,9 @@ def nodes(context) -> list:
             namespace=LaunchConfiguration('namespace'),
             parameters=[parameter_file, given[node]],
             remappings=[('audio_in', LaunchConfiguration('audio_in'))] if node == 'audio_source' else [],
+            # At SIGTERM launch leaves what it started running, and killed it cannot do otherwise: so a node that
+            # knows its launch ends with it.
+            additional_env={'LSP_ROS_PARENT': str(os.getpid())},
             output='screen',
             respawn=respawn,
             respawn_delay=1.0,

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -232,10 +233,39 @@ def test_up_starts_again_what_dies_and_ends_everything_at_ctrl_c(tiny_avatar):
     assert not any(map(alive, after.values()))
 
 
+def start_silence(avatar: Path) -> tuple[subprocess.Popen, dict[str, int]]:
+    """A graph, and its nodes as soon as they are there: most will be loading still."""
+    process = start('up', '--source', 'silence', '--avatar', avatar, '--no-player')
+    return process, until(lambda: len(nodes := children(process.pid)) == 4 and nodes, 'the nodes do not start')
+
+
+def wait_for_speech_features(process: subprocess.Popen) -> None:
+    impatience = threading.Timer(PATIENCE, process.kill)
+    impatience.start()
+    said = any('listening to stream' in line for line in process.stdout)
+    impatience.cancel()
+    assert said, 'the graph does not run'
+
+
 @with_ros
-def test_no_node_outlives_a_killed_graph(tiny_avatar):
-    process = start('up', '--source', 'silence', '--avatar', tiny_avatar, '--no-player')
-    nodes = until(lambda: len(nodes := children(process.pid)) == 4 and nodes, 'the nodes do not start')
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP])
+def test_up_ends_everything_in_good_order_at_a_signal(tiny_avatar, number):
+    process, nodes = start_silence(tiny_avatar)
+    wait_for_speech_features(process)
+    process.send_signal(number)
+    process.send_signal(number)  # a closed terminal sends more than one, which must not hasten anything
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert 'Traceback' not in output
+    assert not any(map(alive, nodes.values()))
+
+
+@with_ros
+@pytest.mark.parametrize('running', [False, True], ids=['loading', 'running'])
+def test_no_node_outlives_a_killed_graph(tiny_avatar, running):
+    process, nodes = start_silence(tiny_avatar)
+    if running:
+        wait_for_speech_features(process)
     process.kill()
     process.communicate(timeout=PATIENCE)
     until(lambda: not any(map(alive, nodes.values())), 'nodes outlive the graph')

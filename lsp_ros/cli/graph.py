@@ -1,13 +1,11 @@
 """The live graph as child processes, for machines without ``ros2 launch``; no ROS in this process.
 
-A node that dies is started again. Ctrl-C, SIGTERM or the end of a node that has finished its work
+A node that dies is started again. Ctrl-C, SIGTERM, SIGHUP or the end of a node that has finished its work
 ends them all; none outlives this process, even when it is killed.
 """
 
-import ctypes
 import importlib.util
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,15 +16,14 @@ from pathlib import Path
 
 import yaml
 
+from lsp_ros.nodes import parent
+
 NODES = ('audio_source', 'speech_features', 'motion', 'renderer', 'player')
 SECONDS_TO_END = 15.0  # a player may have a film to finish
 SECONDS_TO_RESTART = 1.0
 # A node that fails so often in a row, each time so soon, will not be helped by another start.
 MOST_QUICK_FAILURES = 3
 QUICK_SECONDS = 30.0
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_PR_SET_PDEATHSIG = 1
 
 
 class GraphError(RuntimeError):
@@ -101,7 +98,7 @@ class Graph:
     def _start(self, child: Child, output) -> None:
         # A session of its own: Ctrl-C reaches the nodes through us, once, and not through the terminal as well.
         child.process = subprocess.Popen(child.command, env=environment(), stdin=subprocess.DEVNULL, stdout=output,
-                                         stderr=output, start_new_session=True, preexec_fn=_end_with_parent)
+                                         stderr=output, start_new_session=True)
         child.started = time.monotonic()
         child.restart_at = None
 
@@ -127,12 +124,13 @@ class Graph:
 
 
 def environment() -> dict[str, str]:
-    """This process's whole environment, with what the ROS wheels need."""
+    """For a node: this process's whole environment, what the ROS wheels need, and whom to end with."""
     variables = dict(os.environ)
     if Path(sys.prefix, 'share', 'ament_index').is_dir():  # the ROS wheels do not set this, an apt install does
         prefixes = [sys.prefix, *variables.get('AMENT_PREFIX_PATH', '').split(os.pathsep)]
         variables['AMENT_PREFIX_PATH'] = os.pathsep.join(dict.fromkeys(filter(None, prefixes)))
     variables['PYTHONUNBUFFERED'] = '1'
+    variables[parent.VARIABLE] = str(os.getpid())
     return variables
 
 
@@ -160,7 +158,3 @@ def end(children: list[Child], seconds: float = SECONDS_TO_END) -> None:
         for process in running:
             process.kill()
             process.wait()
-
-
-def _end_with_parent() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

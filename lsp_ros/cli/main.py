@@ -15,6 +15,7 @@ os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
 USER_ERROR = 2
 INTERRUPTED = 130
+ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -29,7 +30,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command: 0 when done, 2 with one sentence for what the user can mend, 130 when interrupted."""
     options = build_parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in ENDINGS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
     try:
         return options.run(options) or 0
     except KeyboardInterrupt:
@@ -44,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _interrupt(*_) -> None:
+    """As Ctrl-C, once: a closed terminal sends several signals, and a film needs its time to be finished."""
+    for number in ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

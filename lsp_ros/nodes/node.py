@@ -35,6 +35,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.signals import SignalHandlerOptions
 
 from lsp_ros.avatar.places import shipped_file
+from lsp_ros.nodes.parent import end_with_parent
 
 # Reliable: a lost chunk is a hole in a sentence. The depths are two seconds of audio and one of frames, so that a
 # machine that was busy for a moment catches up without a loss.
@@ -320,7 +321,8 @@ class Finished(Exception):
 
 
 def run(node_class: type[StreamNode], arguments: list[str] | None = None) -> int:
-    """Run one node until SIGINT, SIGTERM or its end; the process's exit status."""
+    """Run one node until SIGINT, SIGTERM, SIGHUP, its parent's death or its end; the process's exit status."""
+    end_with_parent()
     use_shipped_profile()
     # rclpy's own handlers pull the ground from under a callback that is about to publish.
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
@@ -351,13 +353,14 @@ def run(node_class: type[StreamNode], arguments: list[str] | None = None) -> int
 
 
 class StopSignal:
-    """SIGINT and SIGTERM: interrupt what is loading, but let a running node finish its callback and close its files."""
+    """SIGINT, SIGTERM or SIGHUP: interrupts what is loading; a running node finishes its callback, closes its files."""
 
     def __init__(self):
         self.came = False
         self.gently = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._receive)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                signal.signal(number, self._receive)
 
     def _receive(self, _number, _frame) -> None:
         self.came = True

@@ -2,9 +2,13 @@
 
 import json
 import os
+import re
 import runpy
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -26,18 +30,31 @@ sys.exit(service.run())
 """
 
 
-def launch(folder: Path, **arguments) -> subprocess.CompletedProcess:
+PATIENCE = 300  # seconds that a busy machine may take
+
+
+def start(folder: Path, **arguments) -> subprocess.Popen:
     words = [f'{name}:={value}' for name, value in arguments.items()]
     # Not from the checkout, where a folder named launch lies.
-    return subprocess.run(
-        [sys.executable, '-c', LAUNCH, LAUNCH_FILE, *words], cwd=folder, capture_output=True, text=True, timeout=300,
-        env={**os.environ, 'ROS_LOG_DIR': str(folder / 'log')},
+    return subprocess.Popen(
+        [sys.executable, '-c', LAUNCH, LAUNCH_FILE, *words], cwd=folder, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, env={**os.environ, 'ROS_LOG_DIR': str(folder / 'log')},
     )  # fmt: skip
+
+
+def launch(folder: Path, **arguments) -> tuple[int, str]:
+    """The exit status of a whole launch, and what it printed."""
+    process = start(folder, **arguments)
+    try:
+        output, _ = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    return process.returncode, output
 
 
 def test_the_graph_comes_up_shows_pictures_and_ends(tiny_avatar, tmp_path):
     report = tmp_path / 'report.json'
-    result = launch(
+    status, output = launch(
         tmp_path,
         namespace='launched/face',
         avatar=tiny_avatar,
@@ -47,9 +64,38 @@ def test_the_graph_comes_up_shows_pictures_and_ends(tiny_avatar, tmp_path):
         report=report,
         duration=1,
     )
-    assert result.returncode == 0, result.stdout + result.stderr
+    assert status == 0, output
     assert json.loads(report.read_text())['images']['received'] > 0
-    assert 'launched.face.player' in result.stdout
+    assert 'launched.face.player' in output
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_no_node_outlives_its_launch(tiny_avatar, tmp_path, number):
+    """launch itself only looks after its processes at SIGINT."""
+    process = start(tmp_path, namespace='orphans', avatar=tiny_avatar, source='silence', window='false', sound='false')
+    impatience = threading.Timer(PATIENCE, process.kill)
+    impatience.start()
+    nodes = []
+    for line in process.stdout:
+        if found := re.search(r'process started with pid \[(\d+)\]', line):
+            nodes.append(int(found[1]))
+        if 'listening to stream' in line:
+            break
+    impatience.cancel()
+    assert len(nodes) == 5
+    process.send_signal(number)
+    process.communicate(timeout=PATIENCE)
+    deadline = time.monotonic() + PATIENCE
+    while any(map(alive, nodes)):
+        assert time.monotonic() < deadline, 'nodes outlive the launch'
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(
@@ -61,10 +107,10 @@ def test_the_graph_comes_up_shows_pictures_and_ends(tiny_avatar, tmp_path):
     ],
 )
 def test_a_wrong_argument_is_told_before_anything_starts(argument, value, sentence, tmp_path):
-    result = launch(tmp_path, **{argument: value})
-    assert result.returncode != 0
-    assert sentence in result.stdout + result.stderr
-    assert 'process started' not in result.stdout
+    status, output = launch(tmp_path, **{argument: value})
+    assert status != 0
+    assert sentence in output
+    assert 'process started' not in output
 
 
 def test_every_argument_sets_a_parameter_that_its_nodes_have():
