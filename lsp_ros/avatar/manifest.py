@@ -237,12 +237,17 @@ class SpeechSettings:
 
 @dataclass(frozen=True)
 class MouthSettings:
-    """Look-ahead in frames, gain per axis, Gaussian sigma in frames; ``contour``: move the jaw line as well."""
+    """Look-ahead in frames, gain per axis, Gaussian sigma in frames.
+
+    contour  the predicted jaw line moves as well; false, as in the authors' release: lips only
+    rests    the mouth goes to rest while nobody speaks; false: it always does what the network says
+    """
 
     look_ahead: int = _key(_integer(0, 120))
     amplitude: tuple[float, ...] = _key(_numbers(3, low=0))
     smoothing: float = _key(_number(0, 30))
     contour: bool = _key(_boolean, default=True)
+    rests: bool = _key(_boolean, default=True)
 
 
 @dataclass(frozen=True)
@@ -257,12 +262,18 @@ class HeadPoseSettings:
 
 @dataclass(frozen=True)
 class UpperBodySettings:
+    """Share of the head's translation that the shoulders follow; shift of the drawn shoulders (x, y) in pixels."""
+
     amplitude: float = _key(_number(0, 10))
+    offset: tuple[float, ...] = _key(_numbers(2), default=(0.0, 0.0))
 
 
 @dataclass(frozen=True)
 class EyeSettings:
+    """Footage row that frame 0 shows; ``seamless``: fade the end of the footage into its beginning, else cut."""
+
     first: int = _key(_integer(0, 10**9))
+    seamless: bool = _key(_boolean, default=True)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from lsp_ros.cli.arguments import add_avatar_arguments, command, whole_number
 
-CHUNK = 4000  # samples pushed at once: a quarter of a second keeps memory small and the progress bar smooth
 SPEAKERS = ('flite', 'espeak-ng')
 
 
@@ -26,6 +25,9 @@ def add_commands(commands) -> None:
         add_avatar_arguments(parser, frame_rate=60)
         parser.add_argument('--crf', type=whole_number, default=18, metavar='N',
                             help='quality of the film: 0 is lossless, 51 the worst')
+        parser.add_argument('--whole-clip', action='store_true',
+                            help="process motion as the authors' program does, which has the whole clip at hand; "
+                                 'default: as it is live')
 
 
 def run_render(options: argparse.Namespace) -> int:
@@ -82,7 +84,6 @@ def synthesize(text: str, path: Path, program: str = 'auto', voice: str | None =
 
 def make_film(samples, title: str, options: argparse.Namespace) -> int:
     """Renders 16 kHz samples into options.output. What was made until Ctrl-C is a playable film."""
-    import numpy as np
     import torch
     from rich import progress as bars
     from rich.console import Console
@@ -98,28 +99,23 @@ def make_film(samples, title: str, options: argparse.Namespace) -> int:
         torch.set_num_threads(1)  # one short frame at a time: more threads only spin beside the renderer's
     with console.status('loading the avatar'):
         portrait = Portrait(options.avatar, options.engine, seed=options.seed, idle_amplitude=options.idle_amplitude,
-                            mark=options.mark, frame_rate=options.frame_rate, threads=options.threads or None)
+                            mark=options.mark, frame_rate=options.frame_rate, threads=options.threads or None,
+                            whole_clip=options.whole_clip)
     step = timeline.FRAME_RATE // options.frame_rate
-    total = -(-timeline.frames_in(len(samples)) // step)
+    total = portrait.pictures_in(len(samples))
     if not total:
-        raise ValueError('The sound is shorter than one frame: there is nothing to show.')
+        raise ValueError('The sound is too short for a single frame: there is nothing to show.')
     columns = (bars.TextColumn('{task.description}'), bars.BarColumn(), bars.MofNCompleteColumn(),
                bars.TextColumn('frames,'), bars.TimeRemainingColumn(), bars.TextColumn('left'))
     with Mp4Writer(options.output, options.frame_rate, crf=options.crf, title=title) as film, \
             bars.Progress(*columns, console=console) as progress:
         task = progress.add_task(options.output.name, total=total)
-
-        def write(frames) -> None:
-            for frame in frames:
+        try:
+            for frame in portrait.film(samples):
                 film.write_frame(frame.image, frame.frame // step)
                 # The sound only as far as the picture: whatever interrupts, both end together.
                 film.write_audio(samples[film.samples: timeline.frame_start(frame.frame + step)])
                 progress.advance(task)
-
-        try:
-            for chunk in np.split(samples, range(CHUNK, len(samples), CHUNK)):
-                write(portrait.push(chunk))
-            write(portrait.flush())
             film.write_audio(samples[film.samples:])
         except KeyboardInterrupt:
             console.print(f'interrupted: {options.output} holds {film.next_frame} of {total} frames')

@@ -35,9 +35,12 @@ class Footage:
 
     eyes (N, 16, 3) points ``landmarks.EYES`` at 60 fps, brows (N, 12, 3) or None, N >= 2. Playback begins at
     row ``first`` + ``offset`` in frame 0; a frame's row is computed from its number, so it never drifts.
+    Without ``seamless`` the rows from ``first`` on are repeated as they are, with a cut, as in the authors' release.
     """
 
-    def __init__(self, eyes: np.ndarray, brows: np.ndarray | None, first: int = 0, offset: int = 0) -> None:
+    def __init__(
+        self, eyes: np.ndarray, brows: np.ndarray | None, first: int = 0, offset: int = 0, seamless: bool = True
+    ) -> None:
         if not 0 <= first < len(eyes):
             raise ValueError(f'first eye row is {first}, the footage has rows 0 to {len(eyes) - 1}')
         N = len(eyes) - first
@@ -47,7 +50,9 @@ class Footage:
         self._eye_numbers = 16 * 3
         # Lid distance: upper lid 28 and 32 over lower lid 30 and 34, in the order of landmarks.EYES.
         lids = np.minimum(eyes[first:, 2, 1] - eyes[first:, 6, 1], eyes[first:, 10, 1] - eyes[first:, 14, 1])
-        if N >= 8 * FADE_FRAMES:
+        if not seamless:
+            begin, end = 0, N
+        elif N >= 8 * FADE_FRAMES:
             begin, end = loop_points(rows - rows.mean(axis=0), lids, FADE_FRAMES)
             rows = rows[:end].copy()
             rise = (np.arange(FADE_FRAMES)[:, None] + 1) / (FADE_FRAMES + 1)

@@ -69,6 +69,9 @@ class PoseLimits:
         return ((pose < self.low) | (pose > self.high)).any(axis=-1)
 
 
+UNBOUNDED = PoseLimits(np.full(6, -1e9), np.full(6, 1e9))
+
+
 @dataclass
 class HeadPoseState:
     """What the head remembers of B streams."""

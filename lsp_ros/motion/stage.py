@@ -10,7 +10,7 @@ from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT
 from lsp_ros.motion.command import HeadPoseControl
 from lsp_ros.motion.footage import Footage
 from lsp_ros.motion.lips import BRIDGE_FRAMES, MouthGate, MouthPredictor, Smoother, uncross_lips
-from lsp_ros.motion.sampler import HeadPoseSampler, HeadPoseState, PoseLimits
+from lsp_ros.motion.sampler import UNBOUNDED, HeadPoseSampler, HeadPoseState, PoseLimits
 from lsp_ros.signals import FEATURE_SIZE, FaceMotion, HeadPoseCommand, SpeechFeatures
 from lsp_ros.timeline import FEATURES_PER_FRAME
 
@@ -49,22 +49,29 @@ class MotionStage:
     """Speech features of one stream -> face motion, frame by frame.
 
     ``seed`` makes the head motion and, unless 0, the place where eye playback begins. ``idle_amplitude``
-    scales how much head, eyes and brows move while nobody speaks: 1 as in speech, 0 not at all.
+    scales how much head, eyes and brows move while nobody speaks: 1 as in speech, 0 not at all. ``raw`` leaves
+    the networks' output as it is, unsmoothed, lips crossed and the head unbounded, for who has the whole clip
+    (:mod:`lsp_ros.motion.clip`).
     """
 
-    def __init__(self, avatar: Avatar, seed: int = 0, idle_amplitude: float = 1.0) -> None:
+    cut = 0
+    """Frames at the end of a clip that get no motion."""
+
+    def __init__(self, avatar: Avatar, seed: int = 0, idle_amplitude: float = 1.0, raw: bool = False) -> None:
         manifest, face, ranges = avatar.manifest, avatar.face, avatar.pose_range
         self.idle_amplitude = idle_amplitude
         self._seed = seed
         self._face = face
         self._metres_per_unit = avatar.camera.metres_per_unit
         self._mouth_ahead = manifest.mouth.look_ahead
-        self._mouth_sigma = manifest.mouth.smoothing
+        self._mouth_sigma = 0.0 if raw else manifest.mouth.smoothing
         amplitude = np.ones((len(MOUTH_OUTPUT), 3), np.float32)
         amplitude[JAW_OUTPUTS:] = manifest.mouth.amplitude
         self._mouth_amplitude = amplitude
         self._lips = slice(0 if manifest.mouth.contour else JAW_OUTPUTS, None)
-        self._limits = PoseLimits(
+        self._rests = manifest.mouth.rests
+        self._part_lips = not raw
+        self._limits = UNBOUNDED if raw else PoseLimits(
             np.concatenate([ranges.euler_min, ranges.translation_min]).astype(float),
             np.concatenate([ranges.euler_max, ranges.translation_max]).astype(float),
         )
@@ -72,14 +79,14 @@ class MotionStage:
         try:
             self._mouth = MouthPredictor(avatar.weights('mouth'))
             self._head = HeadPoseSampler(avatar.weights('head_pose'), head.noise_scale, self._limits)
-            self._footage = Footage(face.eyes, face.brows, manifest.eyes.first)
+            self._footage = Footage(face.eyes, face.brows, manifest.eyes.first, seamless=manifest.eyes.seamless)
         except AvatarError:
             raise
         except ValueError as error:
             raise AvatarError(f'{avatar.path}: {error}.') from error
         self._head_ahead = head.look_ahead
         self._head_amplitude = np.repeat(np.asarray(head.amplitude, float), 3)
-        self._head_sigma = np.repeat(np.asarray(head.smoothing, float), 3)
+        self._head_sigma = np.zeros(6) if raw else np.repeat(np.asarray(head.smoothing, float), 3)
         self._shoulder_amplitude = manifest.upper_body.amplitude
         self._eyes_begin = int(np.random.default_rng(seed).integers(self._footage.rows)) if seed else 0
         self._base = face.mean_points.astype(np.float32).copy()
@@ -243,7 +250,7 @@ class MotionStage:
         weight = self._gate.step(np.fromiter(islice(self._active, self._gate_frames), bool))
         self._active.popleft()
         lively = self._lively(weight > 0)
-        points = self._points(frame, weight, lively)
+        points = self._points(frame, weight if self._rests else 1.0, lively)
         pose, source, clamped = self._pose(frame, lively)
         translation = pose[3:] + self._face.translation_mean
         shoulders = self._face.shoulders + self._shoulder_amplitude * (translation - self._face.shoulder_translation)
@@ -270,7 +277,8 @@ class MotionStage:
         mouth = rest + np.float32(weight) * (predicted - rest)
         points = self._base.copy()
         points[MOUTH_OUTPUT[self._lips]] += mouth[self._lips]
-        points = uncross_lips(points)
+        if self._part_lips:
+            points = uncross_lips(points)
         footage = self._footage
         eyes, brows = footage.at(frame + self._eyes_begin)
         # Half a blink looks ill: lids move in full unless there is next to no motion at all.

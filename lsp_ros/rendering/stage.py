@@ -27,6 +27,7 @@ class RenderStage:
         self.engine = make_engine(engine, avatar, threads) if isinstance(engine, str) else engine
         self._matrix = avatar.camera.matrix
         self._scale = float(avatar.face.scale)
+        self._shoulder_offset = avatar.manifest.upper_body.offset
         self._subpixel = SIZES[avatar.manifest.renderer.size].subpixel
         self._mark = Mark() if mark else None
 
@@ -58,4 +59,5 @@ class RenderStage:
             if not np.isfinite(values).all():
                 raise ValueError(f'face motion {name} holds values that are not finite')
         points = to_camera(motion.points, motion.euler, motion.translation, self._scale)
-        return project(points, self._matrix), project(motion.shoulders, self._matrix)
+        shoulders = project(motion.shoulders, self._matrix) + self._shoulder_offset
+        return project(points, self._matrix), shoulders
