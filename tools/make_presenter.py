@@ -5,7 +5,7 @@
 PRESENTER_FOLDER is the synthetic presenter (timeline.npz, frames/, rig.npz, scripts/, ...). Every step
 leaves its result in the run folder and goes on from there when the tool is started again:
 
-    data     dataset folders: the presenter, and his face speaking in many voices
+    data     dataset folders: the presenter, and his face speaking in many voices and, with --people, with real ones
     apc      the speech representation, from the corpus
     mouth    with all voices but ``awb``, which is kept for the figures
     head_pose, renderer
@@ -41,6 +41,7 @@ from lsp_ros.training.trainer import SETTINGS_FILE, spent
 STEPS = ('data', 'apc', 'mouth', 'head_pose', 'renderer', 'avatar', 'card')
 NETWORKS = ('apc', 'mouth', 'head_pose', 'renderer')
 HELD_OUT = voices.HELD_OUT_VOICE.name
+PEOPLE = 'LibriSpeech, CC BY 4.0'
 
 LIMITS = """\
 - The person, his motion and the voices that taught his mouth are synthetic and made by rules; his head gestures \
@@ -53,13 +54,22 @@ follow loudness and stress, as those rules have it.
 def speaking_folders(run: Path) -> list[Path]:
     """The dataset folders that mouth and manifold may learn from."""
     folders = [folder for folder in (run / 'data' / 'voices').iterdir() if folder.name != HELD_OUT]
-    return sorted(folders, key=lambda folder: (folder.name.endswith(voices.SALAD), folder.name))
+    return sorted(folders, key=lambda folder: (folder.name.endswith(voices.SALAD), folder.name)) + people_folders(run)
 
 
-def make_data(presenter: Path, run: Path) -> None:
+def people_folders(run: Path) -> list[Path]:
+    """The dataset folders in which recorded people speak."""
+    return sorted(file.parent for file in (run / 'data' / 'people').glob('*/dataset.yaml'))
+
+
+def make_data(presenter: Path, run: Path, recordings: Path | None) -> None:
     if not (run / 'data' / 'presenter' / 'dataset.yaml').exists():
         presenter_dataset.convert(presenter, run / 'data' / 'presenter')
     voices.make_all(presenter, run / 'data' / 'voices')
+    if recordings:
+        import people  # needs pocketsphinx, which nothing else does
+
+        people.make_all(presenter, recordings, run / 'data' / 'people')
 
 
 def train(network: str, run: Path, corpus: list[Path], settings) -> None:
@@ -101,15 +111,19 @@ def measure(avatar: Avatar, run: Path, backbone: str | None) -> dict:
 def notes(run: Path, corpus: list[str]) -> dict[str, str]:
     """The card's paragraphs on data and training, from what lies in the run folder."""
     person = load_dataset(run / 'data' / 'presenter')
+    recorded = [load_dataset(folder) for folder in people_folders(run)]
     clips = [load_dataset(folder) for folder in speaking_folders(run)]
-    minutes = sum(map(len, clips)) / FRAME_RATE / 60
+    made, real = (sum(map(len, part)) / FRAME_RATE / 60 for part in (clips[: len(clips) - len(recorded)], recorded))
+    unknown = sum(int((~clip.known_mask).sum()) for clip in recorded) / FRAME_RATE / 60
     data = [
         f'- Person: {len(person) / FRAME_RATE:.0f} s of exact motion at 60 fps, {len(person.training_pictures())} '
         f'pictures for training and {len(person.validation_pictures())} (one excerpt, its sentence held out) for '
         'validation. The last fifth of the motion validates the head pose.',
-        f'- Mouth and manifold: {minutes:.0f} minutes in {len(clips)} synthetic voices (flite and espeak-ng) with the '
-        "exact motion of this person's face, the last fifth of each for validation, each heard also through other "
-        f'rooms and microphones. The voice {HELD_OUT} and its sentences are held out.',
+        f'- Mouth and manifold: {made:.0f} minutes in {len(voices.TRAINING_VOICES)} synthetic voices (flite, festival '
+        "and espeak-ng) with the exact motion of this person's face, and the same face moved by "
+        f'{real:.0f} minutes of recorded people ({PEOPLE}) with phone times found by a speech recogniser, '
+        f'{unknown:.0f} of these minutes unknown and not learned from. The last fifth of each clip validates; many '
+        f'were heard also through other rooms and microphones. The voice {HELD_OUT} and its sentences are held out.',
         f'- Speech representation: {"; ".join(corpus)}.',
     ]
     rows = []
@@ -133,6 +147,7 @@ def main() -> None:
     parser.add_argument('presenter', type=Path)
     parser.add_argument('--corpus', type=Path, nargs='+', default=[], help='folders of speech for the APC')
     parser.add_argument('--corpus-name', nargs='+', default=[], help='how the card names them, with their licences')
+    parser.add_argument('--people', type=Path, help=f'recordings of many people: {PEOPLE}')
     parser.add_argument('--backbone', help='weight file of the perceptual loss (SqueezeNet .npz or VGG19 .pth)')
     parser.add_argument('--minutes', type=float, default=50, help='of each training')
     parser.add_argument('--run', type=Path, default=Path('runs'))
@@ -144,7 +159,7 @@ def main() -> None:
         if step not in arguments.steps:
             continue
         if step == 'data':
-            make_data(arguments.presenter, arguments.run)
+            make_data(arguments.presenter, arguments.run, arguments.people)
         elif step in NETWORKS:
             settings = build.settings_on_cpu(step, arguments.minutes)
             if step == 'renderer':

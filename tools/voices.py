@@ -18,8 +18,10 @@ clip ``awb``, which speaks sentences of its own.
 import argparse
 import ctypes
 import importlib.util
+import math
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -292,26 +294,36 @@ def made_up_text(count: int, rng: np.random.Generator) -> list[str]:
     return [word_salad(known, rng) if k % 2 else made_up(rng) for k in range(count)]
 
 
+@dataclass(frozen=True)
+class Sentence:
+    """Something said: text, samples at 16 kHz, gapless phones, and the parts (start, end) of it whose phones may be
+    wrong. All in seconds from its beginning."""
+
+    text: str
+    samples: np.ndarray
+    phones: Phones
+    unsure: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Sentences with pauses between them, in the words of the animation."""
+
+    samples: np.ndarray
+    phones: Phones
+    utterances: list[dict]
+    unsure: list[tuple[float, float]]
+
+
 def recite(texts: list[str], voice: Voice, espeak: Espeak | None, rng: np.random.Generator, vary: str):
-    """A clip of sentences with pauses, some of them long: samples, phones and utterances for the animation.
+    """The sentences as the voice speaks them, one by one, those left out that have an unknown sound.
 
     ``vary`` from sentence to sentence: 'nothing', the speaker's 'size', or size, rate and pitch ('all').
     """
-    samples, phones, utterances = [], [], []
-    position = 0
-
-    def silence(seconds: float) -> None:
-        nonlocal position
-        count = round(seconds * SAMPLE_RATE)
-        samples.append(np.zeros(count))
-        phones.append(('pau', position / SAMPLE_RATE, (position + count) / SAMPLE_RATE))
-        position += count
-
     spread = {'nothing': 0.0, 'size': SPREAD, 'all': WIDE_SPREAD}[vary]
     if voice.engine == 'festival':
         rates = voice.rate * np.exp(rng.uniform(-spread, spread, len(texts)) * (vary == 'all'))
         recorded = festival(texts, voice, rates.tolist())
-    silence(3.0)
     for index, text in enumerate(texts):
         now = voice
         if vary == 'all':
@@ -332,12 +344,31 @@ def recite(texts: list[str], voice: Voice, espeak: Espeak | None, rng: np.random
         if size != 1:
             spoken = resample_poly(spoken, round(100 * size), 100)
             timed = [(phone, start * size, end * size) for phone, start, end in timed]
+        yield Sentence(text, spoken, timed)
+
+
+def lay_out(sentences: Iterable[Sentence], rng: np.random.Generator) -> Clip:
+    """The sentences at one level, with pauses between them, some of them long."""
+    samples, phones, utterances, unsure = [], [], [], []
+    position = 0
+
+    def silence(seconds: float) -> None:
+        nonlocal position
+        count = round(seconds * SAMPLE_RATE)
+        samples.append(np.zeros(count))
+        phones.append(('pau', position / SAMPLE_RATE, (position + count) / SAMPLE_RATE))
+        position += count
+
+    silence(3.0)
+    for sentence in sentences:
+        spoken = sentence.samples
         loud = np.sqrt(np.square(spoken[np.abs(spoken) > 0.02]).mean())
         spoken = spoken * min(LEVEL / loud, 0.95 / np.abs(spoken).max())
         start, end = position / SAMPLE_RATE, (position + len(spoken)) / SAMPLE_RATE
-        phones += [(phone, start + a, min(start + b, end)) for phone, a, b in timed if start + a < end]
+        phones += [(phone, start + a, min(start + b, end)) for phone, a, b in sentence.phones if start + a < end]
         phones[-1] = (*phones[-1][:2], end)
-        utterances.append({'voice': 'rms', 'text': text, 'start': start, 'end': end, 'held_out': False})
+        utterances.append({'voice': 'rms', 'text': sentence.text, 'start': start, 'end': end, 'held_out': False})
+        unsure += [(start + a, start + b) for a, b in sentence.unsure]
         samples.append(spoken)
         position += len(spoken)
         silence(rng.uniform(3, 5) if rng.random() < 0.08 else rng.uniform(0.08, 1.3))
@@ -347,7 +378,7 @@ def recite(texts: list[str], voice: Voice, espeak: Espeak | None, rng: np.random
             merged[-1] = ('pau', merged[-1][1], phone[2])
         else:
             merged.append(phone)
-    return np.concatenate(samples), merged, utterances
+    return Clip(np.concatenate(samples), merged, utterances, unsure)
 
 
 def animation(scripts: Path):
@@ -369,25 +400,24 @@ def read_sentences(part: str) -> list[str]:
     return found
 
 
-def make_clip(
-    presenter: Path, out: Path, voice: Voice, texts: list[str], seed: int, espeak: Espeak | None, vary: str
-) -> float:
-    """Write the dataset folder of one clip; returns its seconds."""
+def write_clip(presenter: Path, out: Path, clip: Clip, seed: int, name: str, licence: str, source: str) -> float:
+    """Move the presenter's face to a clip and write the dataset folder; returns its seconds."""
     rig = np.load(presenter / 'rig.npz')
-    rng = np.random.default_rng(seed)
-    samples, phones, utterances = recite(texts, voice, espeak, rng, vary)
-    frames = len(samples) * FRAME_RATE // SAMPLE_RATE
-    info = {'frames': frames, 'phonemes': phones, 'utterances': utterances}
-    truth = animation(presenter / 'scripts')(rig, samples, info, seed=seed)
+    frames = len(clip.samples) * FRAME_RATE // SAMPLE_RATE
+    info = {'frames': frames, 'phonemes': clip.phones, 'utterances': clip.utterances}
+    truth = animation(presenter / 'scripts')(rig, clip.samples, info, seed=seed)
     manifest = {
-        'name': voice.name,
-        'licence': LICENCE,
-        'source': f'{voice.engine} voice {voice.voice}, rate {voice.rate}, pitch {voice.pitch}, size {voice.size}',
+        'name': name,
+        'licence': licence,
+        'source': source,
         'person': {'kind': 'synthetic', 'consent': None},
         'camera': {'matrix': truth['K'].astype(float).tolist(), 'metres_per_unit': 0.01},
     }
+    if clip.unsure:
+        spans = [(int(start * FRAME_RATE), min(math.ceil(end * FRAME_RATE), frames)) for start, end in clip.unsure]
+        manifest['split'] = {'unknown': [[first, stop] for first, stop in spans if first < stop]}
     tracks = {'points': truth['lm73_obj'], 'euler': truth['euler'], 'translation': truth['t']}
-    write_dataset(out, manifest, tracks | {'shoulders': truth['shoulder_cam']}, samples, phones)
+    write_dataset(out, manifest, tracks | {'shoulders': truth['shoulder_cam']}, clip.samples, clip.phones)
     return frames / FRAME_RATE
 
 
@@ -409,7 +439,10 @@ def make_all(presenter: Path, out: Path, only: str | None = None) -> None:
     espeak = Espeak() if any(voice.engine == 'espeak' for _, voice, _, _ in clips) else None
     total = 0.0
     for seed, voice, texts, vary in track(clips, 'voices'):
-        total += make_clip(presenter, out / voice.name, voice, texts, seed, espeak, vary)
+        rng = np.random.default_rng(seed)
+        clip = lay_out(recite(texts, voice, espeak, rng, vary), rng)
+        source = f'{voice.engine} voice {voice.voice}, rate {voice.rate}, pitch {voice.pitch}, size {voice.size}'
+        total += write_clip(presenter, out / voice.name, clip, seed, voice.name, LICENCE, source)
     print(f'{total / 60:.1f} minutes made')
 
 

@@ -24,6 +24,7 @@
             held_out: [[first, stop], ...]      neither trained on nor used to choose a model
             pictures: [[first, stop], ...]      pictures to validate the renderer with; default: validation and
                                                 held-out ranges. Other pictures train it, held-out ones excepted.
+            unknown: [[first, stop], ...]       heard, but nothing is known of the face: never judged by them
 
 Frames of reference and the rotation convention are those of ``lsp_ros.signals``.
 """
@@ -70,6 +71,7 @@ class Dataset:
     validation: Ranges
     held_out: Ranges
     picture_validation: Ranges
+    unknown: Ranges = ()
 
     def __len__(self) -> int:
         return len(self.points)
@@ -93,14 +95,29 @@ class Dataset:
         return in_ranges(len(self), self.held_out)
 
     @cached_property
-    def validation_mask(self) -> np.ndarray:
-        """(N,) bool, frames to choose a model with."""
+    def known_mask(self) -> np.ndarray:
+        """(N,) bool, frames whose tracks are true."""
+        return ~in_ranges(len(self), self.unknown)
+
+    @cached_property
+    def validation_time(self) -> np.ndarray:
+        """(N,) bool, frames to choose a model with, as far as their tracks are known."""
         return in_ranges(len(self), self.validation) & ~self.held_out_mask
 
     @cached_property
-    def training_mask(self) -> np.ndarray:
-        """(N,) bool, frames to learn from."""
+    def training_time(self) -> np.ndarray:
+        """(N,) bool, frames to learn from, as far as their tracks are known; the sound of all of them is of use."""
         return ~in_ranges(len(self), self.validation) & ~self.held_out_mask
+
+    @cached_property
+    def validation_mask(self) -> np.ndarray:
+        """(N,) bool, known frames to choose a model with."""
+        return self.validation_time & self.known_mask
+
+    @cached_property
+    def training_mask(self) -> np.ndarray:
+        """(N,) bool, known frames to learn from."""
+        return self.training_time & self.known_mask
 
     @cached_property
     def pictures(self) -> dict[int, Path]:
@@ -118,12 +135,12 @@ class Dataset:
 
     def training_pictures(self) -> list[int]:
         """Frames of the pictures that the renderer learns from."""
-        unused = self.held_out_mask | in_ranges(len(self), self.picture_validation)
+        unused = self.held_out_mask | in_ranges(len(self), self.picture_validation) | ~self.known_mask
         return [frame for frame in self.pictures if not unused[frame]]
 
     def validation_pictures(self) -> list[int]:
         """Frames of the pictures that the renderer is validated with."""
-        used = in_ranges(len(self), self.picture_validation)
+        used = in_ranges(len(self), self.picture_validation) & self.known_mask
         return [frame for frame in self.pictures if used[frame]]
 
     def read_audio(self) -> np.ndarray:
@@ -144,7 +161,7 @@ class Dataset:
     def training_audio(self) -> list[np.ndarray]:
         """The sound of each run of training frames, float32 mono at 16 kHz."""
         samples = self.read_audio()
-        return [samples[frame_start(first) : frame_start(stop)] for first, stop in runs(self.training_mask)]
+        return [samples[frame_start(first) : frame_start(stop)] for first, stop in runs(self.training_time)]
 
     def phones(self) -> list[tuple[str, float, float]]:
         """Phones with start and end in seconds; raises DatasetError where the dataset has none."""
@@ -223,7 +240,9 @@ def load_dataset(path: Path | str) -> Dataset:
     validation = _ranges(file, 'validation', split.get('validation', last_fifth), length)
     held_out = _ranges(file, 'held_out', split.get('held_out', []), length)
     pictures = _ranges(file, 'pictures', split.get('pictures', [*validation, *held_out]), length)
-    return Dataset(path, manifest, **tracks, validation=validation, held_out=held_out, picture_validation=pictures)
+    unknown = _ranges(file, 'unknown', split.get('unknown', []), length)
+    return Dataset(path, manifest, **tracks, validation=validation, held_out=held_out, picture_validation=pictures,
+                   unknown=unknown)
 
 
 def write_dataset(

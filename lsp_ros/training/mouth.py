@@ -75,6 +75,9 @@ class MouthTraining(CarriesState, lightning.LightningModule):
         """features (B, T, 1024), truth (B, T, 75) and known (B, T), both already delayed by d."""
         displacement, state = self.net(features, state)
         displacement = displacement.float()
+        if not known.any():
+            nothing = 0 * displacement.sum()
+            return nothing, nothing, tuple(s.detach() for s in state)
         points = mouth_loss(displacement[known], truth[known])
         return points, self.lip_loss(displacement[known], truth[known]), tuple(s.detach() for s in state)
 
@@ -105,7 +108,7 @@ class MouthTraining(CarriesState, lightning.LightningModule):
 class MouthStreams(torch.utils.data.Dataset):
     """Runs of consecutive frames laid end to end in ``batch`` streams; item k is sequence k of all of them.
 
-    runs: (features {'raw', 'projected'} (n, 1024), displacement (n, 75)) of each run of frames.
+    runs: (features {'raw', 'projected'} (n, 1024), displacement (n, 75), known (n,)) of each run of frames.
     """
 
     def __init__(self, runs: list, settings: MouthSettings, batch: int, shuffle: bool) -> None:
@@ -119,12 +122,12 @@ class MouthStreams(torch.utils.data.Dataset):
         features, truth, known = [], [], []
         d = settings.look_ahead
         for k in order:
-            heard, displacement = self.runs[k]
+            heard, displacement, seen = self.runs[k]
             projected = 'projected' in heard and (not self.shuffle or rng.random() < settings.projected_share)
             features.append(heard['projected' if projected else 'raw'])
             # what the network says at t + d is the mouth of t; before d it has nothing to say
             truth.append(np.concatenate([displacement[:1].repeat(d, axis=0), displacement[: len(displacement) - d]]))
-            known.append(np.arange(len(displacement)) >= d)
+            known.append(np.concatenate([np.zeros(d, bool), seen[: len(seen) - d]]))
         frames = sum(map(len, features))
         length = frames // self.batch // settings.sequence * settings.sequence
         if not length:
@@ -164,13 +167,15 @@ class MouthData(lightning.LightningDataModule):
             for dataset, heard in zip(self.datasets, features, strict=True):
                 displacement = dataset.mouth_displacement(self.mean).reshape(len(dataset), -1)
                 length = min(len(displacement), *map(len, heard.values()))
-                parts = [(training, dataset.training_mask)]
+                parts = [(training, dataset.training_time)]
                 if not hearing:
-                    parts.append((validation, dataset.validation_mask))
+                    parts.append((validation, dataset.validation_time))
                 for part, mask in parts:
                     for first, stop in _runs(mask[:length]):
                         if stop - first > 2 * settings.look_ahead:
-                            part.append(({k: v[first:stop] for k, v in heard.items()}, displacement[first:stop]))
+                            span = slice(first, stop)
+                            heard_part = {k: v[span] for k, v in heard.items()}
+                            part.append((heard_part, displacement[span], dataset.known_mask[span]))
         self.opening = max(float(np.quantile(lip_gap(dataset.points), 0.999)) for dataset in self.datasets)
         self.train = MouthStreams(training, settings, settings.batch, True)
         self.val = MouthStreams(validation, settings, min(8, settings.batch), False)

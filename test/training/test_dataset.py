@@ -50,6 +50,16 @@ def test_nothing_learns_from_held_out_frames(folder):
     assert max(dataset.training_pictures()) > 410  # validation pictures are chosen by a range of their own
 
 
+def test_unknown_frames_are_heard_but_judge_nothing(folder):
+    change(folder, split={'validation': [[400, 480]], 'unknown': [[50, 60], [390, 410]]})
+    dataset = load_dataset(folder)
+    assert runs(dataset.training_mask) == [(0, 50), (60, 390)]
+    assert runs(dataset.validation_mask) == [(410, 480)]
+    assert runs(dataset.training_time) == [(0, 400)]
+    assert len(dataset.training_audio()) == 1
+    assert not set(dataset.training_pictures()) & set(range(50, 60))
+
+
 def test_the_sound_to_learn_from_is_that_of_the_training_frames(folder):
     change(folder, split={'validation': [[400, 480]], 'held_out': [[100, 220]]})
     dataset = load_dataset(folder)

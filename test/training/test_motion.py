@@ -50,16 +50,20 @@ def test_the_mouth_of_a_frame_is_said_a_look_ahead_later():
     time = np.arange(60, dtype=np.float32)
     heard = {'raw': np.repeat(time[:, None], 8, axis=1)}
     truth = np.repeat(time[:, None], 75, axis=1)
-    streams = MouthStreams([(heard, truth)], settings, batch=1, shuffle=False)
+    known = np.ones(60, bool)
+    known[20:25] = False
+    streams = MouthStreams([(heard, truth, known)], settings, batch=1, shuffle=False)
     assert len(streams) == 3
     features, targets, known = (torch.cat([streams[k][part] for k in range(3)], dim=1) for part in range(3))
-    assert known[0].tolist() == [False] * d + [True] * (60 - d)
+    seen = [False] * d + [True] * 20 + [False] * 5 + [True] * (35 - d)  # unknown frames are as late as the truth
+    assert known[0].tolist() == seen
     torch.testing.assert_close(targets[0, d:, 0], features[0, d:, 0] - d)
 
 
 def test_sequences_follow_one_another_in_every_stream():
     settings = MouthSettings(look_ahead=0, sequence=10)
-    runs = [({'raw': np.full((40, 4), k, np.float32) + np.arange(40)[:, None] / 100}, np.zeros((40, 75), np.float32))
+    runs = [({'raw': np.full((40, 4), k, np.float32) + np.arange(40)[:, None] / 100}, np.zeros((40, 75), np.float32),
+             np.ones(40, bool))
             for k in range(3)]
     streams = MouthStreams(runs, settings, batch=2, shuffle=False)
     first = torch.cat([streams[k][0] for k in range(len(streams))], dim=1)[:, :, 0]
@@ -70,7 +74,8 @@ def test_sequences_follow_one_another_in_every_stream():
 
 def test_every_epoch_is_laid_anew_but_the_same_when_repeated():
     settings = MouthSettings(look_ahead=0, sequence=10)
-    runs = [({'raw': np.full((25, 4), k, np.float32)}, np.zeros((25, 75), np.float32)) for k in range(8)]
+    still, known = np.zeros((25, 75), np.float32), np.ones(25, bool)
+    runs = [({'raw': np.full((25, 4), k, np.float32)}, still, known) for k in range(8)]
     streams = MouthStreams(runs, settings, batch=2, shuffle=True)
 
     def laid(epoch):
@@ -82,7 +87,7 @@ def test_every_epoch_is_laid_anew_but_the_same_when_repeated():
 
 
 def test_too_little_speech_is_refused():
-    runs = [({'raw': np.zeros((25, 4), np.float32)}, np.zeros((25, 75), np.float32))]
+    runs = [({'raw': np.zeros((25, 4), np.float32)}, np.zeros((25, 75), np.float32), np.ones(25, bool))]
     with pytest.raises(ValueError, match='too few for 4 streams'):
         MouthStreams(runs, MouthSettings(), batch=4, shuffle=False)
 
@@ -130,6 +135,7 @@ def test_frames_that_are_not_known_do_not_teach():
         loss = training.losses(features, truth, known, None)[:2]
         truth[:, :4] = 1e6
         assert training.losses(features, truth, known, None)[:2] == loss
+        assert training.losses(features, truth, torch.zeros_like(known), None)[:2] == (0, 0)
 
 
 def test_the_mouth_learns_from_a_folder_and_goes_on(folder, listener, tmp_path):
