@@ -303,14 +303,15 @@ def _person(person: Path) -> tuple[Face, dict, float]:
         raise ReleaseError(f'{person}/tracked3D_normalized_pts_fix_contour.npy: has {len(tracked)} frames; '
                            f'at least {FIRST_EYE_FRAME + 2} are needed.')
     mouth_mean = _array(person / 'mean_pts3d.npy', (LANDMARKS, 3))
-    translation = _array(person / '3d_fit_data.npz', (None, 3, 1), key='trans')[:, :, 0].astype(np.float64)
+    # In single precision, the means too: theirs are, and at a distance of 1000 units that shows.
+    translation = _array(person / '3d_fit_data.npz', (None, 3, 1), key='trans')[:, :, 0].astype(np.float32)
     euler = _array(person / '3d_fit_data.npz', (None, 3), key='rot_angles').astype(np.float64)
     shoulders = _array(person / 'shoulder_points3D.npy', (None, SHOULDER_POINTS, 3))
     for name, array in (('3d_fit_data.npz', translation), ('shoulder_points3D.npy', shoulders)):
         if len(array) <= SHOULDER_FRAME:
             raise ReleaseError(f'{person}/{name}: has {len(array)} frames; at least {SHOULDER_FRAME + 1} are needed.')
     scale = _scale(person / 'id_scale.mat')
-    mean = tracked.mean(axis=0, dtype=np.float64)
+    mean = tracked.mean(axis=0)
     # The release knows no mouth at rest: it is where the most closed lips of the footage are.
     gap = np.abs(lip_gap(tracked))
     closed = tracked[gap <= np.percentile(gap, CLOSED_SHARE)]
