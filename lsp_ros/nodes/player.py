@@ -7,7 +7,6 @@ in sync by their stamps, and write a report of rates, gaps and latencies.
 import os
 from collections import deque
 
-import cv2
 import numpy as np
 from sensor_msgs.msg import Image
 
@@ -17,12 +16,13 @@ from lsp_ros.nodes.conversions import Audio, audio_from_message, image_from_mess
 from lsp_ros.nodes.node import AUDIO_QOS, VIEWER_QOS, Finished, Parameter, StreamNode, give_way, run
 from lsp_ros.nodes.recording import Recorder, Statistics, summary, write_report
 from lsp_ros.nodes.sound import Loudspeaker, SoundTimeline
+from lsp_ros.nodes.window import CLOSED, NO_WINDOWS, Window
 
 # Automatic delay: sound is shown and heard so long after it was published. The models' look-ahead is 0.3 s of it.
 SECONDS_FROM_SOURCE = 0.5
 SHORTEST_DELAY = 0.05
 CHUNKS_TO_JUDGE = 50
-WINDOW = 'lsp_ros'
+DISPLAYS = ('DISPLAY', 'WAYLAND_DISPLAY')
 
 
 class Player(StreamNode):
@@ -65,7 +65,7 @@ class Player(StreamNode):
             )
             self.loudspeaker.start()
         self.waiting: deque[tuple[int, np.ndarray]] = deque()
-        self.window = self.value('window') and self.open_window()
+        self.window = self.open_window() if self.value('window') else None
         if self.window:
             self.every(0.005, self.show_due)
 
@@ -73,7 +73,7 @@ class Player(StreamNode):
         if self.loudspeaker:
             self.loudspeaker.close()
         if self.window:
-            cv2.destroyAllWindows()
+            self.window.close()
         report = self.statistics.report()
         if self.recorder:
             self.finish_film(report)
@@ -152,27 +152,41 @@ class Player(StreamNode):
         if 0 < self.value('duration') <= (stamp - self.first_stamp_ns) / timeline.NANOSECONDS_PER_SECOND:
             raise Finished
 
-    def open_window(self) -> bool:
-        if not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
+    def open_window(self) -> Window | None:
+        if not any(map(os.environ.get, DISPLAYS)):
             self.get_logger().info('no display: no window')
-            return False
-        try:
-            cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL)
-        except cv2.error:
-            self.get_logger().info('this OpenCV has no windows (opencv-python-headless): no window')
-            return False
-        return True
+            return None
+        return Window(self.shown)
 
     def show_due(self) -> None:
+        if self.window is None:
+            return
+        status = self.window.status
+        if status == CLOSED:
+            raise Finished
+        if status is not None:
+            self.go_on_without_window(status)
+            return
         now, due = self.now_ns(), None
         while self.waiting and self.waiting[0][0] + self.delay_ns <= now:
             due = self.waiting.popleft()
-        if due:
-            cv2.imshow(WINDOW, np.ascontiguousarray(due[1][..., ::-1]))
-            self.statistics.shown_late.append((now - due[0] - self.delay_ns) / timeline.NANOSECONDS_PER_SECOND)
-        key = cv2.waitKey(1)
-        if key in (27, ord('q')) or cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1:
-            raise Finished
+        if due and self.window.is_open:
+            self.window.show(due[1], due[0] + self.delay_ns)
+
+    def shown(self, due_ns: int) -> None:
+        """For the window's thread: a picture that was due then is on the screen now."""
+        self.statistics.shown_late.append((self.now_ns() - due_ns) / timeline.NANOSECONDS_PER_SECOND)
+
+    def go_on_without_window(self, status: int) -> None:
+        if status == NO_WINDOWS:
+            self.get_logger().info('this OpenCV has no windows (opencv-python-headless): no window')
+        else:
+            display = ', '.join(f'{name}={os.environ[name]}' for name in DISPLAYS if os.environ.get(name))
+            what = 'the window was lost' if self.window.is_open else 'no window can be opened'
+            self.trouble('missing window', f'{what} ({display}, status {status}): going on without it')
+        self.window.close()
+        self.window = None
+        self.waiting.clear()
 
 
 def main(arguments: list[str] | None = None) -> int:

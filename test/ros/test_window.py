@@ -1,0 +1,152 @@
+"""The player's window on a real X server of its own (Xvfb), where that and an OpenCV with windows are installed."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import av
+import cv2
+import numpy as np
+import pytest
+from sensor_msgs.msg import Image
+
+from lsp_ros import timeline
+from lsp_ros.nodes.conversions import header_at, image_to_message
+from lsp_ros.nodes.node import IMAGE_QOS
+
+WITHOUT_DISPLAY = {name: value for name, value in os.environ.items() if name not in ('DISPLAY', 'WAYLAND_DISPLAY')}
+HAS_WINDOWS = not re.search(r'GUI:\s+NONE', cv2.getBuildInformation())
+MISSING = [tool for tool in ('Xvfb', 'xdotool', 'import') if not shutil.which(tool)]
+
+on_a_screen = pytest.mark.skipif(
+    bool(MISSING) or not HAS_WINDOWS,
+    reason=f'not installed: {", ".join(MISSING + ["an OpenCV with windows (opencv-python)"] * (not HAS_WINDOWS))}',
+)
+LEFT, RIGHT = (200, 30, 30), (30, 60, 220)
+
+
+class Show:
+    """Pictures at 30 a second for a player to show: red on the left, blue on the right."""
+
+    def __init__(self, graph, **parameters):
+        self.graph = graph
+        self.report = graph.folder / 'report.json'
+        self.film = graph.folder / 'film.mp4'
+        self.player = graph.start('player', sound=False, record=self.film, report=self.report, **parameters)
+        self.images = graph.publisher(Image, 'image', IMAGE_QOS)
+        self.start_ns = graph.node.get_clock().now().nanoseconds
+        self.frame = 0
+        self.picture = np.empty((512, 512, 3), np.uint8)
+        self.picture[:, :256], self.picture[:, 256:] = LEFT, RIGHT
+
+    def until(self, condition, otherwise: str):
+        def published():
+            now = self.graph.node.get_clock().now().nanoseconds
+            while self.start_ns + self.frame * timeline.NANOSECONDS_PER_SECOND // 30 <= now:
+                stamp = self.start_ns + self.frame * timeline.NANOSECONDS_PER_SECOND // 30
+                self.images.publish(image_to_message(self.picture, header_at(stamp)))
+                self.frame += 1
+            return condition()
+
+        return self.graph.until(published, otherwise)
+
+    def more(self, count: int = 10) -> None:
+        """So many pictures more."""
+        end = self.frame + count
+        self.until(lambda: self.frame >= end, 'no pictures')
+
+    def figures(self) -> dict:
+        """The report, after the film was read as well."""
+        with av.open(str(self.film)) as opened:
+            assert sum(1 for _ in opened.decode(video=0)) > 10
+        return json.loads(self.report.read_text())
+
+
+class Screen:
+    """An X server without a window manager."""
+
+    def __init__(self):
+        self.server = subprocess.Popen(
+            ['Xvfb', '-displayfd', '1', '-screen', '0', '800x600x24', '-nolisten', 'tcp'],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self.environment = {**WITHOUT_DISPLAY, 'DISPLAY': f':{int(self.server.stdout.readline())}'}
+
+    def call(self, *command) -> bytes:
+        done = subprocess.run(command, env=self.environment, capture_output=True, timeout=60)
+        return done.stdout if done.returncode == 0 else b''
+
+    def seen(self) -> np.ndarray:
+        """What is on the screen, (600, 800, 3) RGB."""
+        return cv2.imdecode(np.frombuffer(self.call('import', '-window', 'root', 'png:-'), np.uint8), 1)[..., ::-1]
+
+    def shows(self, colour: tuple) -> bool:
+        """Whether half a picture of 512x512 has about that colour."""
+        return abs((np.abs(self.seen().astype(int) - colour).max(axis=-1) < 12).sum() - 512 * 256) < 512 * 26
+
+    def window(self) -> str:
+        return self.call('xdotool', 'search', '--onlyvisible', '--name', '^lsp_ros$').decode().strip()
+
+    def close(self) -> None:
+        self.server.kill()
+        self.server.wait()
+
+
+@pytest.fixture
+def screen():
+    made = Screen()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize('variable', ['DISPLAY', 'WAYLAND_DISPLAY'])
+def test_a_display_that_is_not_there_costs_the_window_alone(graph, variable):
+    show = Show(graph, environment={**WITHOUT_DISPLAY, variable: ':4711'})
+    show.until(lambda: 'no window' in show.player.said(), 'the missing window is not told')
+    show.more()
+    assert show.player.end() == 0
+    assert sum('no window' in line for line in show.player.said().splitlines()) == 1
+    assert show.figures()['offset_ms']['shown_late'] is None
+
+
+def test_a_machine_without_a_display_is_no_trouble(graph):
+    show = Show(graph, environment=WITHOUT_DISPLAY)
+    show.until(lambda: 'no display: no window' in show.player.said(), 'the missing display is not told')
+    show.more()
+    assert show.player.end() == 0
+    assert 'WARN' not in show.player.said()
+
+
+@on_a_screen
+def test_the_window_shows_the_picture_and_q_in_it_ends_the_player(graph, screen):
+    show = Show(graph, environment=screen.environment)
+    show.until(lambda: screen.shows(LEFT) and screen.shows(RIGHT), 'the picture is not on the screen')
+    screen.call('xdotool', 'windowfocus', '--sync', screen.window())
+    screen.call('xdotool', 'key', 'q')
+    show.until(lambda: show.player.popen.poll() is not None, 'the player does not end')
+    assert show.player.wait() == 0
+    assert show.figures()['offset_ms']['shown_late']['median'] >= 0
+    assert not screen.window()
+
+
+@on_a_screen
+def test_a_display_that_goes_away_takes_the_window_alone(graph, screen):
+    show = Show(graph, environment=screen.environment)
+    show.until(lambda: screen.shows(LEFT), 'the picture is not on the screen')
+    screen.close()
+    show.until(lambda: 'the window was lost' in show.player.said(), 'the lost window is not told')
+    show.more()
+    assert show.player.end() == 0
+    assert show.player.said().count('the window was lost') == 1
+    assert show.figures()['images']['received'] > 10
+
+
+@on_a_screen
+def test_no_window_outlives_its_player(graph, screen):
+    show = Show(graph, environment=screen.environment)
+    show.until(screen.window, 'no window')
+    show.player.kill()
+    graph.until(lambda: not screen.window(), 'the window stays')
