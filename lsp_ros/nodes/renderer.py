@@ -73,12 +73,15 @@ class RendererNode(StreamNode):
     def close(self) -> None:
         self.stage = None
 
-    def decode(self, message: FaceMotion) -> tuple[Place, str, signals.FaceMotion]:
+    def decode(self, message: FaceMotion) -> tuple[Place, str, signals.FaceMotion] | None:
+        """None for a frame that the picture rate leaves out: its content is not even looked at."""
+        if message.frame % self.every_nth:
+            return None
         place, motion = motion_from_message(message, self.units)
         return place, message.header.frame_id, motion
 
-    def move(self, moved: tuple[Place, str, signals.FaceMotion]) -> None:
-        if moved[0].frame % self.every_nth:
+    def move(self, moved: tuple[Place, str, signals.FaceMotion] | None) -> None:
+        if moved is None:
             return
         self.happened('frames asked for')
         if self.mailbox.put((time.perf_counter(), *moved)):

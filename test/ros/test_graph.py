@@ -154,6 +154,23 @@ def test_motion_that_cannot_be_drawn_is_left_out(graph, renderable_avatar):
     assert [picture.stamp for picture in seen] == [stamp_ns(motion_message(4, avatar).header)]
 
 
+def test_at_30_pictures_a_second_every_other_frame_is_drawn_and_only_that_is_looked_at(graph, renderable_avatar):
+    avatar = Avatar.load(renderable_avatar, parts=('motion',))
+    seen = watch(graph)
+    graph.start('renderer', avatar=renderable_avatar, frame_rate=30)
+    motion = graph.publisher(FaceMotion, 'face_motion')
+    nowhere = np.full(219, np.nan, np.float32)
+    for frame in (0, 2, 4):
+        motion.publish(motion_message(frame + 1, avatar, landmarks=nowhere))
+        motion.publish(motion_message(frame, avatar))
+        graph.until(lambda frame=frame: len(seen) > frame // 2, f'frame {frame} is not drawn')
+    motion.publish(motion_message(6, avatar, landmarks=nowhere))
+    graph.until_counted('renderer', 'invalid face_motion messages')
+    graph.spin(1.5)  # until the next report
+    assert graph.counted('renderer', 'invalid face_motion messages') == 1
+    assert [picture.stamp for picture in seen] == [stamp_ns(motion_message(k, avatar).header) for k in (0, 2, 4)]
+
+
 def test_a_slow_renderer_leaves_frames_out_and_never_falls_behind(graph, tiny_avatar):
     """Motion for two seconds comes at once: far faster than any renderer draws."""
     avatar = Avatar.load(tiny_avatar, parts=('motion',))
