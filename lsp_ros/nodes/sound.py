@@ -13,7 +13,8 @@ from lsp_ros import timeline
 from lsp_ros.nodes.streams import PacedBuffer
 
 RETRY_SECONDS = 2.0
-DEAD_SECONDS = 1.0  # a device that gives or takes nothing for so long is gone
+SECONDS_TO_BEGIN = 4.0  # a wireless headset has to change over first
+DEAD_SECONDS = 1.0  # a device that then gives or takes nothing for so long is gone
 BLOCKS_PER_SECOND = 100
 
 
@@ -50,10 +51,10 @@ class Device:
         sounddevice._terminate()  # PortAudio looks for devices only when it starts: this is how a plugged-in one shows
         sounddevice._initialize()
         device = int(self.name) if self.name.isdigit() else self.name or None
+        self._alive_at = time.monotonic() + SECONDS_TO_BEGIN - DEAD_SECONDS
         with self._open(sounddevice, device) as stream:
             found = sounddevice.query_devices(stream.device)['name']
             self._tell(f'{self.kind} {found!r} at {stream.samplerate:g} Hz')
-            self._alive_at = time.monotonic()
             while not self._stopped.wait(0.1):
                 if not stream.active or time.monotonic() - self._alive_at > DEAD_SECONDS:
                     raise OSError(f'{found!r} stopped')
