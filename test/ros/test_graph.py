@@ -11,7 +11,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from lsp_ros import timeline
 from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.media import digital_source_type, read_audio
-from lsp_ros.msg import FaceMotion
+from lsp_ros.msg import AudioChunk, FaceMotion
 from lsp_ros.nodes.conversions import Place, Units, image_from_message, motion_to_message, stamp_ns
 from lsp_ros.nodes.node import IMAGE_QOS
 from lsp_ros.signals import FaceMotion as Motion
@@ -63,9 +63,10 @@ def test_speech_in_a_talking_head_out(graph, renderable_avatar, sound_file, tmp_
     graph.start('speech_features', avatar=renderable_avatar)
     graph.start('motion', avatar=renderable_avatar)
     graph.start('renderer', avatar=renderable_avatar)
-    graph.until(lambda: seen, 'no picture')
+    chunks = graph.collect(AudioChunk, 'audio')
+    graph.start('audio_source', source='file', file=sound_file, loop=True)
+    graph.until(lambda: seen and chunks and np.any(chunks[-1].samples), 'no picture or no sound')
     player = graph.start('player', record=film, report=report_file, window=False, device='none', duration=6.0)
-    graph.start('audio_source', source='file', file=sound_file)
     graph.until(lambda: player.popen.poll() is not None, 'the player does not end')
     assert player.popen.returncode == 0
 
@@ -74,17 +75,18 @@ def test_speech_in_a_talking_head_out(graph, renderable_avatar, sound_file, tmp_
     assert {picture.frame_id for picture in seen} == {'avatar_camera_optical_frame'}
     matrix = Avatar.load(renderable_avatar, parts=()).camera.matrix
     np.testing.assert_allclose(np.reshape(infos[-1].k, (3, 3)), matrix)
-    assert {stamp_ns(info.header) for info in infos[5:-5]} <= {picture.stamp for picture in seen}
+    assert {stamp_ns(info.header) for info in infos[1:-1]} <= {picture.stamp for picture in seen}
     assert bytes(jpegs[-1].data[:2]) == b'\xff\xd8'
 
     report = json.loads(report_file.read_text())
-    assert report['images']['received'] > 10 and report['images']['out_of_order'] == 0
+    # How many pictures is the machine's business; each stands once, and in its place.
+    assert report['images']['received'] > 1 and report['images']['out_of_order'] == 0
     assert report['sound']['missing_samples'] == 0
     assert report['latency_ms']['audio_to_image']['median'] > 280  # the look-ahead cannot be had for nothing
     assert report['film']['skipped'] == 0
     with av.open(str(film)) as opened:
         frames = sum(1 for _ in opened.decode(video=0))
-    assert abs(frames - 6 * 30) <= 10
+    assert frames == report['images']['received'] + report['film']['repeated'] >= 6 * 30
     assert abs(len(read_audio(film)) / 16_000 - frames / 30) < 0.1
     assert np.abs(read_audio(film)).max() > 0.1
     assert "no loudspeaker 'none'" in player.said()
