@@ -10,7 +10,7 @@ from lsp_ros.avatar.avatar import Avatar, find_avatar
 from lsp_ros.avatar.landmarks import LEFT_EYE_LIDS, MOUTH_OUTPUT, lip_gap
 from lsp_ros.avatar.places import find_sample
 from lsp_ros.media import read_audio
-from lsp_ros.motion.lips import uncross_lips
+from lsp_ros.motion.lips import join_lips
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.signals import FaceMotion
@@ -61,7 +61,7 @@ def test_the_mouth_speaks_and_rests_in_silence(avatar, motion):
     assert gap[speaking].std() > 2.0  # millimetres
     at_rest = avatar.face.mean_points.copy()
     at_rest[MOUTH_OUTPUT] = avatar.face.mouth_mean[MOUTH_OUTPUT] + avatar.face.mouth_rest
-    at_rest = uncross_lips(at_rest)[MOUTH_OUTPUT]
+    at_rest = join_lips(at_rest, avatar.manifest.mouth.seal)[MOUTH_OUTPUT]
     end = int(np.flatnonzero(speaking)[-1]) + 1
     silent = motion.points[end + int(0.15 * FRAME_RATE) : -20][:, MOUTH_OUTPUT]
     assert len(silent) > FRAME_RATE

@@ -241,6 +241,7 @@ class MouthSettings:
 
     contour  the predicted jaw line moves as well; false, as in the authors' release: lips only
     rests    the mouth goes to rest while nobody speaks; false: it always does what the network says
+    seal     lip opening, in the avatar's unit of length, that soft lips close; 0: lips only do not cross
     """
 
     look_ahead: int = _key(_integer(0, 120))
@@ -248,6 +249,7 @@ class MouthSettings:
     smoothing: float = _key(_number(0, 30))
     contour: bool = _key(_boolean, default=True)
     rests: bool = _key(_boolean, default=True)
+    seal: float = _key(_number(0, 10), default=0.0)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from lsp_ros.avatar.avatar import Avatar, AvatarError
 from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT
 from lsp_ros.motion.command import HeadPoseControl
 from lsp_ros.motion.footage import Footage
-from lsp_ros.motion.lips import BRIDGE_FRAMES, MouthGate, MouthPredictor, Smoother, uncross_lips
+from lsp_ros.motion.lips import BRIDGE_FRAMES, MouthGate, MouthPredictor, Smoother, join_lips
 from lsp_ros.motion.sampler import UNBOUNDED, HeadPoseSampler, HeadPoseState, PoseLimits
 from lsp_ros.signals import FEATURE_SIZE, FaceMotion, HeadPoseCommand, SpeechFeatures
 from lsp_ros.timeline import FEATURES_PER_FRAME
@@ -70,7 +70,8 @@ class MotionStage:
         self._mouth_amplitude = amplitude
         self._lips = slice(0 if manifest.mouth.contour else JAW_OUTPUTS, None)
         self._rests = manifest.mouth.rests
-        self._part_lips = not raw
+        self._join_lips = not raw
+        self._seal = manifest.mouth.seal
         self._limits = UNBOUNDED if raw else PoseLimits(
             np.concatenate([ranges.euler_min, ranges.translation_min]).astype(float),
             np.concatenate([ranges.euler_max, ranges.translation_max]).astype(float),
@@ -277,8 +278,8 @@ class MotionStage:
         mouth = rest + np.float32(weight) * (predicted - rest)
         points = self._base.copy()
         points[MOUTH_OUTPUT[self._lips]] += mouth[self._lips]
-        if self._part_lips:
-            points = uncross_lips(points)
+        if self._join_lips:
+            points = join_lips(points, self._seal)
         footage = self._footage
         eyes, brows = footage.at(frame + self._eyes_begin)
         # Half a blink looks ill: lids move in full unless there is next to no motion at all.
