@@ -73,3 +73,12 @@ def test_avatars_without_brow_footage_have_none():
 def test_a_first_row_beyond_the_footage_is_refused():
     with pytest.raises(ValueError, match='first eye row is 300'):
         Footage(*recorded(300), first=300)
+
+
+@pytest.mark.parametrize('frames', [2, 50, 1000])
+def test_without_seam_work_the_rows_are_played_as_they_are(frames):
+    eyes, brows = recorded(frames + 3)
+    footage = Footage(eyes, brows, first=3, seamless=False)
+    for frame in (0, 1, frames - 1, frames, 10**9 + 1):
+        np.testing.assert_array_equal(footage.at(frame)[0], eyes[3 + frame % frames])
+        np.testing.assert_array_equal(footage.at(frame)[1], brows[3 + frame % frames])

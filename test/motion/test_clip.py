@@ -1,0 +1,84 @@
+"""A clip with all of it at hand: the same networks and rules as live, smoothed both ways."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lsp_ros.avatar.avatar import Avatar, PoseRange
+from lsp_ros.motion.clip import ClipMotion, part_lips, smooth
+from lsp_ros.motion.stage import MotionStage
+from lsp_ros.signals import FaceMotion, HeadPoseCommand, PoseMode, SpeechFeatures
+
+
+@pytest.fixture(scope='module')
+def avatar(tiny_avatar) -> Avatar:
+    return Avatar.load(tiny_avatar, parts=('motion',))
+
+
+def speech(frames: int) -> SpeechFeatures:
+    values = np.random.default_rng(0).normal(0, 0.5, (frames, 2, 512)).astype(np.float32)
+    return SpeechFeatures(0, values, np.full(frames, -20, np.float32), np.ones(frames, bool))
+
+
+def whole(stage, *blocks: SpeechFeatures) -> FaceMotion | None:
+    return FaceMotion.join([*map(stage.push, blocks), stage.flush()])
+
+
+def test_any_chunking_gives_the_same_motion_at_the_end(avatar):
+    features, stage = speech(60), ClipMotion(avatar, seed=2)
+    once = whole(stage, features)
+    assert (once.first_frame, len(once)) == (0, 60 - stage.cut)
+    assert stage.push(features[:7]) is None
+    again = whole(stage, features[7:50], features[50:])
+    for name in FaceMotion.columns():
+        np.testing.assert_allclose(getattr(again, name), getattr(once, name), atol=2e-5)
+
+
+def test_without_smoothing_and_bounds_it_is_the_live_motion(avatar):
+    """As long as no lips cross, which they do not here."""
+    limits = PoseRange(*np.tile(np.float64([[-1e6], [1e6]]), (2, 3)))
+    manifest = replace(avatar.manifest, pose_range=limits,
+                       head_pose=replace(avatar.manifest.head_pose, smoothing=(0.0, 0.0)))
+    still = Avatar(avatar.path, manifest)
+    offline, live = whole(ClipMotion(still), speech(60)), whole(MotionStage(still), speech(60))
+    assert not live.clamped.any()
+    np.testing.assert_allclose(offline.points, live.points[: len(offline)], atol=1e-6)
+    np.testing.assert_allclose(offline.euler, live.euler[: len(offline)], atol=1e-6)
+    np.testing.assert_allclose(offline.shoulders, live.shoulders[: len(offline)], atol=1e-4)
+
+
+def test_a_clip_shorter_than_the_look_ahead_gives_nothing(avatar):
+    stage = ClipMotion(avatar)
+    assert whole(stage, speech(stage.cut)) is None
+    assert len(whole(stage, speech(stage.cut + 1))) == 1
+    assert stage.flush() is None
+
+
+def test_commands_are_refused(avatar):
+    with pytest.raises(ValueError, match='live motion'):
+        ClipMotion(avatar).command(HeadPoseCommand(PoseMode.AUTONOMOUS, np.zeros(4), np.zeros(3)))
+
+
+def test_smoothing_comes_neither_early_nor_late():
+    pulse = np.zeros((101, 2))
+    pulse[50] = 1
+    smoothed = smooth(pulse, 5)
+    np.testing.assert_allclose(smoothed, smoothed[::-1], atol=1e-12)
+    assert smoothed.sum(axis=0) == pytest.approx(1) and smoothed[50].max() == smoothed.max() < 0.1
+
+
+def test_lips_that_only_partly_cross_are_left_alone():
+    points = np.zeros((2, 73, 3))
+    points[:, 61:64, 1] = 1.0  # the upper lip above the lower, but for one pair of the second frame
+    points[1, 61, 1] = -1.0
+    np.testing.assert_array_equal(part_lips(points), points)
+
+
+def test_a_mouth_that_does_not_rest_says_what_the_network_says_in_silence(avatar):
+    features = speech(40)
+    silent = replace(features, active=np.zeros(40, bool))
+    talkative = Avatar(avatar.path, replace(avatar.manifest, mouth=replace(avatar.manifest.mouth, rests=False)))
+    np.testing.assert_array_equal(whole(MotionStage(talkative), silent).points,
+                                  whole(MotionStage(talkative), features).points)
+    assert not np.array_equal(whole(MotionStage(avatar), silent).points, whole(MotionStage(avatar), features).points)
