@@ -53,6 +53,9 @@ class RendererNode(StreamNode):
         except EngineError as error:
             raise ValueError(str(error)) from error
         self.get_logger().info(f'engine: {engine.description}')
+        if not avatar.consented:
+            self.get_logger().warning(f'{avatar.name} is a real person whose consent is not on record or has run out: '
+                                      'nobody else may see this')
         self.stage = RenderStage(avatar, engine, mark=self.value('mark'))
         self.every_nth = timeline.FRAME_RATE // self.value('frame_rate')
         self.images = self.publish_on(Image, 'image', IMAGE_QOS)

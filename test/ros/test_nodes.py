@@ -483,3 +483,11 @@ def test_a_node_starts_without_torch(name):
     """A node that was killed is back in a moment; importing torch alone takes two seconds."""
     code = f'import sys, lsp_ros.nodes.{name}; sys.exit("torch" in sys.modules or "sklearn" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', code], timeout=60).returncode == 0
+
+
+def test_whoever_starts_a_real_person_without_consent_is_told(graph, renderable_avatar, tmp_path):
+    unasked = shutil.copytree(renderable_avatar, tmp_path / 'unasked')
+    manifest = unasked / 'avatar.yaml'
+    manifest.write_text(manifest.read_text().replace('kind: synthetic', 'kind: real'))
+    renderer = graph.start('renderer', avatar=unasked)
+    graph.until(lambda: 'consent is not on record' in renderer.said(), 'nothing was said')
