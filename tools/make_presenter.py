@@ -139,7 +139,9 @@ def notes(run: Path, corpus: list[str]) -> dict[str, str]:
         'On one or two cores of a server CPU, with the networks and losses of the paper and settings for a small time '
         f'budget (`--on-cpu`). Perceptual loss: {backbone}. Best model by validation loss.'
     )
-    return {'Data': '\n'.join(data), 'Training': f'{told}\n\n{table}', 'Limits': LIMITS}
+    more = run / 'notes.md'  # what a person has to add
+    parts = [told, table, *([more.read_text().strip()] if more.exists() else [])]
+    return {'Data': '\n'.join(data), 'Training': '\n\n'.join(parts), 'Limits': LIMITS}
 
 
 def main() -> None:

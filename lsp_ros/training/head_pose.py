@@ -31,6 +31,9 @@ class HeadPoseSettings(Settings):
     hearings: int = 2
     projected_share: float = 0.7
     dropout: float = 0.5
+    history_noise: float = 0.0
+    """Noise on the poses that the network looks back at, up to this multiple of how far a head usually moves in a
+    frame. It sees its own slips live, which true tracks do not hold: without, it answers each with a bigger one."""
 
 
 def pose_states(dataset: Dataset, mean: np.ndarray | None = None) -> np.ndarray:
@@ -56,14 +59,21 @@ class HeadPoseTraining(lightning.LightningModule):
         self.settings = settings
         self.net = HeadPoseNet(settings.dropout)
 
-    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+    def loss(self, batch: tuple[Tensor, Tensor], remembered: Tensor | None = None) -> Tensor:
+        """Of the true states, given the ``remembered`` ones (by default the true ones)."""
         states, features = batch
-        mean, log_inv_sigma = self.net(states, features)
+        mean, log_inv_sigma = self.net(states if remembered is None else remembered, features)
         count = self.settings.sequence
         return head_pose_nll(mean[:, -count:].float(), log_inv_sigma[:, -count:].float(), states[:, -count:])
 
+    def slips(self, states: Tensor) -> Tensor:
+        """States (B, T, 12) as a live network would remember them, each window with a strength of its own."""
+        speed = states[..., 6:].std(dim=(0, 1)).repeat(2)
+        strength = self.settings.history_noise * torch.rand(len(states), 1, 1, device=states.device)
+        return states + strength * speed * torch.randn_like(states)
+
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        loss = self.loss(batch)
+        loss = self.loss(batch, self.slips(batch[0]) if self.settings.history_noise else None)
         self.log('train_loss', loss, prog_bar=True)
         return loss
 

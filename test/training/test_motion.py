@@ -215,3 +215,18 @@ def test_another_room_changes_the_sound_but_not_its_time():
     assert np.abs(heard).argmax() == 8_000
     one, two = (hear_elsewhere(click, np.random.default_rng(5)) for _ in range(2))
     assert np.array_equal(one, two)
+
+
+def test_the_head_learns_from_a_past_with_slips_and_is_judged_by_the_truth():
+    torch.manual_seed(0)
+    still = torch.zeros(2, 300, 12)
+    moving = torch.cumsum(torch.ones(2, 300, 12), dim=1)
+    training = HeadPoseTraining(HeadPoseSettings(history_noise=1.0, dropout=0.0, sequence=40)).eval()
+    assert torch.equal(training.slips(still), still)  # a head that never moves makes no slips
+    moving[..., 6:] = torch.randn(2, 300, 6)
+    off = (training.slips(moving) - moving).std()
+    assert 0 < off < 1.5
+    features = torch.randn(2, 300, FRAME_FEATURES)
+    with torch.no_grad():
+        assert training.loss((moving, features)) == training.loss((moving, features), moving)
+        assert training.loss((moving, features)) != training.loss((moving, features), training.slips(moving))
