@@ -44,11 +44,13 @@ HELD_OUT = voices.HELD_OUT_VOICE.name
 PEOPLE = 'LibriSpeech, CC BY 4.0'
 
 LIMITS = """\
-- The person, his motion and the voices that taught his mouth are synthetic and made by rules; his head gestures \
+- The person and his motion are synthetic and made by rules, and so are most voices; his head gestures \
 follow loudness and stress, as those rules have it.
 - Heads far outside the trained poses are not drawn well; poses are therefore clamped (`pose_range` in `avatar.yaml`).
 - The look of the eyes is that of the recording: gaze is not controlled.
-- English speech taught the mouth; other languages work as far as their sounds resemble English ones."""
+- English speech taught the mouth; other languages work as far as their sounds resemble English ones.
+- The mouth learned from hundreds of people and hears a stranger better without manifold projection, which is off \
+(`speech.projection`) and can be put on."""
 
 
 def speaking_folders(run: Path) -> list[Path]:
@@ -100,8 +102,8 @@ def measure(avatar: Avatar, run: Path, backbone: str | None) -> dict:
     return {
         'apc': apc_figures(run / 'apc'),
         'mouth': {
-            'projected on the manifold (as shipped)': evaluate_mouth(avatar, stranger),
-            'raw': evaluate_mouth(avatar, stranger, projection=0.0),
+            'raw (as shipped)': evaluate_mouth(avatar, stranger),
+            'projected on the manifold': evaluate_mouth(avatar, stranger, projection=1.0),
         },
         'head_pose': evaluate_head_pose(avatar, person),
         'renderer': evaluate_renderer(avatar, person, network),
@@ -168,7 +170,7 @@ def main() -> None:
                 settings.backbone = arguments.backbone
             train(step, arguments.run, arguments.corpus, settings)
         elif step == 'avatar':
-            build.build_avatar(arguments.run, arguments.run / 'data' / 'presenter', arguments.out)
+            build.build_avatar(arguments.run, arguments.run / 'data' / 'presenter', arguments.out, projection=0.0)
         else:
             avatar = Avatar.load(arguments.out)
             names = arguments.corpus_name or [path.name for path in arguments.corpus]
