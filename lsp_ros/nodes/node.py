@@ -227,13 +227,12 @@ class StreamNode(LifecycleNode):
     def _attempt(self, action: Callable) -> bool:
         try:
             action()
-        except (ValueError, OSError) as error:
-            self.failure = str(error)
-            self.get_logger().fatal(self.failure)
-            return False
-        except Exception as error:  # a mistake of ours, which rclpy would not tell
-            self.failure = f'{type(error).__name__}: {error}'
-            self.get_logger().fatal(traceback.format_exc())
+        except Exception as error:
+            if _interrupted(error):
+                raise KeyboardInterrupt from error
+            ours = not isinstance(error, (ValueError, OSError))  # a mistake of ours, which rclpy would not tell
+            self.failure = f'{type(error).__name__}: {error}' if ours else str(error)
+            self.get_logger().fatal(traceback.format_exc() if ours else self.failure)
             return False
         self.failure = None
         return True
@@ -350,6 +349,13 @@ def run(node_class: type[StreamNode], arguments: list[str] | None = None) -> int
         executor.shutdown()
         rclpy.try_shutdown()
     return 1 if node is not None and node.failure else 0
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether a signal is behind an error: a native module that is loading turns it into one of its own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 class StopSignal:

@@ -491,3 +491,19 @@ def test_whoever_starts_a_real_person_without_consent_is_told(graph, renderable_
     manifest.write_text(manifest.read_text().replace('kind: synthetic', 'kind: real'))
     renderer = graph.start('renderer', avatar=unasked)
     graph.until(lambda: 'consent is not on record' in renderer.said(), 'nothing was said')
+
+
+def test_a_signal_that_a_loading_module_turned_into_an_error_is_still_a_signal(ros):
+    class Loading(RendererNode):
+        def open(self):
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt as signalled:
+                raise ImportError('initialization failed') from signalled
+
+    node = Loading()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            node.trigger_configure()
+    finally:
+        node.destroy_node()
