@@ -1,6 +1,7 @@
 """What every test may use. Fixtures live in plug-in files beside this one."""
 
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -11,6 +12,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 # Read when NumPy and torch are first imported: more threads only spin, on cores that other tests need.
 os.environ['OPENBLAS_NUM_THREADS'] = os.environ['OMP_NUM_THREADS'] = '1'
+
+# nohup has SIGHUP ignored, which the processes whose answer to it is tested would inherit.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # ROS reads these when rclpy starts, and processes that tests start inherit them.
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
