@@ -19,6 +19,7 @@ from lsp_ros.avatar.landmarks import (
     UPPER_LIP_INNER,
     UPPER_LIP_OUTER,
 )
+from lsp_ros.motion.lips import join_lips
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, SpeechFeatures
 
@@ -36,6 +37,7 @@ class ClipMotion:
         self._stage = MotionStage(avatar, seed=seed, idle_amplitude=idle_amplitude, raw=True)
         self._mouth_sigma = avatar.manifest.mouth.smoothing
         self._head_sigma = avatar.manifest.head_pose.smoothing
+        self._seal = avatar.manifest.mouth.seal
         self.cut = avatar.manifest.head_pose.look_ahead
         self._blocks: list[FaceMotion | None] = []
 
@@ -61,10 +63,13 @@ class ClipMotion:
         motion = motion[: len(motion) - self.cut]
         points = motion.points.astype(np.float64)
         points[:, MOUTH_OUTPUT] = smooth(points[:, MOUTH_OUTPUT], self._mouth_sigma)
+        points = part_lips(points)
+        if self._seal:  # without soft lips, exactly what the authors do: crossed pairs of open lips stay crossed
+            points = join_lips(points, self._seal)
         rotation_sigma, translation_sigma = self._head_sigma
         return replace(
             motion,
-            points=part_lips(points).astype(np.float32),
+            points=points.astype(np.float32),
             euler=smooth(motion.euler, rotation_sigma).astype(np.float32),
             translation=smooth(motion.translation, translation_sigma).astype(np.float32),
             shoulders=smooth(motion.shoulders, translation_sigma).astype(np.float32),
