@@ -5,13 +5,16 @@ video frame read the input weights once and nothing is paid for the small operat
 0.6 of the time of NumPy, with the same numbers, and without the framework that trains it.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import openvino
-import openvino.opset13 as op
 
 from lsp_ros.signals import FEATURE_SIZE
 from lsp_ros.speech.mel import BANDS
 from lsp_ros.timeline import FEATURES_PER_FRAME
+
+if TYPE_CHECKING:
+    import openvino
 
 LAYERS = 3
 _INPUTS = (BANDS, FEATURE_SIZE, FEATURE_SIZE)
@@ -28,6 +31,8 @@ class FeatureEncoder:
     """
 
     def __init__(self, weights: dict[str, np.ndarray]) -> None:
+        import openvino  # not above: training asks this file for LAYERS alone
+
         model = _graph([_layer(weights, layer) for layer in range(LAYERS)])
         self._request = openvino.Core().compile_model(model, 'CPU', _SETTINGS).create_infer_request()
         self._mel = np.zeros((FEATURES_PER_FRAME, BANDS), np.float32)
@@ -61,8 +66,11 @@ def _layer(weights: dict[str, np.ndarray], layer: int) -> list[np.ndarray]:
     return tensors
 
 
-def _graph(layers: list[list[np.ndarray]]) -> openvino.Model:
+def _graph(layers: list[list[np.ndarray]]) -> 'openvino.Model':
     """Mel rows (2, 80) and state (3, 512) -> the state after each row (2, 3, 512); gates as PyTorch orders them."""
+    import openvino
+    import openvino.opset13 as op
+
     mel = op.parameter([FEATURES_PER_FRAME, BANDS], np.float32)
     state = op.parameter([LAYERS, FEATURE_SIZE], np.float32)
     columns, rows, one = op.constant(1), op.constant(0), np.float32(1)
