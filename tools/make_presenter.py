@@ -20,19 +20,16 @@ import json
 import logging
 from pathlib import Path
 
-import numpy as np
 import presenter_dataset
 import voices
 
 from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.evaluation.card import write_card
 from lsp_ros.evaluation.protocols import apc_figures, evaluate_head_pose, evaluate_mouth, evaluate_renderer
-from lsp_ros.speech.apc import APC
 from lsp_ros.timeline import FRAME_RATE
 from lsp_ros.training import build
 from lsp_ros.training.dataset import load_dataset
 from lsp_ros.training.head_pose import train_head_pose
-from lsp_ros.training.manifold import person_manifold
 from lsp_ros.training.mouth import train_mouth
 from lsp_ros.training.perceptual import load_backbone
 from lsp_ros.training.renderer import train_renderer
@@ -83,11 +80,6 @@ def train(network: str, run: Path, corpus: list[Path], settings) -> None:
     else:
         # The manifold holds the voices alone: the presenter's own recording also has sentences of the held-out one.
         spoken = speaking_folders(run)
-        if not (run / 'manifold.npy').exists():
-            apc = APC().eval()
-            apc.load_state_dict({name: tensor.float() for name, tensor in build.trained(run, 'apc').items()})
-            rows = person_manifold(apc, [clip for folder in spoken for clip in load_dataset(folder).training_audio()])
-            np.save(run / 'manifold.npy', rows.astype(np.float16))
         listener = build.listener(run, spoken)
         if network == 'mouth':
             train_mouth(spoken, run / 'mouth', listener, settings, load_dataset(person).mean_points())

@@ -14,7 +14,6 @@ difference distance of corresponding points: the mouth's 18 in the head frame, t
 """
 
 import argparse
-import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,11 +21,11 @@ import numpy as np
 
 from lsp_ros.avatar.avatar import Avatar, PoseRange, find_avatar
 from lsp_ros.avatar.landmarks import MOUTH
+from lsp_ros.evaluation.protocols import hear, with_settings
 from lsp_ros.motion.clip import ClipMotion
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.rendering.camera import to_camera
 from lsp_ros.signals import FaceMotion, SpeechFeatures
-from lsp_ros.speech.stage import SpeechStage
 from lsp_ros.timeline import FRAME_RATE
 
 SETTLED = 5 * FRAME_RATE
@@ -49,20 +48,17 @@ def delay(live: np.ndarray, offline: np.ndarray) -> float:
 
 def with_smoothing(avatar: Avatar, mouth: float, rotation: float, translation: float) -> Avatar:
     """The same avatar with another smoothing, sigma in frames."""
-    other = copy.copy(avatar)
     manifest = avatar.manifest
-    other.manifest = replace(
-        manifest,
+    return with_settings(
+        avatar,
         mouth=replace(manifest.mouth, smoothing=mouth),
         head_pose=replace(manifest.head_pose, smoothing=(rotation, translation)),
     )
-    return other
 
 
 def compare(avatar: Avatar, features: SpeechFeatures, seed: int = 0) -> dict[str, float]:
     """The figures of this module's protocol; ``features`` of at least 8 seconds."""
-    free = copy.copy(avatar)
-    free.manifest = replace(avatar.manifest, pose_range=PoseRange(*np.tile(np.float64([[-1e9], [1e9]]), (2, 3))))
+    free = with_settings(avatar, pose_range=PoseRange(*np.tile(np.float64([[-1e9], [1e9]]), (2, 3))))
     live, offline = (FaceMotion.join([stage.push(features), stage.flush()]) for stage in
                      (MotionStage(free, seed=seed), ClipMotion(avatar, seed=seed)))
     live, offline = live[SETTLED : len(offline)], offline[SETTLED:]
@@ -99,9 +95,7 @@ def main() -> None:
     avatar = Avatar.load(find_avatar(options.avatar), parts=('speech', 'motion'))
     if options.smoothing:
         avatar = with_smoothing(avatar, *options.smoothing)
-    stage = SpeechStage(avatar)
-    samples = read_audio(options.sound)
-    figures = compare(avatar, SpeechFeatures.join([stage.push(samples), stage.flush()]))
+    figures = compare(avatar, hear(avatar, read_audio(options.sound)))
     for name, value in figures.items():
         print(f'{name:24} {value:8.3f}')
 

@@ -32,11 +32,16 @@ WARM_UP = 5 * FRAME_RATE
 """Frames that the head moves before it is judged."""
 
 
+def with_settings(avatar: Avatar, **sections) -> Avatar:
+    """The same avatar with other sections of its manifest."""
+    other = copy.copy(avatar)
+    other.manifest = replace(avatar.manifest, **sections)
+    return other
+
+
 def with_projection(avatar: Avatar, share: float) -> Avatar:
     """The same avatar with another share of manifold projection (0: raw speech features)."""
-    other = copy.copy(avatar)
-    other.manifest = replace(avatar.manifest, speech=replace(avatar.manifest.speech, projection=share))
-    return other
+    return with_settings(avatar, speech=replace(avatar.manifest.speech, projection=share))
 
 
 def hear(avatar: Avatar, samples: np.ndarray) -> SpeechFeatures:
