@@ -8,6 +8,7 @@ from lsp_ros.motion.sampler import CHANNELS, DILATIONS, POSE_STATE, SKIP_CHANNEL
 from lsp_ros.signals import FEATURE_SIZE
 
 RECEPTIVE_FIELD = 1 + sum(DILATIONS)  # 255 states of history
+LSTM_LAYERS = 3  # of the recurrent variant: as many as the mouth's
 
 
 class ResidualLayer(nn.Module):
@@ -49,9 +50,15 @@ class HeadPoseNet(nn.Module):
     It says how the pose state of a frame is distributed, given the 255 states before it and what is heard:
     a Gaussian, one mean and one n = -ln(sigma) for each of the 12 numbers. ``dropout`` is the share of
     pose numbers hidden from the network in training, so that it learns to listen instead of to repeat.
+
+    The rest are the variants of section 5.1, for its table 2; no avatar holds them. Without ``history`` (poses) or
+    without ``speech`` what reads the one or the other is zero and stays so: the live form runs these weights, too.
+    ``recurrent``: an LSTM of three layers in the place of the convolutions.
     """
 
-    def __init__(self, dropout: float = 0.5) -> None:
+    def __init__(
+        self, dropout: float = 0.5, history: bool = True, speech: bool = True, recurrent: bool = False
+    ) -> None:
         super().__init__()
         self.encoder = nn.Sequential(
             nn.Linear(2 * FEATURE_SIZE, 512), nn.BatchNorm1d(512), nn.LeakyReLU(0.2), nn.Linear(512, 512)
@@ -59,10 +66,14 @@ class HeadPoseNet(nn.Module):
         self.dropout = nn.Dropout1d(dropout)  # a whole track of the (B, 12, T) history at a time
         self.start1 = nn.Conv1d(POSE_STATE, CHANNELS, 1)
         self.start2 = nn.Conv1d(CHANNELS, CHANNELS, 1)
-        self.layers = nn.ModuleList(ResidualLayer(dilation) for dilation in DILATIONS)
+        self.lstm = nn.LSTM(512 + CHANNELS, SKIP_CHANNELS, LSTM_LAYERS, batch_first=True) if recurrent else None
+        self.layers = nn.ModuleList(() if recurrent else (ResidualLayer(dilation) for dilation in DILATIONS))
         # The first of the 25 outputs is the logit of a mixture with one centre: it says nothing.
         self.end1 = nn.Conv1d(SKIP_CHANNELS, 1 + 2 * POSE_STATE, 1)
         self.end2 = nn.Conv1d(1 + 2 * POSE_STATE, 1 + 2 * POSE_STATE, 1)
+        for there, reader in ((history, self.start1), (speech, self.encoder[0])):
+            if not there:
+                nn.init.zeros_(reader.weight).requires_grad_(False)
 
     def forward(self, poses: torch.Tensor, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Teacher-forced: poses (B, T, 12), features (B, T, 1024) -> mean (B, T, 12), -ln(sigma) (B, T, 12).
@@ -74,12 +85,25 @@ class HeadPoseNet(nn.Module):
         B, T, _ = features.shape
         c = self.encoder(features.reshape(B * T, -1)).view(B, T, -1)
         x = F.pad(poses, (0, 0, 1, 0))[:, :-1]  # (B, T, 12): the state before each frame
-        x = self.dropout(x.transpose(1, 2)).transpose(1, 2)
-        x = F.leaky_relu(pointwise(self.start1, x), 0.2)
-        x = F.leaky_relu(pointwise(self.start2, x), 0.2)
-        total = 0.0
+        if self.lstm is not None:
+            return self.recur(x, c)[:2]
+        x, total = self._embed(x), 0.0
         for layer in self.layers:
             x, skip = layer(x, c)
             total = total + skip
+        return self._distribution(total)
+
+    def recur(self, before: torch.Tensor, c: torch.Tensor, state=None) -> tuple[torch.Tensor, torch.Tensor, tuple]:
+        """The recurrent variant, any number of steps: the poses (B, T, 12) before each frame, encoded speech
+        (B, T, 512), the LSTM's state (None: the start) -> mean, -ln(sigma), state."""
+        skip, state = self.lstm(torch.cat([self._embed(before), c], dim=-1), state)
+        return *self._distribution(skip), state
+
+    def _embed(self, before: torch.Tensor) -> torch.Tensor:
+        x = self.dropout(before.transpose(1, 2)).transpose(1, 2)
+        x = F.leaky_relu(pointwise(self.start1, x), 0.2)
+        return F.leaky_relu(pointwise(self.start2, x), 0.2)
+
+    def _distribution(self, total: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         out = pointwise(self.end2, F.leaky_relu(pointwise(self.end1, F.leaky_relu(total, 0.2)), 0.2))
         return out[..., 1 : 1 + POSE_STATE], out[..., 1 + POSE_STATE :]

@@ -14,13 +14,13 @@ SUBPIXEL_BITS = 8
 FARTHEST = 4096.0
 
 
-def draw(landmarks: np.ndarray, shoulders: np.ndarray, subpixel: bool = False) -> np.ndarray:
+def draw(landmarks: np.ndarray, shoulders: np.ndarray | None, subpixel: bool = False) -> np.ndarray:
     """(73, 2) landmark pixels and (18, 2) shoulder pixels -> (512, 512) uint8 map of 0 and 255.
 
     Coordinates are truncated toward zero, as the authors' renderers were trained. With
     ``subpixel`` thinner lines are drawn to 1/256 pixel with smooth edges (values 0..255), so that
     motion smaller than a pixel is seen; pixel centres then are at half coordinates. Which of the two a
-    renderer needs is said by ``sizes.SIZES[size].subpixel``.
+    renderer needs is said by ``sizes.SIZES[size].subpixel``. ``shoulders`` None leaves them out (for table 3).
     Raises ValueError for wrong shapes and for values that are not finite.
     """
     picture = np.zeros((PICTURE, PICTURE), dtype=np.uint8)
@@ -28,6 +28,8 @@ def draw(landmarks: np.ndarray, shoulders: np.ndarray, subpixel: bool = False) -
         (landmarks, LANDMARKS, FACE_LINES, 'landmarks'),
         (shoulders, SHOULDER_POINTS, SHOULDER_LINES, 'shoulders'),
     ):
+        if points is None:
+            continue
         points = np.asarray(points, dtype=np.float64)
         if points.shape != (count, 2):
             raise ValueError(f'{name} have the shape {points.shape}, not ({count}, 2)')

@@ -77,14 +77,24 @@ class Generator(nn.Module):
     ``normal`` has one block per level (76,203,840 parameters at width 64), ``large`` two
     (121,789,760). ``width`` is the number of channels of the first level; small widths serve tests.
     The official release's keys become ours by putting ``unet.`` in the place of ``module.netG.model.``.
+
+    Variants of table 3, which no avatar holds: ``blocks`` is another number of residual blocks per level, 0 a plain
+    U-Net; without ``candidates`` it sees the feature map alone.
     """
 
-    def __init__(self, size: str = 'normal', width: int = 64, levels: int = 8):
+    def __init__(
+        self,
+        size: str = 'normal',
+        width: int = 64,
+        levels: int = 8,
+        blocks: int | None = None,
+        candidates: bool = True,
+    ):
         super().__init__()
         if size not in ('normal', 'large'):
             raise ValueError(f"renderer size '{size}' is not 'normal' or 'large'")
-        blocks = {'normal': 1, 'large': 2}[size]
-        channels = [INPUT_CHANNELS] + [width * min(2**level, 8) for level in range(levels)]
+        blocks = {'normal': 1, 'large': 2}[size] if blocks is None else blocks
+        channels = [INPUT_CHANNELS if candidates else 1] + [width * min(2**level, 8) for level in range(levels)]
         level = None
         for depth in reversed(range(levels)):
             level = Level(channels[depth], channels[depth + 1], blocks, level, outermost=depth == 0)
@@ -92,7 +102,7 @@ class Generator(nn.Module):
         self.unet = level
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 13, 512, 512) feature map and candidate images -> (B, 3, 512, 512)."""
+        """(B, 13, 512, 512) feature map and candidate images, if it has any -> (B, 3, 512, 512)."""
         return torch.tanh(self.unet(x))
 
 
@@ -185,10 +195,18 @@ class LiveGenerator(nn.Module):
         return (constants.base + F.pixel_shuffle(difference, self.FOLD)).clamp(-1, 1)
 
 
-def build_generator(size: str, width: int = 64) -> Generator | LiveGenerator:
-    """A new network of a renderer size: 'live', 'normal' or 'large' (``width`` is for the latter two)."""
+def build_generator(
+    size: str, width: int | None = None, blocks: int | None = None, candidates: bool = True
+) -> Generator | LiveGenerator:
+    """A new network of a renderer size: 'live', 'normal' or 'large'; what follows is for the latter two.
+    ``width`` None: 64.
+
+    Raises ValueError where the live network is asked for without candidate images, which it is built on.
+    """
     renderer_size(size)
-    return LiveGenerator() if size == 'live' else Generator(size, width)
+    if size == 'live' and not candidates:
+        raise ValueError("the renderer 'live' adds to its candidate images; only 'normal' and 'large' can do without")
+    return LiveGenerator() if size == 'live' else Generator(size, width or 64, blocks=blocks, candidates=candidates)
 
 
 def load_generator(size: str, weights: Mapping[str, np.ndarray]) -> Generator | LiveGenerator:

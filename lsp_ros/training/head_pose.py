@@ -34,6 +34,11 @@ class HeadPoseSettings(Settings):
     history_noise: float = 0.0
     """Noise on the poses that the network looks back at, up to this multiple of how far a head usually moves in a
     frame. It sees its own slips live, which true tracks do not hold: without, it answers each with a bigger one."""
+    history: bool = True
+    speech: bool = True
+    recurrent: bool = False
+    probabilistic: bool = True
+    """The variants of section 5.1: see ``HeadPoseNet``; not ``probabilistic`` is the squared error of the mean."""
 
 
 def pose_states(dataset: Dataset, mean: np.ndarray | None = None) -> np.ndarray:
@@ -51,19 +56,26 @@ def mean_translation(dataset: Dataset) -> np.ndarray:
     return dataset.translation[dataset.training_mask].mean(axis=0, dtype=np.float64)
 
 
+def network(settings: HeadPoseSettings) -> HeadPoseNet:
+    """A new network, or variant, of these settings."""
+    return HeadPoseNet(settings.dropout, settings.history, settings.speech, settings.recurrent)
+
+
 class HeadPoseTraining(lightning.LightningModule):
     """Negative log-likelihood of the true state under the predicted Gaussian."""
 
     def __init__(self, settings: HeadPoseSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.net = HeadPoseNet(settings.dropout)
+        self.net = network(settings)
 
     def loss(self, batch: tuple[Tensor, Tensor], remembered: Tensor | None = None) -> Tensor:
         """Of the true states, given the ``remembered`` ones (by default the true ones)."""
         states, features = batch
         mean, log_inv_sigma = self.net(states if remembered is None else remembered, features)
         count = self.settings.sequence
+        if not self.settings.probabilistic:
+            return torch.nn.functional.mse_loss(mean[:, -count:].float(), states[:, -count:])
         return head_pose_nll(mean[:, -count:].float(), log_inv_sigma[:, -count:].float(), states[:, -count:])
 
     def slips(self, states: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from lsp_ros.rendering.camera import project, to_camera
 from lsp_ros.rendering.feature_map import draw
 from lsp_ros.rendering.generator import LiveGenerator, build_generator
 from lsp_ros.rendering.sizes import renderer_size
+from lsp_ros.timeline import FRAME_RATE
 from lsp_ros.training.candidates import choose_candidates
 from lsp_ros.training.dataset import Dataset, DatasetError, load_dataset
 from lsp_ros.training.discriminator import Discriminator
@@ -61,6 +62,13 @@ class RendererSettings(Settings):
     average_decay: float = 0.999
     validation_pictures: int | None = None
     """Validate with this many pictures, evenly spread over the excerpt; None: all."""
+    blocks: int | None = None
+    candidates: bool = True
+    """The variants of table 3: see ``Generator``."""
+    upper_body: bool = True
+    """False: feature maps without shoulders."""
+    footage_minutes: float | None = None
+    """Learn from the pictures of the first minutes of the footage alone; None: all."""
     workers: int = 0
     channels_last: bool = True
 
@@ -76,18 +84,20 @@ class RendererSettings(Settings):
 
 
 class Pictures(torch.utils.data.Dataset):
-    """Pictures of a dataset, decoded once and kept in memory (786 kB each), with their feature maps.
+    """Pictures of a dataset, decoded once and kept in memory (786 kB each), with their feature maps, which show the
+    shoulders unless ``upper_body`` is False.
 
     Item: feature map (1, 512, 512) uint8, picture (3, 512, 512) uint8 RGB, landmarks (73, 2) float32 pixels.
     """
 
-    def __init__(self, dataset: Dataset, frames: list[int], subpixel: bool = False):
+    def __init__(self, dataset: Dataset, frames: list[int], subpixel: bool = False, upper_body: bool = True):
         if not frames:
             raise DatasetError(f'{dataset.path}: no pictures for this part of the split')
         rows = np.asarray(frames)
         camera = to_camera(dataset.points[rows], dataset.euler[rows], dataset.translation[rows])
         self.landmarks = project(camera, dataset.camera_matrix).astype(np.float32)
-        self.shoulders = project(dataset.shoulders[rows], dataset.camera_matrix).astype(np.float32)
+        shoulders = project(dataset.shoulders[rows], dataset.camera_matrix).astype(np.float32)
+        self.shoulders = shoulders if upper_body else [None] * len(frames)
         self.pictures = [read_picture(dataset.pictures[frame]) for frame in frames]
         self.frames = list(frames)
         self.subpixel = subpixel
@@ -110,9 +120,15 @@ def read_picture(path: Path) -> np.ndarray:
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
-def read_candidates(dataset: Dataset) -> np.ndarray:
-    """(4, 512, 512, 3) uint8 RGB, chosen among the training pictures."""
-    frames = dataset.training_pictures()
+def training_pictures(dataset: Dataset, minutes: float | None = None) -> list[int]:
+    """Frames of the pictures to learn from, of the first minutes of the footage or of all."""
+    last = len(dataset) if minutes is None else minutes * 60 * FRAME_RATE
+    return [frame for frame in dataset.training_pictures() if frame < last]
+
+
+def read_candidates(dataset: Dataset, minutes: float | None = None) -> np.ndarray:
+    """(4, 512, 512, 3) uint8 RGB, chosen among the training pictures (of the first minutes)."""
+    frames = training_pictures(dataset, minutes)
     chosen = choose_candidates(dataset.points[frames], dataset.euler[frames])
     return np.stack([read_picture(dataset.pictures[frames[row]]) for row in chosen])
 
@@ -127,12 +143,13 @@ class PictureData(lightning.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         settings = self.settings
         subpixel = renderer_size(settings.size).subpixel
-        self.train = Pictures(self.dataset, self.dataset.training_pictures(), subpixel)
+        frames = training_pictures(self.dataset, settings.footage_minutes)
+        self.train = Pictures(self.dataset, frames, subpixel, settings.upper_body)
         frames = self.dataset.validation_pictures()
         if settings.validation_pictures and settings.validation_pictures < len(frames):
             kept = np.linspace(0, len(frames) - 1, settings.validation_pictures).round().astype(int)
             frames = [frames[k] for k in kept]
-        self.val = Pictures(self.dataset, frames, subpixel)
+        self.val = Pictures(self.dataset, frames, subpixel, settings.upper_body)
 
     def train_dataloader(self) -> DataLoader:
         # Shuffled by seed and epoch alone, so that a resumed run sees the same batches.
@@ -154,7 +171,7 @@ class RendererTraining(lightning.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.settings = settings
-        self.generator = build_generator(settings.size, settings.width)
+        self.generator = build_generator(settings.size, settings.width, settings.blocks, settings.candidates)
         self.discriminator = Discriminator(width=settings.discriminator_width)
         if settings.channels_last:
             self.to(memory_format=torch.channels_last)
@@ -179,6 +196,8 @@ class RendererTraining(lightning.LightningModule):
         """(B, 1, 512, 512) in 0..1 -> (B, 3, 512, 512) in -1..1."""
         if isinstance(self.generator, LiveGenerator):
             return self.generator(feature_map, self.generator.prepare(self.candidates))
+        if not self.settings.candidates:
+            return self.generator(feature_map)
         return self.generator(torch.cat([feature_map, self.candidates.expand(len(feature_map), -1, -1, -1)], dim=1))
 
     def _corners(self, landmarks: Tensor, index: int) -> list[tuple[int, int]]:
@@ -274,7 +293,7 @@ def train_renderer(dataset: Path, out: Path, settings: RendererSettings) -> dict
     ``candidates.npy`` in ``out`` holds the four candidate images (4, 512, 512, 3) uint8 that belong to it.
     """
     data = load_dataset(dataset)
-    candidates = read_candidates(data)
+    candidates = read_candidates(data, settings.footage_minutes)
     out.mkdir(parents=True, exist_ok=True)
     np.save(out / 'candidates.npy', candidates)
     backbone = load_backbone(settings.backbone) if settings.backbone else None

@@ -24,13 +24,14 @@ class Settings:
     """Settings that all networks share; the defaults are the paper's (section 4.3).
 
     The learning rate falls linearly from ``lr`` to ``lr_end`` over the run. A run ends after
-    ``epochs``, or after ``max_minutes`` of training time summed over all resumptions if that
-    comes first; the schedule follows whichever is nearer to its end, so that a short budget
-    still ends with a small learning rate.
+    ``epochs``, or after ``max_minutes`` of training time summed over all resumptions, or after ``max_batches``
+    (which, unlike minutes, is the same on a busy machine) if that comes first; the schedule follows whichever is
+    nearest to its end, so that a short budget still ends with a small learning rate.
     """
 
     epochs: int = 200
     max_minutes: float | None = None
+    max_batches: int | None = None
     batch: int = 32
     lr: float = 1e-4
     lr_end: float = 1e-5
@@ -63,6 +64,8 @@ class LinearDecay(callbacks.Callback):
         # Batches, not optimizer steps: a GAN takes two steps a batch.
         batches = trainer.num_training_batches * trainer.max_epochs
         share = (trainer.fit_loop.total_batch_idx + 1) / max(1, batches)
+        if self.settings.max_batches:
+            share = max(share, (trainer.fit_loop.total_batch_idx + 1) / self.settings.max_batches)
         if self.settings.max_minutes:
             share = max(share, self.spent / (60.0 * self.settings.max_minutes))
         return min(1.0, share)
@@ -86,7 +89,9 @@ class LinearDecay(callbacks.Callback):
         module.log('budget', share, prog_bar=True)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        if self.settings.max_minutes and self.spent >= 60.0 * self.settings.max_minutes:
+        minutes, count = self.settings.max_minutes, self.settings.max_batches
+        done = trainer.fit_loop.total_batch_idx + 1
+        if (minutes and self.spent >= 60.0 * minutes) or (count and done >= count):
             trainer.should_stop = True
 
     def on_validation_start(self, trainer, module) -> None:
