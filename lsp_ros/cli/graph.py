@@ -60,6 +60,13 @@ class Graph:
     remappings: Mapping[str, str] = field(default_factory=dict)
     output: Path | None = None
     tell: Callable[[str], None] = lambda sentence: print(sentence, file=sys.stderr)
+    children: list[Child] = field(default_factory=list, init=False)
+
+    @property
+    def processes(self) -> dict[str, int]:
+        """Process numbers of the nodes that run, by name; for who watches them."""
+        running = [child for child in self.children if child.process and child.process.poll() is None]
+        return {child.name: child.process.pid for child in running}
 
     def run(self, watch: Callable[[], None] = lambda: None) -> None:
         """Starts the nodes and returns when one has finished its work; ends them all in any case.
@@ -75,7 +82,7 @@ class Graph:
             settings.write_text(yaml.safe_dump(
                 {f'/**/{name}': {'ros__parameters': dict(values)} for name, values in self.parameters.items() if values}
             ) or '{}')
-            children = [Child(name, self._command(name, settings)) for name in self.parameters]
+            children = self.children = [Child(name, self._command(name, settings)) for name in self.parameters]
             with open(self.output or os.devnull, 'ab') as log:
                 to = log if self.output else None
                 try:

@@ -7,7 +7,7 @@ import bisect
 import json
 import queue
 import threading
-from collections import deque
+from collections import Counter, deque
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,30 @@ from lsp_ros.nodes.sound import SoundTimeline
 SECOND = timeline.NANOSECONDS_PER_SECOND
 LONGEST_GAP_SECONDS = 5  # a longer hole in the stamps is another clock: the film goes on without it
 WAITING_PICTURES = 150
-REMEMBERED = 1_000_000
+STEPS_PER_SECOND = 10_000  # durations are counted to 0.1 ms
+
+
+class Durations:
+    """Any number of durations in little memory, for a player that runs for months: how often each came, to 0.1 ms."""
+
+    def __init__(self):
+        self._counts: Counter[int] = Counter()
+
+    def __len__(self) -> int:
+        return self._counts.total()
+
+    def append(self, seconds: float) -> None:
+        self._counts[round(seconds * STEPS_PER_SECOND)] += 1
+
+    def summary(self) -> dict | None:
+        """Median, 95th and 99th percentile and largest in milliseconds; None where there are none."""
+        counts = self._counts.copy()  # another thread may be counting
+        if not counts:
+            return None
+        steps, weights = np.array(sorted(counts.items())).T
+        shares = np.quantile(steps, [0.5, 0.95, 0.99, 1], weights=weights, method='inverted_cdf')
+        return {name: round(float(step) * 1000 / STEPS_PER_SECOND, 1)
+                for name, step in zip(('median', 'p95', 'p99', 'max'), shares, strict=True)}
 
 
 class Recorder:
@@ -110,10 +133,10 @@ class Statistics:
         self.frame_rate = frame_rate
         self.pictures = self.left_out = self.out_of_order = 0
         self.chunks = self.missing_samples = self.late_chunks = self.streams = 0
-        self.shown_late: deque[float] = deque(maxlen=REMEMBERED)
-        self.played_early: deque[float] = deque(maxlen=REMEMBERED)
-        self._audio_to_image: deque[float] = deque(maxlen=REMEMBERED)
-        self._stamp_to_image: deque[float] = deque(maxlen=REMEMBERED)
+        self.shown_late = Durations()
+        self.played_early = Durations()
+        self._audio_to_image = Durations()
+        self._stamp_to_image = Durations()
         self._heard: deque[tuple[int, int]] = deque(maxlen=1000)  # (stamp, arrival) of the last chunks
         self._stream_id: str | None = None
         self._next_sample = 0
@@ -162,9 +185,9 @@ class Statistics:
             'latency_ms': {
                 # From the arrival of the audio chunk that holds the frame's first sample, to the picture's arrival:
                 # what a live listener waits for.
-                'audio_to_image': summary(self._audio_to_image),
+                'audio_to_image': self._audio_to_image.summary(),
                 # From the stamp, the moment when the sound is due: zero or less if the source publishes ahead.
-                'stamp_to_image': summary(self._stamp_to_image),
+                'stamp_to_image': self._stamp_to_image.summary(),
             },
             'sound': {
                 'chunks': self.chunks,
@@ -173,8 +196,8 @@ class Statistics:
                 'late_chunks': self.late_chunks,
             },
             'offset_ms': {
-                'shown_late': summary(self.shown_late),
-                'played_early': summary(self.played_early),
+                'shown_late': self.shown_late.summary(),
+                'played_early': self.played_early.summary(),
             },
         }
 

@@ -45,9 +45,9 @@ def _filter_bank() -> np.ndarray:
     return np.maximum(triangles, 0.0) * 2.0 / (high - low)
 
 
-_HANN = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(WINDOW) / WINDOW)
-_BANK = _filter_bank()
-_TAPS = np.abs(np.arange(WINDOW) - MIRROR)  # 66, 65, .., 1, 0, 1, .., 199
+HANN = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(WINDOW) / WINDOW)
+BANK = _filter_bank()
+TAPS = np.abs(np.arange(WINDOW) - MIRROR)  # 66, 65, .., 1, 0, 1, .., 199
 
 
 def mel_frames(samples: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -55,9 +55,9 @@ def mel_frames(samples: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
     samples (n,), starts (T,) with ``starts + SUPPORT <= n`` -> (T, 80) float32
     """
-    segments = samples[starts[:, None] + _TAPS].astype(np.float64) * _HANN
+    segments = samples[starts[:, None] + TAPS].astype(np.float64) * HANN
     magnitude = np.abs(np.fft.rfft(segments, FFT_SIZE))
-    log = np.log(np.maximum(magnitude @ _BANK, FLOOR))
+    log = np.log(np.maximum(magnitude @ BANK, FLOOR))
     return ((log - np.log(FLOOR)) / -np.log(FLOOR)).astype(np.float32)
 
 

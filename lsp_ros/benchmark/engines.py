@@ -1,0 +1,133 @@
+"""How long each renderer engine needs for a picture, and for a batch of pictures of several streams."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.benchmark.timing import take_turns
+from lsp_ros.rendering.camera import project, to_camera
+from lsp_ros.rendering.engines import Engine, build_engine
+from lsp_ros.rendering.feature_map import draw
+from lsp_ros.rendering.generator import build_generator, parameter_count
+from lsp_ros.rendering.sizes import SIZES
+from lsp_ros.signals import FaceMotion
+
+FRAMES, WARM_UP = 100, 5
+VARIANTS = (
+    # The reference first: every other row's ratio is to it.
+    ('torch', {'device': 'cpu'}),
+    ('torch', {'device': 'cuda'}),
+    ('openvino', {'precision': 'f32'}),
+    ('openvino', {}),
+    ('tensorrt', {}),
+)
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """What an engine is built from: a size, its weights, candidate images, and feature maps to draw."""
+
+    size: str
+    weights: dict[str, np.ndarray]
+    candidates: np.ndarray
+    maps: list[np.ndarray]
+    origin: str
+
+
+def renderers(avatar: Avatar, motion: FaceMotion, sizes: Sequence[str]) -> Iterator[Renderer]:
+    """The renderer of each size: the avatar's own, or one with random weights, which takes the same time."""
+    for size in sizes:
+        own = size == avatar.manifest.renderer.size
+        weights = avatar.weights('renderer') if own else random_weights(size)
+        yield Renderer(size, weights, avatar.candidates(), feature_maps(avatar, motion, size),
+                       avatar.name if own else 'random weights')
+
+
+def random_weights(size: str) -> dict[str, np.ndarray]:
+    torch.manual_seed(0)
+    return {name: tensor.numpy() for name, tensor in build_generator(size).state_dict().items()}
+
+
+def feature_maps(avatar: Avatar, motion: FaceMotion, size: str) -> list[np.ndarray]:
+    """The feature maps (512, 512) of a motion, as a renderer of that size is fed."""
+    points = to_camera(motion.points, motion.euler, motion.translation, float(avatar.face.scale))
+    landmarks = project(points, avatar.camera.matrix)
+    shoulders = project(motion.shoulders, avatar.camera.matrix)
+    return [draw(*pair, SIZES[size].subpixel) for pair in zip(landmarks, shoulders, strict=True)]
+
+
+def build_engines(renderer: Renderer, names: Sequence[str], threads: int) -> tuple[dict[str, Engine], list[dict]]:
+    """{description: engine} of all variants of the engines named, the reference always and first, and what is
+    missing here: rows of {'engine', 'reason'}.
+    """
+    engines: dict[str, Engine] = {}
+    missing = []
+    for number, (name, options) in enumerate(VARIANTS):
+        if number and name not in names:
+            continue
+        try:
+            engine = build_engine(name, renderer.weights, renderer.size, renderer.candidates, threads, **options)
+        except (RuntimeError, ValueError, OSError, ImportError) as error:  # whatever a driver or a library lacks
+            label = ' '.join([name, *map(str, options.values())])
+            missing.append({'engine': label, 'reason': one_line(error)})
+            continue
+        engines.setdefault(engine.description, engine)
+    return engines, missing
+
+
+def measure_engines(
+    renderer: Renderer, names: Sequence[str], threads: int, frames: int = FRAMES, warm_up: int = WARM_UP,
+    tick: Callable[[], None] = lambda: None,
+) -> Iterator[dict]:
+    """A row of figures for each engine: wall milliseconds a picture, ratio to and difference from PyTorch f32."""
+    engines, missing = build_engines(renderer, names, threads)
+    count = parameter_count(build_generator(renderer.size))
+    about = {'size': renderer.size, 'weights': renderer.origin, 'parameters': count}
+    taken = take_turns({name: lambda frame, engine=engine: engine.render(renderer.maps[frame % len(renderer.maps)])
+                        for name, engine in engines.items()}, frames, warm_up, tick=tick)
+    reference = None
+    for description, engine in engines.items():
+        pictures = np.stack([engine.render(each) for each in renderer.maps[:2]]).astype(int)
+        reference = pictures if reference is None else reference
+        first = next(iter(taken.values()))
+        yield {**about, 'engine': description, 'time': taken[description],
+               'ratio': first['median'] / taken[description]['median'],
+               'difference': {'mean': float(np.abs(pictures - reference).mean()),
+                              'largest': int(np.abs(pictures - reference).max())}}
+    for row in missing:
+        yield {**about, **row}
+
+
+def measure_streams(
+    renderer: Renderer, names: Sequence[str], threads: int, streams: Sequence[int], frames: int = FRAMES,
+    warm_up: int = WARM_UP, tick: Callable[[], None] = lambda: None,
+) -> Iterator[dict]:
+    """A row for each engine and number of streams, whose pictures are drawn as one batch; frames are pictures."""
+    engines, missing = build_engines(renderer, names, threads)
+    for description, engine in engines.items():
+        if not hasattr(engine, 'render_batch'):
+            missing.append({'engine': description, 'reason': 'it draws one picture at a time'})
+            continue
+        for count in streams:
+            batch = np.stack([renderer.maps[k % len(renderer.maps)] for k in range(count)])
+            began = time.perf_counter()
+            try:
+                engine.render_batch(batch)  # a new shape may be compiled or recorded first
+                ready = time.perf_counter() - began
+                taken = take_turns({'batch': lambda _, engine=engine, batch=batch: engine.render_batch(batch)},
+                                   max(frames // count, 10), min(warm_up, 2), tick=tick)['batch']
+            except RuntimeError as error:  # the memory of the device
+                missing.append({'engine': f'{description}, {count} streams', 'reason': one_line(error)})
+                break
+            yield {'size': renderer.size, 'engine': description, 'streams': count, 'ready_s': ready, 'time': taken,
+                   'picture_ms': taken['median'] / count, 'pictures_per_second': 1e3 * count / taken['median']}
+    for row in missing:
+        yield {'size': renderer.size, **row}
+
+
+def one_line(error: Exception) -> str:
+    return ' '.join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,262 @@
+"""What everything before the picture costs, part by part, beside the same network in PyTorch as it comes.
+
+One 60 fps frame at a time, as live, on one thread. Where a part is a network, the reference is its ``nn.Module`` in
+eager float32 on one thread, and both must say the same before they are timed.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lsp_ros import timeline
+from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.benchmark.timing import take_turns
+from lsp_ros.motion.footage import Footage
+from lsp_ros.motion.head_pose import RECEPTIVE_FIELD, HeadPoseNet
+from lsp_ros.motion.lips import MouthPredictor
+from lsp_ros.motion.mouth import MouthNet
+from lsp_ros.motion.sampler import POSE_STATE, HeadPoseSampler
+from lsp_ros.motion.stage import MotionStage
+from lsp_ros.rendering.camera import project, to_camera
+from lsp_ros.rendering.feature_map import draw
+from lsp_ros.rendering.sizes import SIZES
+from lsp_ros.signals import FEATURE_SIZE, FaceMotion, SpeechFeatures
+from lsp_ros.speech import mel
+from lsp_ros.speech.apc import APC
+from lsp_ros.speech.encoder import FeatureEncoder
+from lsp_ros.speech.manifold import Manifold
+from lsp_ros.speech.stage import SpeechStage
+
+STAGES = ('mel', 'apc', 'projection', 'speech', 'mouth', 'head-pose', 'eyes', 'motion', 'drawing')
+WHOLE = ('speech', 'motion', 'drawing')
+"""What a frame passes through on its way to the renderer; the others are parts of these."""
+FRAMES, WARM_UP = 600, 60
+TURN = 30
+"""Frames between a part and its reference: weights stay in the cache within a turn, for both alike."""
+AGREEING_FRAMES = 8
+
+Step = Callable[[int], object]
+
+
+@dataclass
+class Part:
+    """One row: how to make the part anew, and the reference, each a step that is called with the frame's number.
+
+    Steps return what they computed; ``note`` says what the reference is or why there is none.
+    """
+
+    name: str
+    label: str
+    make: Callable[[], Step]
+    reference: Callable[[], Step] | None = None
+    note: str = ''
+
+
+def measure_stages(
+    avatar: Avatar, samples: np.ndarray, names: Sequence[str] = STAGES, frames: int = FRAMES,
+    warm_up: int = WARM_UP, tick: Callable[[], None] = lambda: None,
+) -> Iterator[dict]:
+    """One row of figures for each part named: milliseconds of processor time a frame.
+
+    ``samples`` (n,) float32 speech at 16 kHz, repeated as often as needed.
+    """
+    with one_thread():
+        for part in parts(avatar, samples, names, warm_up + frames):
+            contenders = {'ours': part.make()}
+            row = {'stage': part.name, 'part': part.label, 'note': part.note}
+            if part.reference:
+                contenders['reference'] = part.reference()
+                row['difference'] = difference(part)
+            # Of all threads: a library may compute in one of its own.
+            row |= take_turns(contenders, frames, warm_up, TURN, time.process_time, tick)
+            if part.reference:
+                row['ratio'] = row['reference']['median'] / row['ours']['median']
+            yield row
+
+
+@contextmanager
+def one_thread():
+    """PyTorch on one thread, without gradients, and as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def difference(part: Part) -> float:
+    """The largest difference between a part and its reference over the first frames."""
+    ours, reference = part.make(), part.reference()
+    return max(float(np.abs(np.asarray(ours(frame)) - np.asarray(reference(frame))).max())
+               for frame in range(AGREEING_FRAMES))
+
+
+def parts(avatar: Avatar, samples: np.ndarray, names: Sequence[str], frames: int) -> Iterator[Part]:
+    """The parts named, in the order of a frame's way, with what each of them needs as input for that many frames."""
+    samples = np.resize(samples, timeline.frame_start(frames + 1) + SpeechStage.look_ahead).astype(np.float32)
+    features = SpeechFeatures.join([SpeechStage(avatar).push(samples)])
+    rows = features.values.reshape(len(features), 1, -1)
+    motion = MotionStage(avatar, seed=1).push(features)
+    makers = {
+        'mel': lambda: mel_part(samples),
+        'apc': lambda: apc_part(avatar, samples),
+        'projection': lambda: projection_part(avatar, samples),
+        'speech': lambda: Part('speech', 'speech stage, whole', lambda: speech_step(avatar, samples)),
+        'mouth': lambda: mouth_part(avatar, rows),
+        'head-pose': lambda: head_pose_part(avatar, rows),
+        'eyes': lambda: Part('eyes', 'eyes and brows', lambda: Footage(avatar.face.eyes, avatar.face.brows).at,
+                             note='replayed footage'),
+        'motion': lambda: Part('motion', 'motion stage, whole', lambda: motion_step(avatar, features)),
+        'drawing': lambda: Part('drawing', 'camera projection and feature map', lambda: draw_step(avatar, motion),
+                                note='no network'),
+    }
+    for name in STAGES:
+        if name in names:
+            yield makers[name]()
+
+
+def some_motion(avatar: Avatar, samples: np.ndarray, frames: int = 32) -> FaceMotion:
+    """So many frames of the avatar's motion in the middle of some speech."""
+    features = SpeechStage(avatar).push(np.resize(samples, 10 * timeline.SAMPLE_RATE).astype(np.float32))
+    motion = MotionStage(avatar, seed=1).push(features)
+    return motion[len(motion) // 2 : len(motion) // 2 + frames]
+
+
+def eager(network: torch.nn.Module, weights: dict[str, np.ndarray]) -> torch.nn.Module:
+    network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+    return network.float().eval()
+
+
+def mel_part(samples: np.ndarray) -> Part:
+    def starts(frame: int) -> np.ndarray:
+        return np.array([timeline.feature_start(2 * frame), timeline.feature_start(2 * frame + 1)])
+
+    def reference() -> Step:
+        audio, taps = torch.tensor(samples), torch.tensor(mel.TAPS)
+        window, bank = torch.tensor(mel.HANN, dtype=torch.float32), torch.tensor(mel.BANK, dtype=torch.float32)
+        floor = float(np.log(mel.FLOOR))
+
+        def step(frame: int) -> torch.Tensor:
+            segments = audio[torch.tensor(starts(frame))[:, None] + taps] * window
+            log = torch.log((torch.fft.rfft(segments, mel.FFT_SIZE).abs() @ bank).clamp_min(mel.FLOOR))
+            return (log - floor) / -floor
+
+        return step
+
+    return Part('mel', 'log mel spectrogram', lambda: lambda frame: mel.mel_frames(samples, starts(frame)), reference,
+                'the same formula in torch')
+
+
+def apc_part(avatar: Avatar, samples: np.ndarray) -> Part:
+    rows = mel.log_mel(samples).reshape(-1, timeline.FEATURES_PER_FRAME, mel.BANDS)
+    weights = avatar.weights('apc')
+
+    def make() -> Step:
+        encoder = FeatureEncoder(weights)
+        state = encoder.start()
+        return lambda frame: encoder.step(state, rows[frame])
+
+    def reference() -> Step:
+        network, given, state = eager(APC(), weights), torch.tensor(rows), None
+
+        def step(frame: int) -> torch.Tensor:
+            nonlocal state
+            features, state = network(given[frame][None], state)
+            return features[0]
+
+        return step
+
+    return Part('apc', 'APC', make, reference, 'GRU, state carried')
+
+
+def projection_part(avatar: Avatar, samples: np.ndarray) -> Part:
+    manifold = Manifold(avatar.manifold(), avatar.manifest.speech.neighbours)
+    encoder = FeatureEncoder(avatar.weights('apc'))
+    rows = mel.log_mel(samples).reshape(-1, timeline.FEATURES_PER_FRAME, mel.BANDS)
+    features = encoder.step(encoder.start(), rows.reshape(-1, mel.BANDS)).reshape(*rows.shape[:2], FEATURE_SIZE)
+    used = '' if avatar.manifest.speech.projection else ', off in this avatar'
+    return Part('projection', f'manifold projection ({len(manifold.rows)} rows{used})',
+                lambda: lambda frame: manifold.project(features[frame])[0], note='a search, no network')
+
+
+def speech_step(avatar: Avatar, samples: np.ndarray) -> Step:
+    stage = SpeechStage(avatar)
+
+    def step(frame: int) -> object:
+        first = 0 if frame == 0 else timeline.frame_start(frame) + stage.look_ahead
+        return stage.push(samples[first : timeline.frame_start(frame + 1) + stage.look_ahead])
+
+    return step
+
+
+def mouth_part(avatar: Avatar, rows: np.ndarray) -> Part:
+    weights = avatar.weights('mouth')
+
+    def make() -> Step:
+        predictor = MouthPredictor(weights)
+        state = predictor.start()
+        return lambda frame: predictor.step(state, rows[frame][None])
+
+    def reference() -> Step:
+        network, given, state = eager(MouthNet(), weights), torch.tensor(rows), None
+
+        def step(frame: int) -> torch.Tensor:
+            nonlocal state
+            displacements, state = network(given[frame][None], state)
+            return displacements
+
+        return step
+
+    return Part('mouth', 'mouth network', make, reference, 'LSTM, state carried')
+
+
+def head_pose_part(avatar: Avatar, rows: np.ndarray) -> Part:
+    weights = avatar.weights('head_pose')
+    silent = np.zeros((1, POSE_STATE))
+
+    def make() -> Step:
+        sampler = HeadPoseSampler(weights)
+        state = sampler.start(sampler.condition(rows[0]))
+        return lambda frame: sampler.sample(state, sampler.condition(rows[frame]), silent)
+
+    def reference() -> Step:
+        network = eager(HeadPoseNet(), weights)
+        window = RECEPTIVE_FIELD + 1  # the network shifts its poses by one frame
+        heard = torch.tensor(np.repeat(rows[:1], window, axis=1))  # the first frame, for ever
+        given, poses = torch.tensor(rows), torch.zeros(1, window, POSE_STATE)
+
+        def step(frame: int) -> torch.Tensor:
+            nonlocal heard, poses
+            heard = torch.cat([heard[:, 1:], given[frame][None]], dim=1)
+            mean = network(poses, heard)[0][:, -1:]
+            # Its last row stands for the pose that is asked for: it is not looked at.
+            poses = torch.cat([poses[:, 1:-1], mean, mean], dim=1)
+            return mean[:, 0]
+
+        return step
+
+    return Part('head-pose', 'head pose: conditioning, network, sample', make, reference,
+                f'its {RECEPTIVE_FIELD} frames of history computed anew in every frame')
+
+
+def motion_step(avatar: Avatar, features: SpeechFeatures) -> Step:
+    stage = MotionStage(avatar, seed=1)
+    return lambda frame: stage.push(features[frame : frame + 1])
+
+
+def draw_step(avatar: Avatar, motion: FaceMotion) -> Step:
+    matrix, scale = avatar.camera.matrix, float(avatar.face.scale)
+    subpixel = SIZES[avatar.manifest.renderer.size].subpixel
+
+    def step(frame: int) -> np.ndarray:
+        k = min(frame, len(motion) - 1)
+        points = to_camera(motion.points[k], motion.euler[k], motion.translation[k], scale)
+        return draw(project(points, matrix), project(motion.shoulders[k], matrix), subpixel)
+
+    return step
