@@ -9,13 +9,17 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.signal import butter, sosfiltfilt
 
 from lsp_ros.rendering.camera import rotation, to_camera
-from lsp_ros.timeline import FRAME_RATE
+from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE, frame_start, frames_in
 
 BILABIALS = ('p', 'b', 'm')
 CLOSURE_MARGIN = 0.05
 CLOSURE_SHARE = 0.01
+LARGEST_OFFSET = 30  # frames
+VOICE_BAND = (500.0, 2500.0)  # Hz: where vowels are, for which mouths open, and little of hissing and humming
+QUIETEST = 1e-3  # of full scale: 60 dB below the largest sine
 
 
 def point_error_mm(points: np.ndarray, truth: np.ndarray, metres_per_unit: float) -> float:
@@ -96,6 +100,48 @@ def head_distances(
         rotation=float(np.degrees(np.arccos(cosine.clip(-1, 1))).mean()),
         position=100 * float(np.linalg.norm(np.asarray(pose[1]) - truth[1], axis=-1).mean() / width),
     )
+
+
+@dataclass(frozen=True)
+class Offset:
+    """By how many ms one signal comes after another, and how alike (Pearson's r) they are when moved together."""
+
+    ms: float
+    correlation: float
+
+
+def offset(signal: np.ndarray, reference: np.ndarray) -> Offset:
+    """The lag by which ``signal`` (N,) resembles ``reference`` (N,), both at 60 fps, most.
+
+    Of all lags up to half a second either way the one with the largest correlation over the frames that
+    overlap, to fractions of a frame by a parabola through it and its neighbours. Positive: ``signal`` is late.
+    Raises ValueError for less than three seconds, unequal lengths, or a signal that never changes.
+    """
+    signal, reference = np.asarray(signal, np.float64), np.asarray(reference, np.float64)
+    if signal.shape != reference.shape or len(signal) < 6 * LARGEST_OFFSET:
+        raise ValueError(f'signals of {signal.shape} and {reference.shape} frames; three seconds of both are needed')
+    found = []
+    for lag in range(-LARGEST_OFFSET, LARGEST_OFFSET + 1):
+        late = signal[max(0, lag) : len(signal) + min(0, lag)]
+        early = reference[max(0, -lag) : len(reference) - max(0, lag)]
+        if late.std() == 0 or early.std() == 0:
+            raise ValueError('a signal that never changes has no offset')
+        found.append(np.corrcoef(late, early)[0, 1])
+    best = int(np.argmax(found))
+    shift = 0.0
+    if 0 < best < len(found) - 1:
+        before, here, after = found[best - 1 : best + 2]
+        bend = before - 2 * here + after
+        shift = 0.5 * (before - after) / bend if bend < 0 else 0.0
+    return Offset(float(1000 * (best - LARGEST_OFFSET + shift) / FRAME_RATE), float(found[best]))
+
+
+def loudness(samples: np.ndarray) -> np.ndarray:
+    """(frames,) how loud the voice is in each frame of (n,) samples at 16 kHz: dB of the RMS of the vowels' band."""
+    voice = sosfiltfilt(butter(4, VOICE_BAND, 'bandpass', fs=SAMPLE_RATE, output='sos'), samples)
+    edges = [frame_start(frame) for frame in range(frames_in(len(samples)) + 1)]
+    power = np.array([np.mean(voice[a:b] ** 2) for a, b in zip(edges[:-1], edges[1:], strict=True)])
+    return 10 * np.log10(power + QUIETEST**2)
 
 
 def l1(picture: np.ndarray, truth: np.ndarray) -> float:

@@ -6,7 +6,7 @@ have been trained on; the functions choose the right part of a dataset where tha
 
 import copy
 import csv
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,7 +15,17 @@ import torch
 
 from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.avatar.landmarks import EYES, MOUTH, MOUTH_OUTPUT, lip_gap
-from lsp_ros.evaluation.metrics import closures, head_distances, l1, point_error_mm, psnr, ssim
+from lsp_ros.evaluation.metrics import (
+    BILABIALS,
+    closures,
+    head_distances,
+    l1,
+    loudness,
+    offset,
+    point_error_mm,
+    psnr,
+    ssim,
+)
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.rendering.camera import project, to_camera
 from lsp_ros.rendering.engines import make_engine
@@ -31,11 +41,20 @@ from lsp_ros.training.renderer import read_picture
 WARM_UP = 5 * FRAME_RATE
 """Frames that the head moves before it is judged."""
 
+WHOLE_PICTURE = ('l1', 'psnr', 'ssim', 'perceptual')
+
 
 def with_settings(avatar: Avatar, **sections) -> Avatar:
     """The same avatar with other sections of its manifest."""
     other = copy.copy(avatar)
     other.manifest = replace(avatar.manifest, **sections)
+    return other
+
+
+def with_networks(avatar: Avatar, **networks: dict[str, np.ndarray]) -> Avatar:
+    """The same avatar with other weights of 'apc', 'mouth', 'head_pose' or 'renderer'."""
+    other = copy.copy(avatar)
+    other.weights = lambda name: networks[name] if name in networks else avatar.weights(name)
     return other
 
 
@@ -56,11 +75,16 @@ def move(avatar: Avatar, features: SpeechFeatures, seed: int = 0) -> FaceMotion:
     return FaceMotion.join([stage.push(features), stage.flush()])
 
 
-def evaluate_mouth(avatar: Avatar, dataset: Dataset, projection: float | None = None) -> dict:
-    """The mouth on a recording with true points and phone times that nothing was trained on."""
+def evaluate_mouth(
+    avatar: Avatar, dataset: Dataset, projection: float | None = None, heard: SpeechFeatures | None = None
+) -> dict:
+    """The mouth on a recording with true points and phone times that nothing was trained on.
+
+    ``heard`` is the recording's speech features where they are known already (``hear``).
+    """
     if projection is not None:
         avatar = with_projection(avatar, projection)
-    motion = move(avatar, hear(avatar, dataset.read_audio()))
+    motion = move(avatar, hear(avatar, dataset.read_audio()) if heard is None else heard)
     length = min(len(motion), len(dataset))
     points, truth = motion.points[:length], dataset.points[:length]
     phones = dataset.phones()
@@ -86,6 +110,38 @@ def evaluate_mouth(avatar: Avatar, dataset: Dataset, projection: float | None = 
         'closed': strict.share,
         'closed_3_percent': seen.share,
         'largest_opening_mm': largest * dataset.metres_per_unit * 1000,
+    }
+
+
+def evaluate_lips(avatar: Avatar, samples: np.ndarray, truth: Dataset | None = None) -> dict:
+    """Do the lips close when they should, and open when the sound says so? Of speech that nothing was trained on.
+
+    ``truth`` is the recording that the sound belongs to, with the true motion and phone times; without it, only the
+    offset to the sound can be told. A true mouth does not open exactly when it sounds, so 'offset_to_sound_ms' means
+    something beside that of the true mouth.
+    """
+    motion = move(avatar, hear(avatar, samples))
+    gap, heard = lip_gap(motion.points), loudness(samples)
+    length = min(len(gap), len(heard))
+    late = offset(gap[:length], heard[:length])
+    figures = {
+        'seconds': length / FRAME_RATE, 'offset_to_sound_ms': late.ms, 'correlation_with_sound': late.correlation,
+    }
+    if truth is None:
+        return figures
+    true_gap, phones = lip_gap(truth.points[:length]), truth.phones()
+    late, natural = offset(gap[:length], true_gap), offset(true_gap, heard[:length])
+    largest = float(true_gap.max())
+    closed = {phone: closures(gap, [p for p in phones if p[0] == phone], largest) for phone in BILABIALS}
+    return figures | {
+        'offset_to_truth_ms': late.ms,
+        'correlation_with_truth': late.correlation,
+        'true_offset_to_sound_ms': natural.ms,
+        'true_correlation_with_sound': natural.correlation,
+        'closures': {phone.upper(): asdict(found) for phone, found in closed.items()},
+        'closed': closures(gap, phones, largest).share,
+        'closed_3_percent': closures(gap, phones, largest, 0.03).share,
+        'true_closed': closures(true_gap, phones, largest).share,
     }
 
 
@@ -140,10 +196,29 @@ def evaluate_head_pose(avatar: Avatar, dataset: Dataset, seeds: Iterable[int] = 
 
 def evaluate_renderer(avatar: Avatar, dataset: Dataset, backbone: Backbone | None, engine: str = 'torch') -> dict:
     """Pictures drawn from the true landmarks of the validation pictures, against the true ones."""
-    frames = dataset.validation_pictures()
     drawer = make_engine(engine, avatar)
     subpixel = SIZES[avatar.manifest.renderer.size].subpixel
-    mean_candidate = avatar.candidates().mean(axis=0).round().astype(np.uint8)
+    figures = compare_pictures(drawer.render, avatar.candidates(), dataset, backbone, subpixel)
+    return {'engine': engine, **figures}
+
+
+def compare_pictures(
+    render: Callable[[np.ndarray], np.ndarray],
+    candidates: np.ndarray,
+    dataset: Dataset,
+    backbone: Backbone | None,
+    subpixel: bool,
+    upper_body: bool = True,
+) -> dict:
+    """The validation pictures, drawn from their true landmarks, against the true ones: means, and for whole
+    pictures the standard deviation over them ('..._deviation'), which the paper takes for how unsteady they are.
+
+    render      feature map (512, 512) uint8 -> picture (512, 512, 3) uint8 RGB
+    candidates  (4, 512, 512, 3): beside it the PSNR of showing their mean
+    upper_body  whether feature maps show the shoulders
+    """
+    frames = dataset.validation_pictures()
+    mean_candidate = candidates.mean(axis=0).round().astype(np.uint8)
     figures: dict[str, list[float]] = {}
 
     def note(**values: float) -> None:
@@ -153,7 +228,8 @@ def evaluate_renderer(avatar: Avatar, dataset: Dataset, backbone: Backbone | Non
     for frame in frames:
         camera = to_camera(dataset.points[frame], dataset.euler[frame], dataset.translation[frame])
         landmarks = project(camera, dataset.camera_matrix)
-        picture = drawer.render(draw(landmarks, project(dataset.shoulders[frame], dataset.camera_matrix), subpixel))
+        shoulders = project(dataset.shoulders[frame], dataset.camera_matrix) if upper_body else None
+        picture = render(draw(landmarks, shoulders, subpixel))
         truth = read_picture(dataset.pictures[frame])
         note(l1=l1(picture, truth), psnr=psnr(picture, truth), ssim=ssim(picture, truth))
         note(psnr_of_mean_candidate=psnr(mean_candidate, truth))
@@ -161,11 +237,13 @@ def evaluate_renderer(avatar: Avatar, dataset: Dataset, backbone: Backbone | Non
             box = _box(landmarks[points])
             note(**{f'psnr_{name}': psnr(picture[box], truth[box]), f'ssim_{name}': ssim(picture[box], truth[box])})
         if backbone is not None:
-            pair = [torch.from_numpy(p).permute(2, 0, 1)[None] / 127.5 - 1 for p in (picture, truth)]
+            device = next(backbone.parameters()).device
+            pair = [torch.from_numpy(p).to(device).permute(2, 0, 1)[None] / 127.5 - 1 for p in (picture, truth)]
             with torch.inference_mode():
                 note(perceptual=float(perceptual_distance(backbone, *pair)))
     found = {name: float(np.mean(values)) for name, values in figures.items()}
-    return {'pictures': len(frames), 'engine': engine, 'backbone': backbone.name if backbone else None, **found}
+    whole = {f'{name}_deviation': float(np.std(figures[name])) for name in WHOLE_PICTURE if name in figures}
+    return {'pictures': len(frames), 'backbone': backbone.name if backbone else None, **found, **whole}
 
 
 def _box(points: np.ndarray, margin: int = 12) -> tuple[slice, slice]:

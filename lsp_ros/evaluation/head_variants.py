@@ -1,0 +1,120 @@
+"""The head motion of the full model and of the variants of paper section 5.1, measured in one way.
+
+The live form (:mod:`lsp_ros.motion.sampler`) runs the variants without history and without speech as they are; for
+the recurrent one the sampler below does the same steps. Everything else is the avatar's: smoothing, limits, and, where
+the network says how sure it is, how far poses are sampled from the mean.
+"""
+
+from dataclasses import asdict
+
+import numpy as np
+import torch
+
+from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.evaluation.metrics import head_distances
+from lsp_ros.evaluation.protocols import WARM_UP
+from lsp_ros.motion.head_pose import HeadPoseNet
+from lsp_ros.motion.sampler import POSE_STATE, HeadPoseSampler, HeadPoseState, PoseLimits
+from lsp_ros.motion.stage import LowPass
+from lsp_ros.training.dataset import Dataset, runs
+
+
+class RecurrentSampler(HeadPoseSampler):
+    """Draws head poses from the recurrent variant; the state's ``rings`` are what its LSTM remembers."""
+
+    def __init__(self, network: HeadPoseNet, noise_scale: float, limits: PoseLimits | None = None) -> None:
+        self._network = network.eval()
+        self.noise_scale, self.limits = noise_scale, limits
+
+    def condition(self, features: np.ndarray) -> np.ndarray:
+        """Features (N, 1024) -> encoded speech (N, 512)."""
+        with torch.inference_mode():
+            return self._network.encoder(torch.from_numpy(np.asarray(features, np.float32))).numpy()
+
+    def start(self, condition: np.ndarray, seed: int | np.random.Generator = 0) -> HeadPoseState:
+        """Streams at rest that have heard nothing; condition (B, 512) of the first frame."""
+        B = len(condition)
+        state = HeadPoseState(None, 0, np.zeros((B, POSE_STATE)), np.random.default_rng(seed), np.zeros(B, bool))
+        self.step(state, condition)
+        return state
+
+    def step(self, state: HeadPoseState, condition: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        before = torch.from_numpy(state.history).float()[:, None]
+        with torch.inference_mode():
+            mean, n, state.rings = self._network.recur(before, torch.from_numpy(condition)[:, None], state.rings)
+        return mean[:, 0].numpy(), n[:, 0].numpy()
+
+
+def sampler_of(network: HeadPoseNet, avatar: Avatar, probabilistic: bool = True) -> HeadPoseSampler:
+    """What draws poses from a trained network or variant as the avatar would; not ``probabilistic``: its mean."""
+    ranges = avatar.pose_range
+    limits = PoseLimits(
+        np.concatenate([ranges.euler_min, ranges.translation_min]).astype(float),
+        np.concatenate([ranges.euler_max, ranges.translation_max]).astype(float),
+    )
+    noise_scale = avatar.manifest.head_pose.noise_scale if probabilistic else 0.0
+    if network.lstm is not None:
+        return RecurrentSampler(network, noise_scale, limits)
+    weights = {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
+    return HeadPoseSampler(weights, noise_scale, limits)
+
+
+def head_motion(
+    sampler: HeadPoseSampler, avatar: Avatar, features: np.ndarray, look_ahead: int, streams: int = 1, seed: int = 0
+) -> np.ndarray:
+    """Speech (N, 1024) -> what ``streams`` heads do, each with its own draws: (N, streams, 6), as the live stage."""
+    head = avatar.manifest.head_pose
+    low_pass = LowPass(np.repeat(np.asarray(head.smoothing, float), 3))
+    amplitude = np.repeat(np.asarray(head.amplitude, float), 3)
+    later = np.concatenate([features, np.repeat(features[-1:], look_ahead, axis=0)])
+    conditions = sampler.condition(np.ascontiguousarray(later, np.float32))
+
+    def streamed(frame: int) -> np.ndarray:
+        return np.repeat(conditions[frame : frame + 1], streams, axis=0)
+
+    state = sampler.start(streamed(0), seed)
+    for ahead in range(1, look_ahead):
+        sampler.step(state, streamed(ahead))
+    poses = [low_pass.step(sampler.sample(state, streamed(t + look_ahead))[:, :6] * amplitude)
+             for t in range(len(features))]
+    return np.stack(poses)
+
+
+def judged_part(dataset: Dataset, held_out: bool) -> tuple[int, int]:
+    """Frames [first, stop) to judge head motion on: all of a recording that was held out, else the longest run of
+    the part that validates."""
+    if held_out:
+        return 0, len(dataset)
+    return max(runs(dataset.validation_mask), key=lambda pair: pair[1] - pair[0])
+
+
+def judge_head(
+    sampler: HeadPoseSampler,
+    avatar: Avatar,
+    clips: list[tuple[Dataset, np.ndarray, tuple[int, int]]],
+    look_ahead: int,
+    seeds: int = 8,
+) -> dict:
+    """Table 2: distances to the true head motion, means over frames of all clips and over ``seeds`` draws.
+
+    clips  recordings with their speech features (N, 1024) and the frames [first, stop) that are judged; the head
+           begins up to five seconds earlier, at rest
+    """
+    distances, weights, spread = [], [], []
+    for dataset, features, (first, stop) in clips:
+        stop = min(stop, len(features))
+        begin = max(0, first - WARM_UP)
+        motion = head_motion(sampler, avatar, features[begin:stop], look_ahead, seeds)[first - begin :]
+        translation = motion[..., 3:] + avatar.face.translation_mean
+        truth = dataset.euler[first:stop], dataset.translation[first:stop]
+        for stream in range(seeds):
+            pose = motion[:, stream, :3], translation[:, stream]
+            distances.append(asdict(head_distances(dataset.points[first:stop], pose, truth)))
+            weights.append(stop - first)
+        spread.append(motion[..., :3].std(axis=0).mean(axis=0))
+    return {
+        'seconds': sum(weights) / seeds / 60,
+        'seeds': seeds,
+        **{name: float(np.average([one[name] for one in distances], weights=weights)) for name in distances[0]},
+        'euler_std': np.average(spread, axis=0, weights=weights[::seeds]).tolist(),
+    }

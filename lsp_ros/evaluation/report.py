@@ -1,0 +1,136 @@
+"""What was measured as Markdown: each table beside the paper's own, each with its protocol and what did not run."""
+
+from collections.abc import Iterable
+
+from lsp_ros.evaluation.tables import Row, protocol
+
+TITLES = {
+    'table1': 'Table 1: mouth error over look-ahead',
+    'table2': 'Table 2: head pose',
+    'table3': 'Table 3: renderer',
+}
+PARTS = {'input': 'input (on {base})', 'architecture': 'architecture', 'data': 'training data (on {base})'}
+LIPS_PROTOCOL = (
+    'Speech that nothing was trained on, heard and moved by the live stages. A P, B or M closes if the lip opening '
+    'falls below 1 % of the largest true one within the phone and 50 ms on either side. Offset: the lag with the '
+    'largest correlation of the lip opening with the true one, and with the loudness of the voice (dB, 500 to 2500 Hz, '
+    'a frame), positive where the mouth is late; a true mouth has such a lag, too.'
+)
+FIGURE8_PROTOCOL = (
+    't-SNE of 500 features each: of the held-out recording as heard (original), of the manifold (target), and the '
+    'originals projected onto the manifold (reconstructed). Distance: mean distance to the nearest of the '
+    "manifold's other rows."
+)
+FIGURE9_PROTOCOL = (
+    't-SNE of head poses (angles in degrees, positions in cm), 30 centres by K-means of what the avatar does to the '
+    'held-out recording (stars) and of the poses that it learned from (dots). Distance: mean distance of a centre to '
+    'the nearest one of training.'
+)
+
+
+def markdown_table(header: list[str], rows: Iterable[list]) -> str:
+    lines = [header, ['---'] * len(header), *rows]
+    return '\n'.join('| ' + ' | '.join(str(cell) for cell in line) + ' |' for line in lines)
+
+
+def table(name: str, rows: list[Row], found: dict[str, dict], command: str) -> str:
+    """One of the paper's tables; ``found`` are results by row, ``command`` is what would measure the missing ones."""
+    lines = {'table1': _table1, 'table2': _table2, 'table3': _table3}[name](rows, found)
+    missing = [row.key for row in rows if row.built and row.key not in found]
+    parts = [f'## {TITLES[name]}', f'Protocol: {protocol(name)}', markdown_table(*lines)]
+    if missing:
+        parts.append(f'Not run here: {", ".join(missing)}. To run them:\n\n    {command} --rows {" ".join(missing)}')
+    return '\n\n'.join(parts)
+
+
+def _training(result: dict) -> str:
+    done = result['trained']
+    if not done:
+        return 'none'
+    return f'{done["epochs"]:.0f} epochs, {done["minutes"]:.1f} min, {result["machine"]}'
+
+
+def _table1(rows: list[Row], found: dict[str, dict]) -> tuple[list[str], list[list]]:
+    header = ['look-ahead', 'paper: error (mm)', 'validation error (mm)', 'held-out voice: error in speech (mm)',
+              'P/B/M closed', 'training']
+    lines = []
+    for row in rows:
+        cells = ['not run here', '', '', '']
+        if row.key in found:
+            figures = found[row.key]['figures']
+            stranger = figures.get('held_out')
+            cells = [f'{figures["error_mm"]:.3f}',
+                     f'{stranger["error_in_speech_mm"]:.3f}' if stranger else '',
+                     f'{100 * stranger["closed"]:.0f} %' if stranger else '', _training(found[row.key])]
+        lines.append([row.name, f'{row.paper["error_mm"]:.3f}', *cells])
+    return header, lines
+
+
+def _table2(rows: list[Row], found: dict[str, dict]) -> tuple[list[str], list[list]]:
+    def heads(figures: dict | None) -> list[str]:
+        if not figures:
+            return ['', '', '']
+        return [f'{figures["landmarks"]:.1f} %', f'{figures["velocity"]:.2f} %',
+                f'{figures["rotation"]:.1f}° / {figures["position"]:.1f} %']
+
+    header = ['variant', 'paper: D-L', 'D-V', 'D-Rot/Pos', 'here: D-L', 'D-V', 'D-Rot/Pos', 'training']
+    lines = []
+    for row in rows:
+        cells = ['not run here' if row.built else 'not built', '', '', '']
+        if row.key in found:
+            cells = [*heads(found[row.key]['figures']), _training(found[row.key])]
+        lines.append([row.name, *heads(row.paper), *cells])
+    return header, lines
+
+
+def _table3(rows: list[Row], found: dict[str, dict]) -> tuple[list[str], list[list]]:
+    header = ['', 'variant', 'paper: L1', 'PSNR', 'SSIM', 'LPIPS x 10', 'here: L1', 'PSNR (dB)', 'SSIM', 'perceptual',
+              'training']
+    lines, base = [], rows[0].changes['size']
+    for row in rows:
+        paper = row.paper
+        told = [f'{paper["l1"]:.2f}', f'{paper["psnr"]:.2f}', f'{paper["ssim"]:.3f}', f'{paper["lpips"]:.2f}'] if (
+            paper) else [''] * 4
+        cells = ['not run here', '', '', '', '']
+        if row.key in found:
+            figures = found[row.key]['figures']
+            cells = [f'{figures[name]:.{digits}f} ± {figures[f"{name}_deviation"]:.{digits}f}'
+                     if name in figures else 'not measured'
+                     for name, digits in (('l1', 2), ('psnr', 2), ('ssim', 4), ('perceptual', 3))]
+            cells[3] += f' ({figures["backbone"]})' if figures['backbone'] else ''
+            cells.append(_training(found[row.key]))
+        lines.append([PARTS[row.part].format(base=base), row.name, *told, *cells])
+    return header, lines
+
+
+def lips(found: dict[str, dict]) -> str:
+    """The lip-closure score and the offset of sound and mouth, by recording."""
+    rows = []
+    for name, f in found.items():
+        closed = closures = truth = true_sound = ''
+        if 'closed' in f:
+            closed = f'{100 * f["closed"]:.1f} % (true mouth {100 * f["true_closed"]:.0f} %)'
+            closures = ', '.join(f'{phone} {c["closed"]} of {c["total"]}' for phone, c in f['closures'].items())
+            truth = f'{f["offset_to_truth_ms"]:+.1f} (r {f["correlation_with_truth"]:.2f})'
+            true_sound = f'{f["true_offset_to_sound_ms"]:+.1f} (r {f["true_correlation_with_sound"]:.2f})'
+        sound = f'{f["offset_to_sound_ms"]:+.1f} (r {f["correlation_with_sound"]:.2f})'
+        rows.append([name, f'{f["seconds"]:.0f} s', closed, closures, truth, sound, true_sound])
+    header = ['recording', 'length', 'P/B/M closed', 'each', 'offset to the true mouth (ms)', 'to the sound (ms)',
+              'true mouth to the sound (ms)']
+    parts = ['## Lips: closure, and the offset of sound and mouth', f'Protocol: {LIPS_PROTOCOL}']
+    return '\n\n'.join([*parts, markdown_table(header, rows)])
+
+
+def figures(found: dict) -> str:
+    """Figures 8 and 9: their pictures, and what can be said of them in numbers."""
+    eight = found['figure8']
+    rows = [[name, f'{eight[f"{name}_to_target"]:.2f}'] for name in ('original', 'reconstructed', 'target')]
+    nine = [[name, f'{f["generated_to_training"]:.2f}', f'{f["training_to_training"]:.2f}',
+             f'{100 * f["training_poses_covered"]:.0f} %'] for name, f in found['figure9'].items()]
+    return '\n\n'.join([
+        '## Figure 8: manifold projection', f'Protocol: {FIGURE8_PROTOCOL}', '![figure 8](figure8.png)',
+        markdown_table(['features', 'mean distance to the nearest target'], rows),
+        '## Figure 9: generated head poses', f'Protocol: {FIGURE9_PROTOCOL}', '![figure 9](figure9.png)',
+        markdown_table(['person', 'generated to training', 'training to training', 'training poses that are some '
+                        "generated one's nearest"], nine),
+    ])

@@ -1,0 +1,329 @@
+"""The paper's tables 1, 2 and 3 (section 5.2) on one's own data, row by row.
+
+A row that compares a way of training is trained where it is missing, through the trainings of
+:mod:`lsp_ros.training` with the settings that make it, in a folder of its own:
+
+    <run>/table1/300ms/  best.ckpt ...   the training (lsp_ros.training.trainer), which goes on where it was stopped
+                         figures.json    what was measured, with the settings it was trained with
+
+A row whose figures are there, made with the settings that are asked for, is not done again.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.evaluation.head_variants import judge_head, judged_part, sampler_of
+from lsp_ros.evaluation.metrics import head_distances
+from lsp_ros.evaluation.protocols import compare_pictures, evaluate_mouth, hear, with_networks, with_settings
+from lsp_ros.machine import processor
+from lsp_ros.motion.head_pose import HeadPoseNet
+from lsp_ros.motion.mouth import MouthNet
+from lsp_ros.rendering.sizes import SIZES
+from lsp_ros.signals import SpeechFeatures
+from lsp_ros.speech.apc import APC
+from lsp_ros.speech.manifold import Manifold
+from lsp_ros.timeline import FRAME_RATE
+from lsp_ros.training.build import changed
+from lsp_ros.training.dataset import Dataset, load_dataset
+from lsp_ros.training.features import FRAME_FEATURES, Listener
+from lsp_ros.training.head_pose import network, train_head_pose
+from lsp_ros.training.mouth import MouthData, train_mouth
+from lsp_ros.training.perceptual import load_backbone
+from lsp_ros.training.renderer import RendererSettings, RendererTraining, train_renderer
+from lsp_ros.training.trainer import Settings, spent
+
+FIGURES_FILE = 'figures.json'
+TABLES = {'table1': 'mouth', 'table2': 'head_pose', 'table3': 'renderer'}
+"""Each table, and the training that its rows vary."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    key      its folder, and what it is called by on the command line
+    name     as the paper has it
+    changes  the settings of the training that make it; None: nothing is trained for it
+    paper    the paper's own figures for it, by column; None: the paper has no such row
+    part     of table 3
+    built    False: another system, of which only the paper's figures are shown
+    """
+
+    key: str
+    name: str
+    changes: dict | None = field(default_factory=dict)
+    paper: dict | None = None
+    part: str = ''
+    built: bool = True
+
+
+DELAYS = {0: 5.309, 50: 5.280, 100: 5.117, 150: 5.335, 200: 5.160, 300: 4.916, 400: 5.248, 500: 5.539}
+TABLE1 = [Row(f'{ms}ms', f'{ms} ms', {'look_ahead': ms * FRAME_RATE // 1000}, {'error_mm': error})
+          for ms, error in DELAYS.items()]
+
+
+def _heads(landmarks: float, velocity: float, rotation: float, position: float) -> dict:
+    return {'landmarks': landmarks, 'velocity': velocity, 'rotation': rotation, 'position': position}
+
+
+TABLE2 = [
+    Row('lstm_l2', 'LSTM (L2)', {'recurrent': True, 'probabilistic': False}, _heads(4.9, 1.1, 6.9, 12.2)),
+    Row('lstm_probabilistic', 'LSTM (probabilistic)', {'recurrent': True}, _heads(4.9, 1.0, 6.7, 11.6)),
+    Row('without_history', 'without history poses', {'history': False}, _heads(3.9, 0.9, 4.2, 8.9)),
+    Row('l2', 'L2', {'probabilistic': False}, _heads(4.5, 1.1, 3.7, 9.2)),
+    Row('without_speech', 'without speech (not in the paper)', {'speech': False}),
+    Row('zhou_2020', 'Zhou et al. 2020 (another system)', None, _heads(4.6, 0.9, 6.1, 10.1), built=False),
+    Row('full', 'full', {}, _heads(3.6, 0.8, 3.6, 8.9)),
+    Row('shipped', 'the avatar as it is', None),
+    Row('still', 'a still head', None),
+]
+
+# Of the three people Obama1, Obama2 and May: L1, PSNR, SSIM, LPIPS x 10.
+_PAPER3 = {
+    'large_without_upper_body': ((6.131, 25.364, 0.850, 0.704), (7.634, 23.143, 0.843, 1.136),
+                                 (5.957, 27.171, 0.807, 0.790)),
+    'large_without_candidates': ((6.683, 24.964, 0.845, 0.746), (4.006, 27.927, 0.917, 0.366),
+                                 (5.577, 27.979, 0.823, 0.747)),
+    'unet': ((6.540, 25.087, 0.832, 0.875), (4.155, 27.414, 0.907, 0.479), (6.007, 27.528, 0.806, 1.018)),
+    'normal': ((5.782, 25.920, 0.861, 0.727), (4.010, 27.406, 0.912, 0.376), (5.578, 27.924, 0.818, 0.828)),
+    'large': ((5.713, 26.006, 0.862, 0.698), (3.993, 27.576, 0.926, 0.370), (5.539, 28.044, 0.823, 0.746)),
+    'large_0.5_minutes': ((9.403, 22.481, 0.788, 1.421), (6.941, 22.960, 0.858, 0.945), (9.539, 23.432, 0.739, 1.731)),
+    'large_1_minute': ((8.259, 23.939, 0.812, 1.233), (5.285, 24.875, 0.888, 0.585), (7.265, 25.875, 0.739, 1.175)),
+}
+_PAPER3['large_3_minutes'] = _PAPER3['large']  # its people's three minutes are all there is
+
+
+def table3(base: str) -> list[Row]:
+    """Table 3; ``base`` is the renderer size that input and data are varied on: 'large' in the paper."""
+
+    def row(key: str, name: str, part: str, **changes) -> Row:
+        means = np.mean(_PAPER3[key], axis=0).tolist() if key in _PAPER3 else None
+        return Row(key, name, changes, dict(zip(('l1', 'psnr', 'ssim', 'lpips'), means)) if means else None, part)
+
+    rows = [row(f'{base}_without_upper_body', 'without upper body', 'input', size=base, upper_body=False)]
+    if base != 'live':  # which is built on its candidate images
+        rows.append(row(f'{base}_without_candidates', 'without candidates', 'input', size=base, candidates=False))
+    rows += [
+        row('unet', 'plain U-Net', 'architecture', size='normal', blocks=0),
+        row('normal', 'normal', 'architecture', size='normal'),
+        row('large', 'large', 'architecture', size='large'),
+        row('live', 'live (our own)', 'architecture', size='live'),
+    ]
+    for minutes, name in ((0.5, '0.5 minutes'), (1.0, '1 minute'), (3.0, '3 minutes')):
+        key = f'{base}_{name.replace(" ", "_")}'
+        rows.append(row(key, f'{name} of footage', 'data', size=base, footage_minutes=minutes))
+    return rows
+
+
+def rows_of(table: str, size: str = 'large') -> list[Row]:
+    """The rows of 'table1', 'table2' or 'table3', the last on a renderer size."""
+    return {'table1': TABLE1, 'table2': TABLE2}.get(table) or table3(size)
+
+
+@dataclass
+class Evaluation:
+    """What rows are measured with.
+
+    avatar    hears, and lends all that a row does not vary
+    datasets  that trainings learn from, the person's own first; the head (table 2) and the renderer (table 3) learn
+              from the first alone, as the paper's did
+    held_out  a recording that nothing may learn from, with phone times; None: mouths are judged by the part of the
+              datasets that validates, heads by that of the first
+    settings  of the trainings, by network
+    backbone  file of the perceptual distance's weights; None: that column stays empty
+    """
+
+    avatar: Avatar
+    datasets: list[Path]
+    held_out: Path | None
+    run: Path
+    settings: dict[str, Settings]
+    backbone: str | None = None
+
+    @cached_property
+    def person(self) -> Dataset:
+        return load_dataset(self.datasets[0])
+
+    @cached_property
+    def stranger(self) -> Dataset | None:
+        return load_dataset(self.held_out) if self.held_out else None
+
+    @cached_property
+    def stranger_heard(self) -> SpeechFeatures:
+        return hear(self.avatar, self.stranger.read_audio())
+
+    @cached_property
+    def listener(self) -> Listener:
+        """Hears as the avatar does; the manifold only where the avatar projects onto it."""
+        apc = APC().eval()
+        apc.load_state_dict({name: torch.tensor(value) for name, value in self.avatar.weights('apc').items()})
+        speech = self.avatar.manifest.speech
+        manifold = Manifold(self.avatar.manifold(), speech.neighbours) if speech.projection else None
+        return Listener(apc, manifold, self.run / 'features')
+
+    def folder(self, table: str, row: Row) -> Path:
+        return self.run / table / row.key
+
+    def wanted(self, table: str, row: Row) -> Settings | None:
+        """The settings of a row's training; None where nothing is trained."""
+        if row.changes is None:
+            return None
+        return changed(self.settings[TABLES[table]], **row.changes)
+
+    def measure(self, table: str, row: Row) -> dict:
+        """A row's figures: trained, measured and written down unless that was done before."""
+        settings, folder = self.wanted(table, row), self.folder(table, row)
+        told = json.loads(json.dumps(asdict(settings))) if settings else None
+        known = measured(self.run, table, row)
+        if known and known['settings'] == told:
+            return known
+        folder.mkdir(parents=True, exist_ok=True)
+        figures = _MEASURES[table](self, row, settings, folder)
+        made = {
+            'table': table,
+            'row': row.key,
+            'name': row.name,
+            'protocol': protocol(table),
+            'figures': figures,
+            'paper': row.paper,
+            'trained': {key: round(value, 2) for key, value in spent(folder).items()} if settings else None,
+            'settings': told,
+            'machine': torch.cuda.get_device_name() if torch.cuda.is_available() else processor(),
+        }
+        part = folder / f'{FIGURES_FILE}.part'
+        part.write_text(json.dumps(made, indent=1) + '\n')
+        part.replace(folder / FIGURES_FILE)
+        return made
+
+    def _mouth(self, row: Row, settings: Settings, folder: Path) -> dict:
+        mean = self.avatar.face.mouth_mean
+        net = MouthNet().eval()
+        net.load_state_dict(train_mouth(self.datasets, folder, self.listener, settings, mean))
+        figures = self._mouth_on_validation(net, settings, mean)
+        if self.stranger:
+            weights = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+            manifest = self.avatar.manifest
+            heads = with_settings(self.avatar, mouth=replace(manifest.mouth, look_ahead=settings.look_ahead))
+            figures['held_out'] = evaluate_mouth(
+                with_networks(heads, mouth=weights), self.stranger, heard=self.stranger_heard
+            )
+        return figures
+
+    def _mouth_on_validation(self, net: MouthNet, settings: Settings, mean: np.ndarray) -> dict:
+        """The paper's own figure: the mean distance of the 25 points over the parts that validate."""
+        loaded = [load_dataset(path) for path in self.datasets]
+        data = MouthData(loaded, mean, self.listener, replace(settings, hearings=1))
+        data.setup()
+        state, distances = None, []
+        with torch.inference_mode():
+            for features, truth, known in data.val_dataloader():
+                said, state = net(features, state)
+                error = (said - truth).unflatten(-1, (-1, 3)).norm(dim=-1)
+                distances.append(error[known].flatten())
+        errors = torch.cat(distances)
+        frames = len(errors) // 25
+        return {
+            'error_mm': float(errors.mean()) * loaded[0].metres_per_unit * 1000,
+            'seconds': frames / FRAME_RATE,
+        }
+
+    @cached_property
+    def clips(self) -> list[tuple[Dataset, np.ndarray, tuple[int, int]]]:
+        """The recordings that heads are judged on, heard."""
+        first = hear(self.avatar, self.person.read_audio())
+        found = [(self.person, first.values.reshape(-1, FRAME_FEATURES), judged_part(self.person, held_out=False))]
+        if self.stranger:
+            rows = self.stranger_heard.values.reshape(-1, FRAME_FEATURES)
+            found.append((self.stranger, rows, judged_part(self.stranger, held_out=True)))
+        return found
+
+    def _head(self, row: Row, settings: Settings | None, folder: Path) -> dict:
+        if row.key == 'still':
+            mask = self.person.training_mask
+            pose = self.person.euler[mask].mean(axis=0), self.person.translation[mask].mean(axis=0)
+            found, weights = [], []
+            for dataset, _, (first, stop) in self.clips:
+                part = slice(first, stop)
+                still = tuple(np.broadcast_to(value, (stop - first, 3)) for value in pose)
+                truth = dataset.euler[part], dataset.translation[part]
+                found.append(asdict(head_distances(dataset.points[part], still, truth)))
+                weights.append(stop - first)
+            means = {name: float(np.average([one[name] for one in found], weights=weights)) for name in found[0]}
+            return {'seconds': sum(weights) / FRAME_RATE, 'seeds': 1, **means, 'euler_std': [0.0, 0.0, 0.0]}
+        look_ahead, probabilistic = self.avatar.manifest.head_pose.look_ahead, True
+        if settings is None:
+            net = HeadPoseNet().eval()
+            weights = self.avatar.weights('head_pose')
+            net.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+        else:
+            net = network(settings).eval()
+            net.load_state_dict(train_head_pose(self.datasets[0], folder, self.listener, settings))
+            look_ahead, probabilistic = settings.look_ahead, settings.probabilistic
+        return judge_head(sampler_of(net, self.avatar, probabilistic), self.avatar, self.clips, look_ahead)
+
+    def _picture(self, row: Row, settings: RendererSettings, folder: Path) -> dict:
+        weights = train_renderer(self.datasets[0], folder, settings)
+        candidates = np.load(folder / 'candidates.npy', allow_pickle=False)
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        module = RendererTraining(settings, candidates, None)
+        module.generator.load_state_dict(weights)
+        module.eval().to(device)
+        backbone = load_backbone(self.backbone).to(device) if self.backbone else None
+
+        def render(feature_map: np.ndarray) -> np.ndarray:
+            lines = torch.from_numpy(feature_map)[None, None].to(device) / 255
+            with torch.inference_mode():
+                levels = (module(lines)[0].float() + 1) * 127.5 + SIZES[settings.size].rounding
+            return levels.clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+
+        figures = compare_pictures(
+            render, candidates, self.person, backbone, SIZES[settings.size].subpixel, settings.upper_body
+        )
+        count = sum(parameter.numel() for parameter in module.generator.parameters())
+        return {**figures, 'parameters': count}
+
+
+_MEASURES: dict[str, Callable] = {
+    'table1': Evaluation._mouth, 'table2': Evaluation._head, 'table3': Evaluation._picture,
+}
+
+
+def measured(run: Path, table: str, row: Row) -> dict | None:
+    """The figures of a row that was measured in this run folder before."""
+    file = run / table / row.key / FIGURES_FILE
+    return json.loads(file.read_text()) if file.is_file() else None
+
+
+def protocol(table: str) -> str:
+    """How the rows of a table are measured."""
+    return {
+        'table1': (
+            'One mouth network for each look-ahead, trained alike from the start on the same recordings; the last '
+            'fifth of each validates. Validation error: mean distance of the 25 mouth points from the truth over '
+            'these parts, as in the paper. Held-out voice: the same network in the avatar, heard and moved by the live '
+            'stages, on a voice and sentences that nothing was trained on; error in speech, and the share of P, B and '
+            'M whose lip opening falls below 1 % of the largest true one within the phone and 50 ms on either side.'
+        ),
+        'table2': (
+            "Each variant is trained alike from the start on the person's own recording, its last fifth excepted, and "
+            'judged on that fifth and on the held-out recording, if there is one; the head begins up to five seconds '
+            "before, at rest. D-L and D-V: mean distance of the 73 landmarks and of their change per frame in "
+            "percent of the face's width; D-Rot: angle between the two heads; D-Pos: distance of the translations in "
+            "percent of the face's width (Zhou et al. 2020). Mean over all frames and 8 draws. What is probabilistic "
+            "is sampled and everything is smoothed as the avatar is. The still head rests at the person's mean."
+        ),
+        'table3': (
+            'Renderers trained alike from the start and judged on the pictures of the excerpt that nothing was trained '
+            'on, drawn from the true landmarks, head poses and shoulders. L1 in grey levels of 255, PSNR in dB, SSIM '
+            'over whole pictures; perceptual: the sum over five slices of a network of the mean absolute difference '
+            'of features (for SqueezeNet as a share of the mean feature), which is not LPIPS. Mean and standard '
+            'deviation over the pictures.'
+        ),
+    }[table]
