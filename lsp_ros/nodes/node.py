@@ -12,6 +12,8 @@ A ValueError or OSError raised by open() or start() carries a sentence for the u
 """
 
 import contextlib
+import ctypes
+import gc
 import math
 import os
 import signal
@@ -29,13 +31,17 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
 from lsp_ros.avatar.places import shipped_file
 from lsp_ros.nodes.parent import end_with_parent
+
+try:  # a third of the other's time for every message
+    from rclpy.experimental.events_executor import EventsExecutor as Executor
+except ImportError:  # before ROS 2 Kilted
+    from rclpy.executors import SingleThreadedExecutor as Executor
 
 # Reliable: a lost chunk is a hole in a sentence. The depths are two seconds of audio and one of frames, so that a
 # machine that was busy for a moment catches up without a loss.
@@ -57,6 +63,9 @@ STATE_QOS = QoSProfile(
 
 SECONDS_BETWEEN_WARNINGS = 5.0
 DIAGNOSTICS_PERIOD = 1.0
+SHORTEST_ALARM_NS = 1000
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+KEPT_BYTES = 32 * 2**20
 PRIORITY_AT_START = os.getpriority(os.PRIO_PROCESS, 0)
 
 
@@ -112,6 +121,7 @@ class StreamNode(LifecycleNode):
         self.configured = False
         self.active = False
         self.failure: str | None = None
+        self.finished = False
         self._lock = threading.Lock()  # the counts below: worker threads count too
         self._entities: list[tuple[Callable, object]] = []
         self._totals: dict[str, int] = defaultdict(int)
@@ -160,15 +170,41 @@ class StreamNode(LifecycleNode):
             except ValueError as error:
                 self.trouble(f'invalid {topic} messages', f'{error}: dropped')
                 return
-            receive(value)
+            self._call(receive, value)
 
         subscription = self.create_subscription(message_type, topic, arrived, qos)
         self._entities.append((self.destroy_subscription, subscription))
 
     def every(self, seconds: float, callback: Callable) -> None:
         """Call back while active, paced by the steady clock."""
-        timer = self.create_timer(seconds, lambda: callback() if self.active else None, clock=self.steady)
+        timer = self.create_timer(seconds, lambda: self._call(callback), clock=self.steady)
         self._entities.append((self.destroy_timer, timer))
+
+    def alarm(self, callback: Callable) -> Callable[[float], None]:
+        """What sets an alarm: in that many seconds of the steady clock it calls back once, if the node is active then.
+
+        Setting it again puts the old time out of force. A clock that ticks at its own pace would be wrong by a tick.
+        """
+
+        def ring() -> None:
+            timer.cancel()
+            self._call(callback)
+
+        def set_alarm(seconds: float) -> None:
+            timer.timer_period_ns = max(round(seconds * 1e9), SHORTEST_ALARM_NS)
+            timer.reset()
+
+        timer = self.create_timer(DIAGNOSTICS_PERIOD, ring, clock=self.steady, autostart=False)
+        self._entities.append((self.destroy_timer, timer))
+        return set_alarm
+
+    def _call(self, callback: Callable, *values) -> None:
+        if not self.active:
+            return
+        try:
+            callback(*values)
+        except Finished:
+            self.finished = True
 
     def trouble(self, counter: str, sentence: str, count: int = 1) -> None:
         """Count something that went wrong and say so, at most every few seconds for each counter."""
@@ -249,6 +285,7 @@ class StreamNode(LifecycleNode):
         if not self._attempt(self.start):
             return TransitionCallbackReturn.FAILURE
         self.active = True
+        settle()
         return result
 
     def on_deactivate(self, state) -> TransitionCallbackReturn:
@@ -278,6 +315,7 @@ class StreamNode(LifecycleNode):
         for destroy, entity in self._entities:
             destroy(entity)
         self._entities.clear()
+        gc.unfreeze()
 
     def _publish_diagnostics(self) -> None:
         now = time.monotonic()
@@ -305,6 +343,21 @@ class StreamNode(LifecycleNode):
         self._diagnostics.publish(message)
 
 
+def settle() -> None:
+    """To be called when everything is loaded: makes the work that comes again and again cheap.
+
+    Python no longer looks through what is loaded for garbage. And glibc keeps memory that is let go: a picture asks for
+    its own 60 times a second, and having the kernel clear it each time costs more than all else that is done with it.
+    """
+    gc.collect()
+    gc.freeze()
+    with contextlib.suppress(AttributeError):  # another C library
+        library = ctypes.CDLL(None)
+        library.malloc_trim(0)
+        for option in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+            library.mallopt(option, KEPT_BYTES)
+
+
 def give_way(threads: list[int] | None = None) -> None:
     """Lower the priority of these threads, by default of all that the process has now.
 
@@ -316,7 +369,7 @@ def give_way(threads: list[int] | None = None) -> None:
 
 
 class Finished(Exception):
-    """A node's work is done: the process ends with status 0."""
+    """Raised in what `listen`, `every` or `alarm` calls back: the node's work is done, the process ends with 0."""
 
 
 def run(node_class: type[StreamNode], arguments: list[str] | None = None) -> int:
@@ -326,7 +379,7 @@ def run(node_class: type[StreamNode], arguments: list[str] | None = None) -> int
     # rclpy's own handlers pull the ground from under a callback that is about to publish.
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     stop = StopSignal()
-    executor = SingleThreadedExecutor()
+    executor = Executor()
     node = None
     try:
         node = node_class()
@@ -334,9 +387,9 @@ def run(node_class: type[StreamNode], arguments: list[str] | None = None) -> int
             return 1
         executor.add_node(node)
         stop.gently = True
-        while rclpy.ok() and not stop.came:
+        while rclpy.ok() and not stop.came and not node.finished:
             executor.spin_once(timeout_sec=0.1)
-    except (KeyboardInterrupt, Finished):
+    except KeyboardInterrupt:
         stop.gently = True
     except (ValueError, InvalidParameterTypeException, InvalidParameterValueException) as error:
         if node is not None:
