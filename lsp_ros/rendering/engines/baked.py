@@ -10,7 +10,7 @@ from lsp_ros.rendering.sizes import CANDIDATES, PICTURE, SIZES
 
 
 class BakedRenderer(nn.Module):
-    """(512, 512) uint8 feature map -> (512, 512, 3) uint8 RGB, nothing left to do before or after.
+    """(B, 512, 512) uint8 feature maps -> (B, 512, 512, 3) uint8 RGB, nothing left to do before or after.
 
     What depends on the candidate images alone is computed here, once: the base picture and the
     candidates' features of the live renderer; of the paper's, twelve of the thirteen input channels of
@@ -35,14 +35,14 @@ class BakedRenderer(nn.Module):
             self.register_buffer(f'constant{index}', constant.contiguous())
         self.requires_grad_(False).eval()
 
-    def forward(self, feature_map: Tensor) -> Tensor:
-        lines = feature_map[None, None].to(self.constant0.dtype) / 255
+    def forward(self, feature_maps: Tensor) -> Tensor:
+        lines = feature_maps.to(self.constant0.dtype)[:, None] / 255
         if isinstance(self.body, LiveGenerator):
             picture = self.body(lines, Constants(self.constant0, self.constant1))
         else:
             picture = torch.tanh(self.body(self.first(lines) + self.constant0))
-        levels = (picture[0].float() + 1) * 127.5 + self.rounding
-        return levels.clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
+        levels = (picture.float() + 1) * 127.5 + self.rounding
+        return levels.clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
 def scale_candidates(candidates: np.ndarray) -> Tensor:

@@ -6,6 +6,9 @@ import numpy as np
 
 from lsp_ros.rendering.sizes import PICTURE
 
+# What ``render_batch`` takes at most: 64 pictures are 48 MiB.
+LARGEST_BATCH = 64
+
 
 class EngineError(RuntimeError):
     """An engine that cannot be had on this machine; one sentence that says why."""
@@ -14,7 +17,7 @@ class EngineError(RuntimeError):
 class Engine(Protocol):
     """Draws pictures with one avatar's renderer. An engine belongs to one thread at a time.
 
-    name         'torch' or 'openvino'
+    name         'torch', 'openvino' or 'tensorrt'
     description  one line for people: device, precision, threads
     """
 
@@ -28,6 +31,15 @@ class Engine(Protocol):
         """
         ...
 
+    def render_batch(self, feature_maps: np.ndarray) -> np.ndarray:
+        """(B, 512, 512) uint8 feature maps, 1 to ``LARGEST_BATCH`` of them -> (B, 512, 512, 3) uint8 RGB.
+
+        What ``render`` draws one by one, which is what happens here; an engine on a GPU draws them together, and
+        its pictures may differ from single ones by a few grey levels where float16 rounds elsewhere.
+        Raises ValueError for another shape or type.
+        """
+        return np.stack([self.render(feature_map) for feature_map in check_feature_maps(feature_maps)])
+
 
 def check_feature_map(feature_map: np.ndarray) -> np.ndarray:
     """The feature map as one contiguous array; raises ValueError for another shape or type."""
@@ -37,3 +49,16 @@ def check_feature_map(feature_map: np.ndarray) -> np.ndarray:
             f'a feature map must be ({PICTURE}, {PICTURE}) uint8, not {feature_map.shape} {feature_map.dtype}'
         )
     return np.ascontiguousarray(feature_map)
+
+
+def check_feature_maps(feature_maps: np.ndarray) -> np.ndarray:
+    """A batch of feature maps as one array; raises ValueError for another shape, number or type."""
+    feature_maps = np.asarray(feature_maps)
+    count = len(feature_maps) if feature_maps.ndim else 0
+    if feature_maps.shape != (count, PICTURE, PICTURE) or feature_maps.dtype != np.uint8 or not count:
+        raise ValueError(
+            f'feature maps must be (B, {PICTURE}, {PICTURE}) uint8, not {feature_maps.shape} {feature_maps.dtype}'
+        )
+    if count > LARGEST_BATCH:
+        raise ValueError(f'a batch holds at most {LARGEST_BATCH} feature maps, not {count}')
+    return feature_maps

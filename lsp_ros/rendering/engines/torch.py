@@ -6,15 +6,14 @@ import numpy as np
 import torch
 
 from lsp_ros.rendering.engines.baked import BakedRenderer
-from lsp_ros.rendering.engines.engine import EngineError, check_feature_map
+from lsp_ros.rendering.engines.engine import Engine, EngineError, check_feature_map, check_feature_maps
 from lsp_ros.rendering.generator import load_generator
-from lsp_ros.rendering.sizes import PICTURE
 
 PRECISIONS = {'f32': torch.float32, 'f16': torch.float16, 'bf16': torch.bfloat16}
 
 
-class TorchEngine:
-    """Runs the network as it is: float32 on the CPU, float16 in one CUDA graph on a GPU.
+class TorchEngine(Engine):
+    """The network as it is on the CPU, in float32; folded (``folded.py``), in float16 and as CUDA graphs on a GPU.
 
     device     'cpu', 'cuda' or 'auto'
     precision  'f32', 'bf16', 'f16' (GPU only) or 'auto'
@@ -46,43 +45,29 @@ class TorchEngine:
             torch.set_num_threads(threads)
         self._type = PRECISIONS[precision]
         self._renderer = BakedRenderer(load_generator(size, weights), candidates)
-        self._renderer.to(device, memory_format=torch.channels_last)
-        self._draw = self._eager if device == 'cpu' else self._capture()
-        where = f'CPU, {torch.get_num_threads()} threads' if device == 'cpu' else torch.cuda.get_device_name()
+        self._pipeline = None
+        where = f'CPU, {torch.get_num_threads()} threads'
+        if device == 'cuda':
+            from lsp_ros.rendering.engines.cuda import Pipeline
+            from lsp_ros.rendering.engines.folded import fold
+
+            fold(self._renderer).to('cuda', self._type).to(memory_format=torch.channels_last)
+            self._pipeline = Pipeline(lambda: self._renderer)
+            where = torch.cuda.get_device_name()
+        else:
+            self._renderer.to(memory_format=torch.channels_last)
         self.description = f'PyTorch {precision}, {where}'
 
     def render(self, feature_map: np.ndarray) -> np.ndarray:
         """(512, 512) uint8 -> (512, 512, 3) uint8 RGB."""
-        return self._draw(check_feature_map(feature_map))
+        feature_map = check_feature_map(feature_map)
+        if self._pipeline:
+            return self._pipeline.draw(feature_map[None])[0]
+        with torch.inference_mode(), torch.autocast('cpu', self._type, enabled=self._type is not torch.float32):
+            return self._renderer(torch.tensor(feature_map)[None])[0].contiguous().numpy()
 
-    def _run(self, feature_map: torch.Tensor) -> torch.Tensor:
-        lowered = self._type is not torch.float32
-        with torch.inference_mode(), torch.autocast(feature_map.device.type, self._type, enabled=lowered):
-            return self._renderer(feature_map).contiguous()
-
-    def _eager(self, feature_map: np.ndarray) -> np.ndarray:
-        return self._run(torch.tensor(feature_map)).numpy()
-
-    def _capture(self):
-        """Records the network once as a CUDA graph: replaying it costs one launch instead of hundreds."""
-        given = torch.zeros(PICTURE, PICTURE, dtype=torch.uint8).pin_memory()
-        taken = torch.zeros(PICTURE, PICTURE, 3, dtype=torch.uint8).pin_memory()
-        lines = given.cuda()
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):  # warm-up: the choice of kernels must not be recorded
-            for _ in range(3):
-                self._run(lines)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            lines.copy_(given, non_blocking=True)
-            taken.copy_(self._run(lines), non_blocking=True)
-
-        def draw(feature_map: np.ndarray) -> np.ndarray:
-            given.numpy()[:] = feature_map
-            graph.replay()
-            torch.cuda.current_stream().synchronize()
-            return taken.numpy().copy()
-
-        return draw
+    def render_batch(self, feature_maps: np.ndarray) -> np.ndarray:
+        """(B, 512, 512) uint8 -> (B, 512, 512, 3) uint8 RGB; on the CPU one by one."""
+        if self._pipeline:
+            return self._pipeline.draw(check_feature_maps(feature_maps))
+        return super().render_batch(feature_maps)
