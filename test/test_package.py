@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 NODES = ['audio_source', 'speech_features', 'motion', 'renderer', 'player']
 # Nothing that runs live may need what only a trainer installs.
 TRAINING_CODE = ('training', 'evaluation', 'capture')
+# Runs in an environment of its own.
+DETECTOR = ROOT / 'lsp_ros' / 'capture' / 'detector.py'
 
 
 def node_class(name: str) -> type[StreamNode]:
@@ -139,7 +141,15 @@ def test_what_runs_live_needs_only_the_plain_dependencies():
 
 def test_training_needs_only_the_train_extra_besides():
     declared = project()['dependencies'] + project()['optional-dependencies']['train']
-    assert undeclared(python_files(training=True), distribution_names(declared)) == {}
+    files = [path for path in python_files(training=True) if path != DETECTOR]
+    assert undeclared(files, distribution_names(declared)) == {}
+
+
+def test_the_face_detector_needs_only_what_its_own_environment_has():
+    lines = (ROOT / 'requirements' / 'capture.txt').read_text().splitlines()
+    declared = distribution_names([line for line in lines if not line.startswith('#')])
+    assert undeclared([DETECTOR], declared) == {}
+    assert 'lsp_ros' not in imported_modules(DETECTOR)
 
 
 def test_ros_message_packages_are_declared_to_ros():

@@ -1,0 +1,62 @@
+"""A captured dataset -> an avatar, with what the built-in avatar already knows.
+
+Few minutes of one person are enough for a renderer and for the way a mouth moves, not for hearing: the speech
+representation is the built-in avatar's, and the mouth goes on learning from its mouth, which has heard hundreds of
+people.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.capture.consent import RECORD
+from lsp_ros.motion.head_pose import RECEPTIVE_FIELD
+from lsp_ros.training import build
+from lsp_ros.training.dataset import load_dataset, runs
+
+TEACHER = 'presenter'
+
+
+def learn(dataset: Path, run: Path, folder: Path, minutes: float, size: str = 'live', backbone: str | None = None,
+          tell=print) -> None:
+    """Trains mouth, head pose and renderer for ``minutes`` each and writes the avatar; goes on where it was stopped."""
+    teacher = Avatar.load(find_avatar(TEACHER), ('speech', 'motion'))
+    give(teacher, 'apc', run)
+    settings = {network: build.settings_on_cpu(network, minutes) for network in ('mouth', 'head_pose', 'renderer')}
+    # Not projected, as the mouth that it begins with learned it (see its card).
+    settings['mouth'] = replace(settings['mouth'], start=str(teacher.path / 'mouth.safetensors'), projected_share=0.0)
+    settings['renderer'] = replace(settings['renderer'], size=size, backbone=backbone)
+    head = settings['head_pose']
+    data = load_dataset(dataset)
+    longest = min(max((b - a for a, b in runs(mask)), default=0) for mask in (data.training_mask, data.validation_mask))
+    room = longest - RECEPTIVE_FIELD - head.look_ahead
+    build.train('mouth', run, [dataset], settings['mouth'])
+    if room >= FEWEST_POSES:
+        build.train('head_pose', run, [dataset], replace(head, sequence=min(head.sequence, room)))
+    else:
+        tell(f'No stretch of the footage is long enough to learn how this head moves ({longest / 60:.1f} s): it moves '
+             f'as {TEACHER} does, within the range of this person.')
+        give(teacher, 'head_pose', run)
+    build.train('renderer', run, [dataset], settings['renderer'])
+    build.build_avatar(run, dataset, folder, size, settings['mouth'].look_ahead, head.look_ahead, projection=0.0)
+    if (dataset / RECORD).is_file():
+        (folder / RECORD).write_bytes((dataset / RECORD).read_bytes())
+
+
+FEWEST_POSES = 120  # frames of a sequence that head motion can be learned from
+
+
+def give(teacher: Avatar, network: str, run: Path) -> None:
+    """Puts another avatar's network where a training would have left its best one."""
+    file = run / network / 'best.ckpt'
+    if file.is_file():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    prefix = build._PREFIX[network]
+    weights = {f'{prefix}.{name}': torch.from_numpy(value) for name, value in teacher.weights(network).items()}
+    scratch = file.with_suffix('.part')
+    torch.save({'state_dict': weights}, scratch)
+    os.replace(scratch, file)

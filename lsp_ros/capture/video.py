@@ -1,0 +1,196 @@
+"""Footage: what a video file holds, when each picture is shown, where a cut is, and the crop around the face.
+
+Time 0 of a clip is its first picture. The sound is cut or filled with silence to begin there, to the sample; pictures
+keep their own times, whatever the rate, constant or not.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from lsp_ros.media import MediaError, read_audio
+from lsp_ros.rendering.sizes import PICTURE
+from lsp_ros.timeline import SAMPLE_RATE
+
+THUMBNAIL = (48, 27)
+CUT = 18.0  # mean change of the thumbnail's grey levels (of 255) from picture to picture that only a cut makes ...
+CUT_RATIO = 6.0  # ... if it also is that many times the usual change
+# The crop's side in widths of the face from ear to ear, and where the face's middle stands in it.
+FACE_WIDTHS, FACE_HEIGHT = 2.4, 0.44
+GAP = 0.25  # seconds between pictures that break a clip
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What a file holds: picture size as shown (rotation and pixel shape applied), times (N,) in seconds from the first
+    picture, and cuts: numbers of the pictures that begin a new shot."""
+
+    path: Path
+    width: int
+    height: int
+    times: np.ndarray
+    cuts: tuple[int, ...]
+
+    @property
+    def rate(self) -> float:
+        """Usual number of pictures a second."""
+        return float(1 / np.median(np.diff(self.times))) if len(self.times) > 1 else 0.0
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square of the source picture, whole source pixels, that is shown as 512x512."""
+
+    left: int
+    top: int
+    side: int
+
+    @property
+    def scale(self) -> float:
+        return PICTURE / self.side
+
+    def camera_centre(self, width: int, height: int) -> tuple[float, float]:
+        """Principal point in the crop: the middle of the source picture (paper 4.1)."""
+        return (width / 2 - self.left) * self.scale, (height / 2 - self.top) * self.scale
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """(height, width, 3) -> (512, 512, 3); what lies outside the source repeats its edge."""
+        height, width = image.shape[:2]
+        before = max(0, -self.top), max(0, -self.left)
+        after = max(0, self.top + self.side - height), max(0, self.left + self.side - width)
+        part = image[max(0, self.top) : self.top + self.side, max(0, self.left) : self.left + self.side]
+        if any(before + after):
+            part = cv2.copyMakeBorder(part, before[0], after[0], before[1], after[1], cv2.BORDER_REPLICATE)
+        how = cv2.INTER_AREA if self.side > PICTURE else cv2.INTER_CUBIC
+        return cv2.resize(part, (PICTURE, PICTURE), interpolation=how)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits; MediaError where it is missing."""
+    if not path.is_file():
+        raise MediaError(f'{path}: there is no such file.')
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest() if hasattr(hashlib, 'file_digest') else \
+            hashlib.sha256(file.read()).hexdigest()
+
+
+def pictures(path: Path, first: int = 0) -> Iterator[tuple[int, float, np.ndarray]]:
+    """(number, seconds, (height, width, 3) uint8 RGB as shown) of each picture from number ``first`` on.
+
+    Pictures without a time or not later than the one before do not count. Raises MediaError if nothing can be decoded.
+    """
+    number, origin, last = 0, None, -1.0
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise MediaError(f'{path}: has no pictures.')
+            stream = container.streams.video[0]
+            stream.thread_type = 'AUTO'
+            aspect = float(stream.sample_aspect_ratio or 1)
+            for packet in container.demux(stream):
+                try:
+                    frames = packet.decode()
+                except av.error.InvalidDataError:
+                    continue  # a damaged packet is a gap in time, which the caller sees
+                for frame in frames:
+                    if frame.time is None:
+                        continue
+                    origin = frame.time if origin is None else origin
+                    if frame.time - origin <= last:
+                        continue
+                    last = frame.time - origin
+                    if number >= first:
+                        yield number, last, as_shown(frame, aspect)
+                    number += 1
+    except (av.error.FFmpegError, OSError) as error:
+        raise MediaError(f'{path}: cannot be read as video ({getattr(error, "strerror", None) or error}).') from None
+    if not number:
+        raise MediaError(f'{path}: holds no picture that can be decoded.')
+
+
+def as_shown(frame: av.VideoFrame, aspect: float) -> np.ndarray:
+    """A decoded frame as RGB, turned as the recording device says and with square pixels."""
+    # Where the file does not say which YCbCr it is, high definition is BT.709; swscale would take all for BT.601.
+    matrix = frame.colorspace
+    if int(matrix) in (2, 0, 3) and frame.format.name.startswith('yuv'):
+        matrix = 'ITU709' if frame.height >= 720 else 'ITU601'
+    image = frame.reformat(format='rgb24', src_colorspace=matrix).to_ndarray()
+    if aspect != 1:
+        image = cv2.resize(image, (round(image.shape[1] * aspect), image.shape[0]), interpolation=cv2.INTER_LINEAR)
+    turns = round((getattr(frame, 'rotation', 0) or 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+def thumbnail(image: np.ndarray) -> np.ndarray:
+    """Small grey picture in which only a cut changes much."""
+    return cv2.cvtColor(cv2.resize(image, THUMBNAIL, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+
+
+def find_cuts(thumbnails: np.ndarray) -> list[int]:
+    """(N, h, w) uint8 -> numbers of the pictures that begin a new shot."""
+    change = np.abs(np.diff(thumbnails.astype(np.float32), axis=0)).mean(axis=(1, 2))
+    usual = np.median(change) if len(change) else 0
+    return [int(k) + 1 for k in np.flatnonzero((change > CUT) & (change > CUT_RATIO * usual))]
+
+
+def read_sound(path: Path, seconds: float) -> np.ndarray:
+    """The file's sound from its first picture on, exactly ``seconds`` long: (n,) float32 mono at 16 kHz."""
+    samples = read_audio(path)
+    with av.open(str(path)) as container:
+        sound = next((frame.time for frame in container.decode(audio=0) if frame.time is not None), 0.0)
+    with av.open(str(path)) as container:
+        picture = next((frame.time for frame in container.decode(video=0) if frame.time is not None), 0.0)
+    late = round((sound - picture) * SAMPLE_RATE)
+    samples = np.pad(samples, (late, 0)) if late > 0 else samples[-late:]
+    length = round(seconds * SAMPLE_RATE)
+    return np.pad(samples, (0, max(0, length - len(samples))))[:length]
+
+
+def room_tone(sound: np.ndarray, length: int, seed: int = 0) -> np.ndarray:
+    """What a room sounds like while nobody speaks, (length,) float32: noise with the spectrum of the quietest moment.
+
+    Between clips it is better than digital silence, above which the next clip's room would be taken for speech.
+    """
+    piece = SAMPLE_RATE // 8
+    parts = [sound[first : first + piece] for first in range(0, len(sound) - piece + 1, piece // 2)]
+    parts = [part for part in parts if part.any()] or [np.zeros(piece, np.float32)]
+    spectrum = np.abs(np.fft.rfft(min(parts, key=lambda part: float((part**2).sum())), axis=0))
+    rng = np.random.default_rng(seed)
+    grains = -(-length // (piece // 2)) + 1
+    noise = np.zeros((grains + 1) * (piece // 2), np.float32)
+    window = np.sin(np.pi * (np.arange(piece) + 0.5) / piece)  # halves overlap at constant power
+    for k in range(grains):
+        grain = np.fft.irfft(spectrum * np.exp(2j * np.pi * rng.random(len(spectrum))), piece)
+        noise[k * (piece // 2) : k * (piece // 2) + piece] += window * grain
+    return noise[piece // 2 : piece // 2 + length]
+
+
+def choose_crop(boxes: np.ndarray, width: int, height: int) -> Crop:
+    """The square for faces (N, 4; left, top, right, bottom of the face in source pixels) of a whole recording.
+
+    As large as the usual framing, larger if the face wanders, smaller only if the picture has no more.
+    """
+    left, top, right, bottom = boxes.T
+    centre_x, centre_y = (left + right) / 2, (top + bottom) / 2
+    face = np.median(right - left)
+    low, high = np.percentile(np.stack([centre_x, centre_y]), [1, 99], axis=1)
+    side = max(FACE_WIDTHS * face, (high - low).max() + 1.7 * face)
+    side = int(min(side, width, height))
+    middle = (low + high) / 2
+    x = np.clip(round(middle[0] - side / 2), 0, width - side)
+    y = np.clip(round(middle[1] - FACE_HEIGHT * side), 0, height - side)
+    return Crop(int(x), int(y), side)
+
+
+def sharpness(image: np.ndarray, box: np.ndarray) -> float:
+    """Variance of the Laplacian of the face's brightness; box left, top, right, bottom in pixels."""
+    left, top, right, bottom = np.clip(np.round(box), 0, PICTURE).astype(int)
+    part = image[top:bottom, left:right]
+    if min(part.shape[:2]) < 8:
+        return 0.0
+    return float(cv2.Laplacian(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), cv2.CV_32F).var())
