@@ -8,6 +8,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 PIP_FLAGS ?=
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
+BENCH_FLAGS ?=
 
 BIN := $(VENV)/bin
 # What the installed package is made of; the Python code itself is used from the checkout.
@@ -35,8 +36,8 @@ test: setup-test lint  ## ruff and the whole test suite
 lint: setup-test  ## ruff alone
 	$(BIN)/ruff check .
 
-bench: setup  ## the benchmarks; they print tables
-	set -e; for bench in bench/*.py; do echo "$$bench"; $(BIN)/python $$bench; done
+bench: setup  ## the benchmark: tables of every stage and engine (lsp bench --help for more)
+	$(BIN)/lsp bench $(BENCH_FLAGS)
 
 setup: $(VENV)/.ready  ## the environment that the avatar runs in
 setup-test: $(VENV)/.ready-test  ## the same with what training and the tests need

@@ -1,7 +1,7 @@
 """How long each renderer engine needs for a picture, and for a batch of pictures of several streams."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from lsp_ros.rendering.sizes import SIZES
 from lsp_ros.signals import FaceMotion
 
 FRAMES, WARM_UP = 100, 5
+LEAST_BATCHES = 10
 VARIANTS = (
     # The reference first: every other row's ratio is to it.
     ('torch', {'device': 'cpu'}),
@@ -60,14 +61,17 @@ def feature_maps(avatar: Avatar, motion: FaceMotion, size: str) -> list[np.ndarr
     return [draw(*pair, SIZES[size].subpixel) for pair in zip(landmarks, shoulders, strict=True)]
 
 
-def build_engines(renderer: Renderer, names: Sequence[str], threads: int) -> tuple[dict[str, Engine], list[dict]]:
-    """{description: engine} of all variants of the engines named, the reference always and first, and what is
-    missing here: rows of {'engine', 'reason'}.
+def build_engines(
+    renderer: Renderer, names: Sequence[str], threads: int, reference: bool = True
+) -> tuple[dict[str, Engine], list[dict]]:
+    """{description: engine} of all variants of the engines named, and what is missing here: {'engine', 'reason'}.
+
+    The first is PyTorch in float32 on the CPU, with ``reference`` whether it was named or not.
     """
     engines: dict[str, Engine] = {}
     missing = []
     for number, (name, options) in enumerate(VARIANTS):
-        if number and name not in names:
+        if name not in names and not (reference and number == 0):
             continue
         try:
             engine = build_engine(name, renderer.weights, renderer.size, renderer.candidates, threads, **options)
@@ -104,13 +108,26 @@ def measure_engines(
 
 def measure_streams(
     renderer: Renderer, names: Sequence[str], threads: int, streams: Sequence[int], frames: int = FRAMES,
-    warm_up: int = WARM_UP, tick: Callable[[], None] = lambda: None,
+    warm_up: int = WARM_UP, tick: Callable[[], None] = lambda: None, least: int = LEAST_BATCHES,
 ) -> Iterator[dict]:
-    """A row for each engine and number of streams, whose pictures are drawn as one batch; frames are pictures."""
-    engines, missing = build_engines(renderer, names, threads)
+    """A row for each engine and number of streams, whose pictures are drawn as one batch.
+
+    ``frames`` are pictures, which make ``least`` batches at least; the warm-up is counted in batches.
+    """
+    engines, missing = build_engines(renderer, names, threads, reference=False)
+    yield from measure_batches(renderer, engines, streams, frames, warm_up, tick, least)
+    for row in missing:
+        yield {'size': renderer.size, **row}
+
+
+def measure_batches(
+    renderer: Renderer, engines: Mapping[str, Engine], streams: Sequence[int], frames: int = FRAMES,
+    warm_up: int = WARM_UP, tick: Callable[[], None] = lambda: None, least: int = LEAST_BATCHES,
+) -> Iterator[dict]:
+    """The rows of ``measure_streams`` for engines that are there."""
     for description, engine in engines.items():
         if not hasattr(engine, 'render_batch'):
-            missing.append({'engine': description, 'reason': 'it draws one picture at a time'})
+            yield {'size': renderer.size, 'engine': description, 'reason': 'it draws one picture at a time'}
             continue
         for count in streams:
             batch = np.stack([renderer.maps[k % len(renderer.maps)] for k in range(count)])
@@ -119,14 +136,12 @@ def measure_streams(
                 engine.render_batch(batch)  # a new shape may be compiled or recorded first
                 ready = time.perf_counter() - began
                 taken = take_turns({'batch': lambda _, engine=engine, batch=batch: engine.render_batch(batch)},
-                                   max(frames // count, 10), min(warm_up, 2), tick=tick)['batch']
-            except RuntimeError as error:  # the memory of the device
-                missing.append({'engine': f'{description}, {count} streams', 'reason': one_line(error)})
+                                   max(frames // count, least), warm_up, tick=tick)['batch']
+            except (RuntimeError, ValueError) as error:  # the memory of the device, or more than it takes
+                yield {'size': renderer.size, 'engine': f'{description}, {count} streams', 'reason': one_line(error)}
                 break
             yield {'size': renderer.size, 'engine': description, 'streams': count, 'ready_s': ready, 'time': taken,
                    'picture_ms': taken['median'] / count, 'pictures_per_second': 1e3 * count / taken['median']}
-    for row in missing:
-        yield {'size': renderer.size, **row}
 
 
 def one_line(error: Exception) -> str:

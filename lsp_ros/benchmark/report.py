@@ -207,11 +207,12 @@ def soak_section(rows: Sequence[Mapping]) -> str:
               f'{row["rss_mb"]:.1f}', f'{row["uss_mb"]:.1f}', row['objects'], f'{row["times_real_time"]:.1f}']
              for row in rows]
     return '\n\n'.join([
-        '## A simulated day',
-        f'Speech and pauses in live chunks through the speech and motion stages of one process, as fast as they go: '
+        f'## Simulated hours: {hours[-1]:g}',
+        'Speech and pauses through the speech and motion stages of one process, as fast as they go: '
         f'{rows[-1]["frames"]} frames, none lost, with a head-pose command every half simulated minute. Milliseconds '
-        'of processor time for a frame'
-        + (f'; {drawn["count"]} pictures in each row were drawn as well (wall milliseconds).' if drawn else '.'),
+        f'of processor time for a frame, over the last {rows[-1]["time"]["count"]} frames before each row, which came '
+        'in the chunks of a live source'
+        + (f'; {drawn["count"]} pictures were drawn before each row (wall milliseconds).' if drawn else '.'),
         table(titles, lines),
         *([f'Trend by least squares, without the first row: {", ".join(" ".join(trend.split()) for trend in trends)}.']
           if trends else []),

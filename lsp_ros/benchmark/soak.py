@@ -1,6 +1,7 @@
 """Simulated hours through all stages in one process, as fast as they go: does memory grow, does anything slow down?
 
-The chunks are those of a live source, speech and pauses follow one another, and head-pose commands come and go.
+Speech and pauses follow one another, head-pose commands come and go. Most of it is pushed a second at a time; the last
+minute before each row comes in the chunks of a live source and is timed.
 """
 
 import gc
@@ -18,7 +19,9 @@ from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.signals import HeadPoseCommand, PoseMode
 from lsp_ros.speech.stage import SpeechStage
 
-CHUNKS = (160, 321)  # samples, of a live source
+PIECE = timeline.SAMPLE_RATE
+LIVE_CHUNKS = (160, 321)  # samples
+TIMED_FRAMES = 60 * timeline.FRAME_RATE
 LONGEST_PAUSE = 8.0  # seconds between two repetitions of the speech
 COMMAND_FRAMES = 30 * timeline.FRAME_RATE  # between head-pose commands
 LEAST_ROWS = 6
@@ -44,26 +47,33 @@ def measure_soak(
     process = psutil.Process()
     per_row = round(min(1.0, hours / LEAST_ROWS) * 3600 * timeline.FRAME_RATE)
     total = per_row * max(1, round(hours * 3600 * timeline.FRAME_RATE / per_row))
-    stage_seconds, picture_seconds = np.zeros(per_row), np.zeros(-(-per_row // max(render_every, 1)))
-    position = frame = drawn = 0
+    stage_seconds: list[float] = []
+    picture_seconds: list[float] = []
+    position = frame = 0
     spent = 0.0
     began = time.perf_counter()
     while frame < total:
-        size = int(random.integers(*CHUNKS))
+        live = per_row - frame % per_row <= TIMED_FRAMES
+        size = int(random.integers(*LIVE_CHUNKS)) if live else PIECE
         chunk = np.take(audio, np.arange(position, position + size), mode='wrap')
         position += size
         before = time.process_time()
         features = sounds.push(chunk)
         motion = motions.push(features) if features else None
         spent += time.process_time() - before
-        for index in range(len(motion) if motion else 0):
+        if motion is None:
+            continue
+        if not np.isfinite(motion.points).all():
+            raise RuntimeError(f'the motion from frame {frame} on holds values that are not finite')
+        for index in range(len(motion)):
             if motion.first_frame + index != frame:
                 raise RuntimeError(f'frame {frame} of the motion is missing: {motion.first_frame + index} came instead')
-            stage_seconds[frame % per_row] = spent / len(motion)
+            if live:
+                stage_seconds.append(spent / len(motion))  # of one frame or two
             if pictures and frame % render_every == 0:
                 before = time.perf_counter()
                 pictures.render(motion[index : index + 1])
-                picture_seconds[drawn], drawn = time.perf_counter() - before, drawn + 1
+                picture_seconds.append(time.perf_counter() - before)
             frame += 1
             if frame % COMMAND_FRAMES == 0:
                 motions.command(some_command(random))
@@ -74,17 +84,13 @@ def measure_soak(
                     'hours': frame / timeline.FRAME_RATE / 3600,
                     'frames': frame,
                     'time': summary(stage_seconds),
-                    'picture': summary(picture_seconds[:drawn]) if drawn else None,
+                    'picture': summary(picture_seconds) if picture_seconds else None,
                     **memory(process),
                     'objects': len(gc.get_objects()),
                     'times_real_time': frame / timeline.FRAME_RATE / (time.perf_counter() - began),
                 }
-                drawn = 0
-        if motion is None:
-            continue
+                stage_seconds, picture_seconds = [], []
         spent = 0.0
-        if not np.isfinite(motion.points).all():
-            raise RuntimeError(f'the motion before frame {frame} holds values that are not finite')
 
 
 def with_pauses(speech: np.ndarray, random: np.random.Generator, times: int = 10) -> np.ndarray:

@@ -65,7 +65,7 @@ def measure_stages(
     ``samples`` (n,) float32 speech at 16 kHz, repeated as often as needed.
     """
     with one_thread():
-        for part in parts(avatar, samples, names, warm_up + frames):
+        for part in parts(avatar, samples, names, max(warm_up + frames, AGREEING_FRAMES)):
             contenders = {'ours': part.make()}
             row = {'stage': part.name, 'part': part.label, 'note': part.note}
             if part.reference:
@@ -102,7 +102,8 @@ def parts(avatar: Avatar, samples: np.ndarray, names: Sequence[str], frames: int
     samples = np.resize(samples, timeline.frame_start(frames + 1) + SpeechStage.look_ahead).astype(np.float32)
     features = SpeechFeatures.join([SpeechStage(avatar).push(samples)])
     rows = features.values.reshape(len(features), 1, -1)
-    motion = MotionStage(avatar, seed=1).push(features)
+    moved = MotionStage(avatar, seed=1)
+    motion = FaceMotion.join([moved.push(features), moved.flush()])
     makers = {
         'mel': lambda: mel_part(samples),
         'apc': lambda: apc_part(avatar, samples),
@@ -255,8 +256,7 @@ def draw_step(avatar: Avatar, motion: FaceMotion) -> Step:
     subpixel = SIZES[avatar.manifest.renderer.size].subpixel
 
     def step(frame: int) -> np.ndarray:
-        k = min(frame, len(motion) - 1)
-        points = to_camera(motion.points[k], motion.euler[k], motion.translation[k], scale)
-        return draw(project(points, matrix), project(motion.shoulders[k], matrix), subpixel)
+        points = to_camera(motion.points[frame], motion.euler[frame], motion.translation[frame], scale)
+        return draw(project(points, matrix), project(motion.shoulders[frame], matrix), subpixel)
 
     return step
