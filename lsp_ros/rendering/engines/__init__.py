@@ -32,7 +32,7 @@ def build_engine(
 ) -> Engine:
     """An engine from weights of a renderer size and candidate images (4, 512, 512, 3) uint8 RGB.
 
-    name     'torch' (the reference), 'openvino' (CPU), 'tensorrt' (not there yet), 'auto' (the fastest here)
+    name     'torch' (the reference), 'openvino' (CPU), 'tensorrt' (NVIDIA GPU), 'auto' (the fastest here)
     threads  CPU threads; None leaves it to the engine
     options  for the engine named: its class tells (``device``, ``precision``)
 
@@ -45,13 +45,13 @@ def build_engine(
         raise ValueError(f'threads is {threads}, but an engine needs at least 1')
     if name == 'auto':
         name = 'torch' if _cuda() or not _installed('openvino') else 'openvino'
-    if name == 'tensorrt':
-        raise EngineError("the engine 'tensorrt' comes with a later version; use 'torch' on an NVIDIA GPU until then")
-    if not _installed(name):
+    if name != 'tensorrt' and not _installed(name):  # which has several packages, and says so itself
         raise EngineError(f"the engine '{name}' needs the Python package {name}, which is not installed")
     # Imported when chosen: OpenVINO with a converted model at hand starts without torch.
     if name == 'torch':
         from lsp_ros.rendering.engines.torch import TorchEngine as chosen
+    elif name == 'tensorrt':
+        from lsp_ros.rendering.engines.tensorrt import TensorRtEngine as chosen
     else:
         from lsp_ros.rendering.engines.openvino import OpenVinoEngine as chosen
     return chosen(weights, size, candidates, threads=threads, **options)

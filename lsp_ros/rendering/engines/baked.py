@@ -42,7 +42,7 @@ class BakedRenderer(nn.Module):
         else:
             picture = torch.tanh(self.body(self.first(lines) + self.constant0))
         levels = (picture.float() + 1) * 127.5 + self.rounding
-        return levels.clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+        return levels.clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8)  # last: TensorRT moves no uint8
 
 
 def scale_candidates(candidates: np.ndarray) -> Tensor:
