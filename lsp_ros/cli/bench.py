@@ -14,7 +14,6 @@ from lsp_ros.rendering.sizes import ENGINES, SIZES
 
 STAGES = ('mel', 'apc', 'projection', 'speech', 'mouth', 'head-pose', 'eyes', 'motion', 'drawing', 'renderer')
 MEASURED_ENGINES = tuple(name for name in ENGINES if name != 'auto')
-WARM_UP_SECONDS = 5.0
 LEAD_SECONDS = {'future': 0.35, 'microphone': 0.0}
 
 
@@ -48,6 +47,8 @@ def add_commands(commands) -> None:
 
     live = parser.add_argument_group('the running graph')
     live.add_argument('--minutes', type=amount, default=1.0, metavar='M', help='how long to measure')
+    live.add_argument('--warm-up', type=amount, default=5.0, metavar='SECONDS',
+                      help='from the first picture, not measured')
     live.add_argument('--frame-rate', type=int, default=60, choices=(30, 60), help='pictures a second')
     sources = live.add_mutually_exclusive_group()
     sources.add_argument('--future', dest='source', action='store_const', const='future', default='future',
@@ -201,7 +202,7 @@ def measure_live(options, avatar, speech, console, figures) -> None:
             'wait_for_picture': LONGEST_LOADING, 'lead': LEAD_SECONDS[options.source]}
         parameters['player'] = player_parameters(options, sound=False)
         parameters['monitor'] = {'report': str(report), 'frame_rate': options.frame_rate, 'duration': seconds,
-                                 'warm_up': WARM_UP_SECONDS, 'interval': min(60.0, max(1.0, seconds / 12))}
+                                 'warm_up': options.warm_up, 'interval': min(60.0, max(1.0, seconds / 12))}
         graph = Graph(parameters, f'/bench_{os.getpid()}', output=log, tell=console.print)
         began_ns, looked = time.time_ns(), 0.0
 
@@ -227,7 +228,7 @@ def measure_live(options, avatar, speech, console, figures) -> None:
             if seen.get('measured_from_ns') and seen['images']['received']:
                 figures['live'] = {
                     'source': options.source, 'frame_rate': options.frame_rate, 'minutes': options.minutes,
-                    'engine': engine_in(log), 'warm_up_s': WARM_UP_SECONDS,
+                    'engine': engine_in(log), 'warm_up_s': options.warm_up,
                     'first_picture_s': (seen['first_picture_ns'] - began_ns) / 1e9,
                     'look_ahead_ms': look_ahead_ms(avatar), **seen, 'processes': meter.report(),
                 }

@@ -72,7 +72,8 @@ def test_the_running_graph_is_measured_until_ctrl_c(tiny_avatar, speech, tmp_pat
     scratch.mkdir()
     process = subprocess.Popen(
         [sys.executable, '-m', 'lsp_ros.cli.main', 'bench', '--live', '--microphone-like', '--minutes', '600',
-         '--frame-rate', '30', '--avatar', str(tiny_avatar), '--speech', str(speech), '--json', str(figures)],
+         '--warm-up', '1', '--frame-rate', '30', '--avatar', str(tiny_avatar), '--speech', str(speech),
+         '--json', str(figures)],
         text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         env={**os.environ, 'TMPDIR': str(scratch)})
 
