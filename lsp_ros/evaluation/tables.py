@@ -21,7 +21,14 @@ import torch
 from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.evaluation.head_variants import judge_head, judged_part, sampler_of
 from lsp_ros.evaluation.metrics import head_distances
-from lsp_ros.evaluation.protocols import compare_pictures, evaluate_mouth, hear, with_networks, with_settings
+from lsp_ros.evaluation.protocols import (
+    WARM_UP,
+    compare_pictures,
+    evaluate_mouth,
+    hear,
+    with_networks,
+    with_settings,
+)
 from lsp_ros.machine import processor
 from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.motion.mouth import MouthNet
@@ -29,7 +36,7 @@ from lsp_ros.rendering.sizes import SIZES
 from lsp_ros.signals import SpeechFeatures
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.manifold import Manifold
-from lsp_ros.timeline import FRAME_RATE
+from lsp_ros.timeline import FRAME_RATE, frame_start
 from lsp_ros.training.build import changed
 from lsp_ros.training.dataset import Dataset, load_dataset
 from lsp_ros.training.features import FRAME_FEATURES, Listener
@@ -236,9 +243,13 @@ class Evaluation:
 
     @cached_property
     def clips(self) -> list[tuple[Dataset, np.ndarray, tuple[int, int]]]:
-        """The recordings that heads are judged on, heard."""
-        first = hear(self.avatar, self.person.read_audio())
-        found = [(self.person, first.values.reshape(-1, FRAME_FEATURES), judged_part(self.person, held_out=False))]
+        """The recordings that heads are judged on, heard: the person's from ten seconds before that part on."""
+        first, stop = judged_part(self.person, held_out=False)
+        begin = max(0, first - 2 * WARM_UP)
+        heard = hear(self.avatar, self.person.read_audio()[frame_start(begin) : frame_start(stop)])
+        features = np.zeros((stop, FRAME_FEATURES), np.float32)
+        features[begin : begin + len(heard)] = heard.values.reshape(-1, FRAME_FEATURES)[: stop - begin]
+        found = [(self.person, features, (first, min(stop, begin + len(heard))))]
         if self.stranger:
             rows = self.stranger_heard.values.reshape(-1, FRAME_FEATURES)
             found.append((self.stranger, rows, judged_part(self.stranger, held_out=True)))

@@ -3,8 +3,20 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lsp_ros.evaluation.metrics import Closures, closures, head_distances, l1, point_error_mm, psnr, ssim
+from lsp_ros.evaluation.metrics import (
+    Closures,
+    closures,
+    head_distances,
+    l1,
+    loudness,
+    offset,
+    point_error_mm,
+    psnr,
+    ssim,
+)
 
 
 def test_point_error_is_the_mean_distance_in_millimetres():
@@ -95,3 +107,46 @@ def test_ssim_agrees_with_an_independent_implementation():
     expected = functional.structural_similarity_index_measure(*pair, data_range=255.0)
     assert ssim(picture, truth) == pytest.approx(float(expected), abs=1e-4)
     assert ssim(truth, truth) == pytest.approx(1.0)
+
+
+def opening(frames: int = 600) -> np.ndarray:
+    """Something like a talking mouth: low-passed noise, never below zero."""
+    noise = np.random.default_rng(3).normal(size=frames + 30)
+    return np.maximum(np.convolve(noise, np.hanning(13), mode='same'), 0)[15:-15]
+
+
+@given(st.integers(-20, 20), st.floats(0.1, 10), st.floats(-5, 5))
+def test_a_shift_is_found_whatever_the_scale(frames, gain, level):
+    signal = opening(700)
+    found = offset(gain * signal[50 - frames : 550 - frames] + level, signal[50:550])
+    assert found.ms == pytest.approx(1000 * frames / 60, abs=0.5)
+    assert found.correlation == pytest.approx(1)
+
+
+def test_a_shift_by_a_part_of_a_frame_is_found():
+    time = np.arange(6000) / 10
+    fine = np.interp(np.arange(0, 600, 0.1), np.arange(600), opening())[: len(time)]
+    assert offset(fine[1000:5000:10], fine[1004:5004:10]).ms == pytest.approx(0.4 * 1000 / 60, abs=2)
+
+
+def test_a_mouth_that_opens_when_it_sounds_has_no_offset_to_the_sound():
+    mouth = opening()
+    samples = np.repeat(mouth, 267)[: 160_000] * np.sin(2 * np.pi * 1000 * np.arange(160_000) / 16000) * 0.2
+    heard = loudness(samples)
+    for frames in (0, 6):
+        late = np.roll(mouth, frames)
+        assert offset(late, heard).ms == pytest.approx(1000 * frames / 60, abs=12)
+
+
+def test_loudness_hears_vowels_and_no_hum():
+    time = np.arange(16000) / 16000
+    vowel, hum = (0.1 * np.sin(2 * np.pi * hertz * time) for hertz in (1000, 60))
+    assert loudness(vowel).mean() > loudness(hum).mean() + 30
+    assert len(loudness(vowel)) == 60
+    assert loudness(0 * vowel) == pytest.approx(-60)
+
+
+@pytest.mark.parametrize('signal', [np.zeros(300), np.ones(100)])
+def test_signals_without_an_offset_are_refused(signal):
+    with pytest.raises(ValueError, match='never changes|three seconds'):
+        offset(signal, signal)

@@ -1,0 +1,237 @@
+"""The paper's tables: variants are options of the one model, rows are trained, measured and found again."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from synthetic_dataset import write_synthetic
+
+from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.cli.main import main
+from lsp_ros.evaluation.head_variants import RecurrentSampler, head_motion, judge_head, sampler_of
+from lsp_ros.evaluation.protocols import hear, move, with_networks
+from lsp_ros.evaluation.tables import TABLE1, TABLE2, rows_of, table3
+from lsp_ros.motion.head_pose import HeadPoseNet
+from lsp_ros.motion.sampler import HeadPoseSampler
+from lsp_ros.rendering.generator import Generator, build_generator, parameter_count
+from lsp_ros.training.build import SETTINGS, changed
+from lsp_ros.training.dataset import load_dataset
+from lsp_ros.training.head_pose import HeadPoseSettings, HeadPoseTraining
+from lsp_ros.training.renderer import read_candidates, training_pictures
+
+SMALL = ['--on-cpu', '5', '--accelerator', 'cpu', '--set', 'max_batches=1', '--batch', '1']
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return write_synthetic(tmp_path_factory.mktemp('data') / 'nobody', seconds=29.0, pictures=10)
+
+
+@pytest.fixture(scope='module')
+def clip(tmp_path_factory):
+    folder = write_synthetic(tmp_path_factory.mktemp('data') / 'clip', seconds=4.0)
+    phones = [['pau', 0, 1], ['b', 1, 1.1], ['aa', 1.1, 3], ['m', 3, 3.1], ['pau', 3.1, 4]]
+    (folder / 'phones.json').write_text(json.dumps({'phones': phones}))
+    return folder
+
+
+@pytest.fixture(scope='module')
+def avatar(tiny_avatar):
+    return Avatar.load(tiny_avatar)
+
+
+def head(**variant) -> HeadPoseNet:
+    torch.manual_seed(1)
+    network = HeadPoseNet(**variant)
+    with torch.no_grad():
+        network(torch.randn(2, 40, 12), torch.randn(2, 40, 1024))
+    return network.eval()
+
+
+def responses(network: HeadPoseNet) -> tuple[bool, bool]:
+    """Whether the output changes with the history of poses, and with speech."""
+    generator = torch.Generator().manual_seed(0)
+    poses, other = torch.randn(2, 1, 60, 12, generator=generator)
+    heard, unheard = torch.randn(2, 1, 60, 1024, generator=generator)
+    with torch.no_grad():
+        said = network(poses, heard)[0]
+        return not torch.equal(said, network(other, heard)[0]), not torch.equal(said, network(poses, unheard)[0])
+
+
+@pytest.mark.parametrize('recurrent', [False, True])
+def test_a_variant_sees_what_it_is_given_and_nothing_else(recurrent):
+    assert responses(head(recurrent=recurrent)) == (True, True)
+    assert responses(head(history=False, recurrent=recurrent)) == (False, True)
+    assert responses(head(speech=False, recurrent=recurrent)) == (True, False)
+
+
+@pytest.mark.parametrize('variant', [{'history': False}, {'speech': False}])
+def test_what_a_variant_lacks_does_not_come_back_in_training(variant):
+    training = HeadPoseTraining(HeadPoseSettings(sequence=20, **variant)).train()
+    optimizer = torch.optim.Adam(training.parameters(), 1e-2)
+    for _ in range(2):
+        optimizer.zero_grad()
+        training.loss((torch.randn(2, 30, 12), torch.randn(2, 30, 1024))).backward()
+        optimizer.step()
+    assert responses(training.net.eval()) == ('history' not in variant, 'speech' not in variant)
+
+
+def test_without_probabilities_the_loss_is_the_squared_error_of_the_mean():
+    training = HeadPoseTraining(HeadPoseSettings(sequence=20, probabilistic=False)).eval()
+    states, features = torch.randn(2, 30, 12), torch.randn(2, 30, 1024)
+    with torch.no_grad():
+        mean, _ = training.net(states, features)
+        assert float(training.loss((states, features))) == pytest.approx(
+            float((mean - states)[:, -20:].square().mean()), rel=1e-5
+        )
+
+
+def test_the_recurrent_variant_steps_as_it_is_trained():
+    network = head(recurrent=True)
+    rng = np.random.default_rng(0)
+    features, noise = rng.normal(0, 1, (40, 1024)).astype(np.float32), rng.normal(0, 1, (40, 1, 12))
+    sampler = RecurrentSampler(network, noise_scale=0.3)
+    conditions = sampler.condition(features)
+    state = sampler.start(conditions[:1])
+    poses = np.concatenate([sampler.sample(state, conditions[t : t + 1], noise[t]) for t in range(40)])
+    # Teacher-forced on these poses; the first frame was heard once more, by a head at rest.
+    before = torch.from_numpy(np.concatenate([np.zeros((1, 12)), poses])).float()[None]
+    with torch.inference_mode():
+        mean, n = network(before, torch.from_numpy(np.concatenate([features[:1], features]))[None])
+    expected = mean[0, 1:].numpy() + 0.3 * noise[:, 0] * np.exp(-n[0, 1:].numpy())
+    np.testing.assert_allclose(poses, expected, atol=1e-5)
+
+
+def test_heads_are_judged_as_the_live_stage_moves_them(avatar, clip):
+    features = hear(avatar, load_dataset(clip).read_audio()[:16000])
+    network = HeadPoseNet().eval()
+    network.load_state_dict({name: torch.tensor(value) for name, value in avatar.weights('head_pose').items()})
+    rows = features.values.reshape(len(features), -1)
+    moved = head_motion(sampler_of(network, avatar), avatar, rows, avatar.manifest.head_pose.look_ahead)
+    live = move(avatar, features)
+    np.testing.assert_allclose(moved[:, 0, :3], live.euler, atol=1e-4)
+    np.testing.assert_allclose(moved[:, 0, 3:] + avatar.face.translation_mean, live.translation, atol=1e-4)
+
+
+def test_a_head_that_is_the_truth_is_at_no_distance(avatar, folder):
+    dataset = load_dataset(folder)
+    sampler = SimpleNamespace(
+        condition=lambda features: np.zeros((len(features), 1)), start=lambda condition, seed: iter(dataset.euler),
+        step=lambda state, condition: None,
+        sample=lambda state, condition: np.concatenate([next(state), np.zeros(3)])[None],
+    )
+    still = avatar.manifest.head_pose
+    plain = SimpleNamespace(
+        manifest=SimpleNamespace(head_pose=SimpleNamespace(smoothing=(0.0, 0.0), amplitude=still.amplitude)),
+        face=SimpleNamespace(translation_mean=np.zeros(3)),
+    )
+    features = np.zeros((len(dataset), 1024), np.float32)
+    found = judge_head(sampler, plain, [(dataset, features, (100, 400))], look_ahead=5, seeds=1)
+    assert found['rotation'] == pytest.approx(0, abs=1e-3)
+    assert found['position'] > 100  # its head stays at the camera
+    assert found['seconds'] == 5
+
+
+def test_renderers_without_something_are_smaller_and_still_draw():
+    whole, plain = Generator(width=4, levels=3), Generator(width=4, levels=3, blocks=0)
+    lines_alone = Generator(width=4, levels=3, candidates=False)
+    assert parameter_count(whole) - parameter_count(lines_alone) == 12 * 9 * 4
+    assert not any('block' in name for name in plain.state_dict())
+    assert lines_alone(torch.zeros(1, 1, 64, 64)).shape == plain(torch.zeros(1, 13, 64, 64)).shape == (1, 3, 64, 64)
+    with pytest.raises(ValueError, match='candidate images'):
+        build_generator('live', candidates=False)
+
+
+def test_less_footage_is_the_first_minutes_and_has_candidates_of_its_own(folder):
+    dataset = load_dataset(folder)
+    early = training_pictures(dataset, 0.25)
+    assert len(early) >= 4
+    assert early == [frame for frame in dataset.training_pictures() if frame < 900]
+    assert training_pictures(dataset) == dataset.training_pictures()
+    assert read_candidates(dataset, 0.25).max() < read_candidates(dataset).max()  # pictures brighten with time
+
+
+def test_every_row_is_a_setting_of_its_training():
+    for rows, network in ((TABLE1, 'mouth'), (TABLE2, 'head_pose'), (table3('large'), 'renderer')):
+        assert len({row.key for row in rows}) == len(rows)
+        for row in rows:
+            changed(SETTINGS[network](), **(row.changes or {}))
+    assert {row.changes['look_ahead'] for row in TABLE1} == {0, 3, 6, 9, 12, 18, 24, 30}
+    assert all(row.paper for row in table3('large') if row.key != 'live')
+    assert 'live_without_candidates' not in {row.key for row in table3('live')}
+
+
+def test_other_weights_are_those_of_the_copy_alone(avatar):
+    other = with_networks(avatar, mouth={'none': np.zeros(1)})
+    assert list(other.weights('mouth')) == ['none']
+    assert other.weights('head_pose').keys() == avatar.weights('head_pose').keys()
+    assert 'none' not in avatar.weights('mouth')
+
+
+def evaluate(kind, avatar, folder, run, *more) -> tuple[str, dict]:
+    data = ['--data', str(folder)]
+    assert main(['evaluate', kind, str(avatar.path), *data, '--run', str(run), *more]) == 0
+    return (run / 'evaluation.md').read_text(), json.loads((run / 'evaluation.json').read_text())
+
+
+def test_table_1_trains_measures_and_says_what_did_not_run(avatar, folder, clip, tmp_path):
+    arguments = [*SMALL, '--set', 'hearings=1', '--rows', '100ms']
+    text, found = evaluate('table1', avatar, folder, tmp_path, *arguments, '--held-out', str(clip))
+    [row] = found['table1']['rows']
+    assert row['settings']['look_ahead'] == 6
+    assert row['figures']['error_mm'] > 0 and row['figures']['held_out']['bilabials'] == 2
+    assert row['protocol'] in text and row['trained']['epochs'] == 1
+    assert '5.117' in text and 'not run here' in text and '--rows 0ms 50ms' in text
+    # Again, nothing is trained: the weights are not even there.
+    (tmp_path / 'table1' / '100ms' / 'best.ckpt').unlink()
+    assert evaluate('table1', avatar, folder, tmp_path, *arguments)[1]['table1']['rows'] == [row]
+
+
+def test_table_2_judges_variants_the_avatar_and_a_still_head(avatar, folder, tmp_path):
+    more = [*SMALL, '--set', 'sequence=60', '--set', 'hearings=1', '--rows', 'lstm_l2', 'shipped', 'still']
+    text, found = evaluate('table2', avatar, folder, tmp_path, *more)
+    rows = {row['row']: row for row in found['table2']['rows']}
+    assert set(rows) == {'lstm_l2', 'shipped', 'still'}
+    assert rows['lstm_l2']['settings']['recurrent'] and rows['shipped']['trained'] is None
+    assert all(row['figures']['rotation'] > 0 for row in rows.values())
+    assert 'not built' in text and 'zhou_2020' not in found['table2']['not_run']
+
+
+def test_table_3_varies_the_renderer_of_the_size_that_is_asked_for(avatar, folder, tmp_path):
+    more = [*SMALL, '--backbone', 'none', '--set', 'validation_pictures=1', '--rows', 'live_without_upper_body']
+    text, found = evaluate('table3', avatar, folder, tmp_path, *more)
+    [row] = found['table3']['rows']
+    assert row['settings']['upper_body'] is False
+    assert row['figures']['l1'] > 0 and row['figures']['l1_deviation'] >= 0
+    assert 'input (on live)' in text and 'not measured' in text
+    assert [row.key for row in rows_of('table3', 'live')][1:4] == ['unet', 'normal', 'large']
+
+
+def test_lips_and_figures_train_nothing(avatar, clip, tmp_path):
+    sound = ['--held-out', str(clip), '--sound', str(clip / 'audio.wav')]
+    text, found = evaluate('lips', avatar, clip, tmp_path, *sound)
+    rows = found['lips']['rows']
+    assert rows['clip']['closures']['B']['total'] == 1 and rows['clip']['true_closed'] >= 0
+    assert rows['audio.wav']['offset_to_sound_ms'] == pytest.approx(rows['clip']['offset_to_sound_ms'], abs=0.1)
+    text, found = evaluate('figures', avatar, clip, tmp_path, '--other', str(avatar.path), str(clip))
+    assert (tmp_path / 'figure8.png').stat().st_size and (tmp_path / 'figure9.png').stat().st_size
+    assert found['figures']['figure8']['reconstructed_to_target'] > 0
+    assert '![figure 9]' in text
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    (['table2', 'AVATAR', '--data', 'nowhere'], 'nowhere'),
+    (['table2', 'AVATAR', '--data', 'DATA', '--rows', 'kroplo'], 'kroplo'),
+    (['all', 'AVATAR', '--data', 'DATA', '--set', 'kroplo=1'], 'kroplo'),
+    (['lips', 'AVATAR'], '--held-out'),
+])
+def test_what_is_wrong_is_said_in_one_sentence(arguments, words, avatar, folder, tmp_path, capsys):
+    places = {'AVATAR': str(avatar.path), 'DATA': str(folder)}
+    assert main(['evaluate', *(places.get(word, word) for word in arguments), '--run', str(tmp_path)]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_sampler_of_the_full_model_is_the_live_one(avatar):
+    assert type(sampler_of(head(), avatar)) is HeadPoseSampler
