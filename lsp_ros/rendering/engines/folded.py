@@ -24,7 +24,7 @@ class ConvReLU(nn.Module):
 
     def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
         conv = self.conv
-        if not x.is_cuda:
+        if not x.is_cuda or torch.onnx.is_in_onnx_export():
             return F.relu(conv(x) if added is None else conv(x) + added)
         shape = conv.stride, conv.padding, conv.dilation, conv.groups
         if added is None:

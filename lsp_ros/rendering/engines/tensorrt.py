@@ -164,8 +164,8 @@ def _plan(
 
     log.warning('building a TensorRT engine for %s, once; this can take minutes', device)
     renderer = fold(BakedRenderer(load_generator(size, weights), candidates))
-    plan = build(library, export(renderer.to(torch.float16 if precision == 'f16' else torch.float32)),
-                 capability if 'rtx' in library.__name__ else None)
+    model = export(renderer.to('cuda', torch.float16 if precision == 'f16' else torch.float32))
+    plan = build(library, model, capability if 'rtx' in library.__name__ else None)
     keep(folder, lambda scratch: (scratch / _PLAN).write_bytes(plan))
     return plan
 
