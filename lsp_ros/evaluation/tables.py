@@ -25,6 +25,7 @@ from lsp_ros.evaluation.protocols import (
     WARM_UP,
     compare_pictures,
     evaluate_mouth,
+    evaluate_renderer,
     hear,
     with_networks,
     with_settings,
@@ -122,6 +123,7 @@ def table3(base: str) -> list[Row]:
         row('normal', 'normal', 'architecture', size='normal'),
         row('large', 'large', 'architecture', size='large'),
         row('live', 'live (our own)', 'architecture', size='live'),
+        Row('shipped', 'the avatar as it is', None, part='architecture'),
     ]
     for minutes, name in ((0.5, '0.5 minutes'), (1.0, '1 minute'), (3.0, '3 minutes')):
         key = f'{base}_{name.replace(" ", "_")}'
@@ -279,7 +281,9 @@ class Evaluation:
             look_ahead, probabilistic = settings.look_ahead, settings.probabilistic
         return judge_head(sampler_of(net, self.avatar, probabilistic), self.avatar, self.clips, look_ahead)
 
-    def _picture(self, row: Row, settings: RendererSettings, folder: Path) -> dict:
+    def _picture(self, row: Row, settings: RendererSettings | None, folder: Path) -> dict:
+        if settings is None:
+            return evaluate_renderer(self.avatar, self.person, load_backbone(self.backbone) if self.backbone else None)
         weights = train_renderer(self.datasets[0], folder, settings)
         candidates = np.load(folder / 'candidates.npy', allow_pickle=False)
         device = 'cuda' if torch.cuda.is_available() else 'cpu'
