@@ -3,12 +3,25 @@
 import platform
 from pathlib import Path
 
+# Instructions that make neural networks quick on a CPU, by the names that Linux gives them.
+QUICK_INSTRUCTIONS = ('avx2', 'avx512f', 'avx_vnni', 'avx512_vnni', 'avx512_bf16', 'amx_int8', 'amx_bf16')
+
 
 def processor() -> str:
     """The processor's name as the system gives it; its architecture where it gives none."""
+    return _told('model name') or platform.processor() or platform.machine()
+
+
+def instructions() -> list[str]:
+    """Which of ``QUICK_INSTRUCTIONS`` the processor has; none where the system does not tell."""
+    flags = _told('flags').split()
+    return [name for name in QUICK_INSTRUCTIONS if name in flags]
+
+
+def _told(field: str) -> str:
+    """What the system says of the first processor under that name."""
     try:
         lines = Path('/proc/cpuinfo').read_text().splitlines()
     except OSError:
         lines = []
-    names = (line.split(':', 1)[1].strip() for line in lines if line.startswith('model name'))
-    return next(names, '') or platform.processor() or platform.machine()
+    return next((line.partition(':')[2].strip() for line in lines if line.startswith(field)), '')

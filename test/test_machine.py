@@ -3,12 +3,18 @@
 import subprocess
 import sys
 
-from lsp_ros.machine import processor
+from lsp_ros.machine import QUICK_INSTRUCTIONS, instructions, processor
 
 
 def test_the_processor_has_a_name_that_fits_into_a_heading():
     name = processor()
     assert name and name == name.strip() and len(name.splitlines()) == 1
+
+
+def test_the_instructions_are_those_that_the_system_names():
+    with open('/proc/cpuinfo') as told:
+        flags = set(told.read().split())
+    assert set(instructions()) == flags & set(QUICK_INSTRUCTIONS)
 
 
 def test_naming_the_machine_loads_nothing_that_would_disturb_a_measurement():
