@@ -211,19 +211,19 @@ def golden_section(function: Callable[[float], float], low: float, high: float, 
 
 
 def find_focal(pixels: np.ndarray, prior: np.ndarray, centre: tuple[float, float], weight: np.ndarray,
-               steps: int = 12) -> tuple[float, list[tuple[float, float]]]:
+               independent: float = INDEPENDENT_FRAMES, steps: int = 12) -> tuple[float, list[tuple[float, float]]]:
     """Focal length in pixels by interval search (paper 4.1), and the (focal, cost) pairs that were tried.
 
     The cost of a focal length is what ``adjust`` cannot explain with it. Cao et al. 2013 halve an interval; the golden
     section does so with one trial a step. The detector errs alike in pictures that look alike, so that all frames
-    together weigh as few independent ones; the rest of the knowledge is how far from a camera people sit.
+    together weigh as few ``independent`` ones; the rest of the knowledge is how far from a camera people sit.
     """
     scale = np.sqrt(np.median(np.var(pixels, axis=1).sum(axis=-1)) / np.var(prior, axis=0)[:2].sum())  # pixels a cm
     tried = []
 
     def cost(log_focal: float) -> float:
         focal = float(np.exp(log_focal))
-        unexplained = adjust(pixels, prior, Camera(focal, centre), weight)[1] * INDEPENDENT_FRAMES / len(pixels)
+        unexplained = adjust(pixels, prior, Camera(focal, centre), weight)[1] * independent / len(pixels)
         away = (log_focal - np.log(DISTANCE * scale)) / DISTANCE_SPREAD
         tried.append((focal, unexplained + 0.5 * away**2))
         return tried[-1][1]

@@ -1,0 +1,96 @@
+"""Sound and pictures of a file stay together, and the crop's camera is the source's."""
+
+import numpy as np
+import pytest
+import synthetic_face as synthetic
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lsp_ros.capture.video import Crop, choose_crop, find_cuts, pictures, read_sound, room_tone, thumbnail
+from lsp_ros.media import MediaError
+from lsp_ros.timeline import SAMPLE_RATE
+
+RATES = {
+    '25': np.arange(50) / 25,
+    '30': np.round(np.arange(60) / 30, 3),
+    '29.97': np.round(np.arange(60) * 1.001 / 30, 3),
+    '60': np.round(np.arange(120) / 60, 3),
+    'variable': np.cumsum(np.tile([0.033, 0.05, 0.021], 20)),
+}
+
+
+@pytest.mark.parametrize('codec,file_name', [('pcm_s16le', 'film.mkv'), ('aac', 'film.mp4')])
+@pytest.mark.parametrize('begins', [0.0, 0.25])
+@pytest.mark.parametrize('name', RATES)
+def test_a_click_is_heard_when_its_flash_is_seen(tmp_path, name, begins, codec, file_name):
+    times = RATES[name]
+    flash = len(times) // 2
+    images = [np.full((64, 64, 3), 240 if k == flash else 20, np.uint8) for k in range(len(times))]
+    sound = np.zeros(round((times[-1] - begins) * SAMPLE_RATE))
+    at = round((times[flash] - begins) * SAMPLE_RATE)
+    sound[at : at + 40] = 0.9
+    file = synthetic.write_film(tmp_path / file_name, times, images, sound, begins, codec=codec)
+    seen = [(seconds, image.mean()) for _, seconds, image in pictures(file)]
+    np.testing.assert_allclose([seconds for seconds, _ in seen], times - times[0], atol=1e-6)
+    flashed = max(seen, key=lambda pair: pair[1])[0]
+    heard = read_sound(file, times[-1])
+    assert len(heard) == round(times[-1] * SAMPLE_RATE)
+    click = np.flatnonzero(np.abs(heard) > 0.3)[0]
+    assert abs(click / SAMPLE_RATE - flashed) < 0.001
+
+
+def test_a_cut_is_found_and_motion_is_none():
+    rng = np.random.default_rng(0)
+    scene = rng.integers(0, 255, (2, 90, 160, 3), np.uint8)
+    moving = [thumbnail(np.roll(scene[0], k, axis=1)) for k in range(20)]
+    assert find_cuts(np.array(moving)) == []
+    other = [thumbnail(255 - scene[1] // 3) for _ in range(10)]
+    assert find_cuts(np.array(moving[:1] * 10 + other)) == [10]
+
+
+@given(
+    st.integers(0, 400), st.integers(0, 200), st.integers(100, 500), st.floats(400, 3000),
+    st.tuples(st.floats(-30, 30), st.floats(-20, 20), st.floats(60, 200)),
+)
+def test_the_crops_camera_shows_what_the_source_camera_shows(left, top, side, focal, point):
+    crop = Crop(left, top, side)
+    x, y, z = point
+    source = np.array([focal * x / z + 1280 / 2, focal * y / z + 720 / 2])
+    centre = np.array(crop.camera_centre(1280, 720))
+    inside = focal * crop.scale * np.array([x, y]) / z + centre
+    np.testing.assert_allclose(inside, (source - [left, top]) * crop.scale, atol=1e-6)
+
+
+def test_the_crop_holds_the_face_wherever_it_goes():
+    middles = np.linspace([400, 300], [700, 330], 50)
+    boxes = np.concatenate([middles - [80, 100], middles + [80, 100]], axis=1)
+    crop = choose_crop(boxes, 1280, 720)
+    assert crop.left <= boxes[:, 0].min() and crop.left + crop.side >= boxes[:, 2].max()
+    assert crop.top <= boxes[:, 1].min() and crop.top + crop.side >= boxes[:, 3].max()
+    assert 0 <= crop.left and crop.left + crop.side <= 1280 and 0 <= crop.top and crop.top + crop.side <= 720
+
+
+def test_the_crop_is_at_the_right_place():
+    image = np.zeros((120, 200, 3), np.uint8)
+    image[40:60, 90:110] = 255
+    shown = Crop(50, 10, 100).apply(image)
+    rows, columns = np.nonzero(shown[..., 0] > 127)
+    assert (columns.min(), columns.max() + 1) == pytest.approx((40 * 5.12, 60 * 5.12), abs=2)
+    assert (rows.min(), rows.max() + 1) == pytest.approx((30 * 5.12, 50 * 5.12), abs=2)
+
+
+def test_the_room_sounds_on_as_loud_as_in_its_quietest_moment():
+    rng = np.random.default_rng(0)
+    sound = 0.01 * rng.standard_normal(3 * SAMPLE_RATE).astype(np.float32)
+    sound[SAMPLE_RATE:] *= 20
+    tone = room_tone(sound, SAMPLE_RATE)
+    assert len(tone) == SAMPLE_RATE
+    assert 0.007 < tone.std() < 0.013
+    assert not room_tone(np.zeros(SAMPLE_RATE, np.float32), 100).any()
+
+
+def test_a_file_that_is_no_video_is_refused_in_one_sentence(tmp_path):
+    file = tmp_path / 'x.mp4'
+    file.write_bytes(b'no video')
+    with pytest.raises(MediaError, match='x.mp4: cannot be read as video'):
+        list(pictures(file))
