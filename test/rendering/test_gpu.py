@@ -9,7 +9,7 @@ from torch import nn
 from lsp_ros.rendering.engines import EngineError, build_engine
 from lsp_ros.rendering.engines.baked import BakedRenderer
 from lsp_ros.rendering.engines.engine import LARGEST_BATCH
-from lsp_ros.rendering.engines.folded import fold
+from lsp_ros.rendering.engines.folded import fold, phases, transposed
 from lsp_ros.rendering.generator import Generator, LiveGenerator, load_generator
 
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='torch finds no NVIDIA GPU')
@@ -50,13 +50,15 @@ def psnr(a, b):
     return 10 * np.log10(255**2 / max(1e-9, np.mean((a.astype(float) - b) ** 2)))
 
 
-@pytest.mark.parametrize('size', ['live', 'normal', 'large'])
-def test_the_folded_network_draws_the_same_picture(size):
+@pytest.mark.parametrize(
+    'size, enlarge', [('live', phases), ('normal', phases), ('normal', transposed), ('large', phases)]
+)
+def test_the_folded_network_draws_the_same_picture(size, enlarge):
     """In float64, where nothing but a mistake is seen."""
     renderer = BakedRenderer(load_generator(size, random_weights(size)), candidates()).double()
     maps = torch.tensor(feature_maps(2))
     plain = renderer(maps).numpy()
-    folded = fold(renderer)(maps).numpy()
+    folded = fold(renderer, enlarge)(maps).numpy()
     assert not any(isinstance(module, nn.BatchNorm2d) for module in renderer.body.modules())
     assert plain.std() > 5
     assert np.abs(folded.astype(int) - plain).max() <= 1

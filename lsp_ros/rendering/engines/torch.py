@@ -49,9 +49,9 @@ class TorchEngine(Engine):
         where = f'CPU, {torch.get_num_threads()} threads'
         if device == 'cuda':
             from lsp_ros.rendering.engines.cuda import Pipeline
-            from lsp_ros.rendering.engines.folded import fold
+            from lsp_ros.rendering.engines.folded import fold, phases
 
-            fold(self._renderer).to('cuda', self._type).to(memory_format=torch.channels_last)
+            fold(self._renderer, phases).to('cuda', self._type).to(memory_format=torch.channels_last)
             self._pipeline = Pipeline(lambda: self._renderer)
             where = torch.cuda.get_device_name()
         else:
