@@ -32,6 +32,8 @@ def add_commands(commands) -> None:
         if kind in ('lips', 'all'):
             parser.add_argument('--sound', type=Path, nargs='+', default=[], metavar='FILE',
                                 help='further speech to measure the offset of sound and mouth on')
+            parser.add_argument('--film', type=Path, nargs='+', default=[], metavar='FILE',
+                                help='finished films of this avatar: are sound and picture in time?')
         if kind in ('figures', 'all'):
             parser.add_argument('--other', nargs=2, action='append', default=[], metavar=('AVATAR', 'DATASET'),
                                 help='a further person of figure 9; may be repeated')
@@ -112,20 +114,26 @@ def _more(kind: str, options: argparse.Namespace, training) -> dict:
 
 
 def _lips(kind: str, avatar, options: argparse.Namespace, training) -> tuple[str, dict]:
+    from lsp_ros.capture.video import pictures, read_sound
     from lsp_ros.evaluation import report
-    from lsp_ros.evaluation.protocols import evaluate_lips
+    from lsp_ros.evaluation.protocols import evaluate_film, evaluate_lips, film_opening
     from lsp_ros.media import read_audio
     from lsp_ros.training.dataset import load_dataset
 
-    if not options.held_out and not options.sound:
-        raise ValueError('--held-out DATASET or --sound FILE is needed: speech to measure the lips on.')
+    if not (options.held_out or options.sound or options.film):
+        raise ValueError('--held-out DATASET, --sound FILE or --film FILE is needed: speech to measure the lips on.')
     found = {}
     if options.held_out:
         truth = load_dataset(options.held_out)
         found[options.held_out.name] = evaluate_lips(avatar, truth.read_audio(), truth)
     for file in options.sound:
         found[file.name] = evaluate_lips(avatar, read_audio(file))
-    return report.lips(found), {'protocol': report.LIPS_PROTOCOL, 'rows': found}
+    films = {}
+    for file in options.film:
+        opening = film_opening(((seconds, picture) for _, seconds, picture in pictures(file)), avatar)
+        films[file.name] = evaluate_film(avatar, opening, read_sound(file, opening[0][-1]))
+    text = report.lips(found, films)
+    return text, {'protocol': report.LIPS_PROTOCOL, 'rows': found, 'films': films}
 
 
 def _figures(kind: str, avatar, options: argparse.Namespace, training) -> tuple[str, dict]:

@@ -16,6 +16,11 @@ LIPS_PROTOCOL = (
     'largest correlation of the lip opening with the true one, and with the loudness of the voice (dB, 500 to 2500 Hz, '
     'a frame), positive where the mouth is late; a true mouth has such a lag, too.'
 )
+FILM_PROTOCOL = (
+    'How far the mouth in a finished film stands open is read from the spread of grey levels in the box around the '
+    'mouth, and compared with the mouth that the avatar makes to the sound of the film, so that the film alone is '
+    'judged, and with the loudness. Positive where the picture is late.'
+)
 FIGURE8_PROTOCOL = (
     't-SNE of 500 features each: of the held-out recording as heard (original), of the manifold (target), and the '
     'originals projected onto the manifold (reconstructed). Distance: mean distance to the nearest of the '
@@ -103,8 +108,8 @@ def _table3(rows: list[Row], found: dict[str, dict]) -> tuple[list[str], list[li
     return header, lines
 
 
-def lips(found: dict[str, dict]) -> str:
-    """The lip-closure score and the offset of sound and mouth, by recording."""
+def lips(found: dict[str, dict], films: dict[str, dict]) -> str:
+    """The lip-closure score and the offset of sound and mouth, by recording; and the offset of finished films."""
     rows = []
     for name, f in found.items():
         closed = closures = truth = true_sound = ''
@@ -117,8 +122,18 @@ def lips(found: dict[str, dict]) -> str:
         rows.append([name, f'{f["seconds"]:.0f} s', closed, closures, truth, sound, true_sound])
     header = ['recording', 'length', 'P/B/M closed', 'each', 'offset to the true mouth (ms)', 'to the sound (ms)',
               'true mouth to the sound (ms)']
-    parts = ['## Lips: closure, and the offset of sound and mouth', f'Protocol: {LIPS_PROTOCOL}']
-    return '\n\n'.join([*parts, markdown_table(header, rows)])
+    parts = ['## Lips: closure, and the offset of sound and mouth']
+    if rows:
+        parts += [f'Protocol: {LIPS_PROTOCOL}', markdown_table(header, rows)]
+    if films:
+        rows = []
+        for name, f in films.items():
+            motion = f'{f["offset_to_motion_ms"]:+.1f} (r {f["correlation_with_motion"]:.2f})'
+            sound = f'{f["offset_to_sound_ms"]:+.1f} (r {f["correlation_with_sound"]:.2f})'
+            rows.append([name, f'{f["seconds"]:.0f} s', motion, sound])
+        parts += [f'Protocol for films: {FILM_PROTOCOL}',
+                  markdown_table(['film', 'length', 'offset to its motion (ms)', 'to its sound (ms)'], rows)]
+    return '\n\n'.join(parts)
 
 
 def figures(found: dict) -> str:

@@ -10,12 +10,15 @@ import pytest
 from synthetic_dataset import tracks, write_synthetic
 
 from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.landmarks import lip_gap
 from lsp_ros.evaluation.card import write_card
 from lsp_ros.evaluation.protocols import (
     apc_figures,
+    evaluate_film,
     evaluate_head_pose,
     evaluate_mouth,
     evaluate_renderer,
+    film_opening,
     hear,
     move,
     with_projection,
@@ -53,6 +56,26 @@ def test_projection_can_be_left_out_without_touching_the_avatar(avatar, dataset)
     projected, raw = hear(avatar, samples), hear(with_projection(avatar, 0.0), samples)
     assert np.abs(projected.values - raw.values).max() > 0.01
     assert avatar.manifest.speech.projection == 1.0
+
+
+@pytest.mark.parametrize('late', [0, 4])
+def test_a_film_whose_picture_is_late_is_found_out(avatar, dataset, late):
+    """Without landmarks and whatever else is to be seen: the film's mouth is dark inside, as far as it is open."""
+    samples = dataset.read_audio()
+    gap = lip_gap(move(avatar, hear(avatar, samples)).points)
+    opening = (gap - gap.min()) / np.ptp(gap)
+
+    def film():
+        for frame in range(0, len(gap), 2):  # 30 pictures a second
+            picture = np.full((512, 512, 3), 100, np.uint8)
+            picture[::2] += np.uint8(100 * opening[max(0, frame - late)])
+            yield frame / 60, picture
+
+    found = evaluate_film(avatar, film_opening(film(), avatar), samples)
+    assert found['offset_to_motion_ms'] == pytest.approx(1000 * late / 60, abs=4)
+    assert found['correlation_with_motion'] > 0.9
+    with pytest.raises(ValueError, match='640x512'):
+        film_opening([(0.0, np.zeros((512, 640, 3), np.uint8))], avatar)
 
 
 def test_the_head_is_compared_with_a_still_one_and_with_other_times(avatar, dataset):

@@ -226,6 +226,7 @@ def test_lips_and_figures_train_nothing(avatar, clip, tmp_path):
     (['table2', 'AVATAR', '--data', 'DATA', '--rows', 'kroplo'], 'kroplo'),
     (['all', 'AVATAR', '--data', 'DATA', '--set', 'kroplo=1'], 'kroplo'),
     (['lips', 'AVATAR'], '--held-out'),
+    (['lips', 'AVATAR', '--film', 'missing.mp4'], 'missing.mp4'),
 ])
 def test_what_is_wrong_is_said_in_one_sentence(arguments, words, avatar, folder, tmp_path, capsys):
     places = {'AVATAR': str(avatar.path), 'DATA': str(folder)}
