@@ -131,7 +131,7 @@ class LiveGenerator(nn.Module):
     # A difference below this (in -1..1) is not drawn outside training: 0.6 of one of 256 grey levels.
     DEAD_ZONE = 0.6 / 127.5
 
-    def __init__(self, widths: tuple[int, ...] = (64, 128, 192, 256), blocks: tuple[int, ...] = (1, 1, 2)):
+    def __init__(self, widths: tuple[int, ...] = (32, 64, 128, 192), blocks: tuple[int, ...] = (1, 1, 2)):
         """``widths``: channels at 128, 64, 32 and 16 pixels. ``blocks``: residual blocks going down."""
         super().__init__()
         first = widths[0]
