@@ -94,3 +94,22 @@ def test_without_a_library_it_is_said(monkeypatch):
 def test_an_unknown_precision_is_refused():
     with pytest.raises(ValueError, match="precision 'int4' is not one of auto, f16, f32"):
         build_engine('tensorrt', *setting(), precision='int4')
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='torch finds no NVIDIA GPU')
+def test_tensorrt_draws_the_reference_on_cuda(tmp_path, monkeypatch):
+    monkeypatch.setenv('LSP_CACHE_DIR', str(tmp_path))
+    weights, size, _ = setting()
+    candidates = np.random.default_rng(0).integers(0, 256, (4, 512, 512, 3), np.uint8)
+    maps = np.where(np.random.default_rng(1).random((11, 512, 512)) < 0.03, 255, 0).astype(np.uint8)
+    try:
+        engine = build_engine('tensorrt', weights, size, candidates)
+    except EngineError as error:
+        pytest.skip(str(error))
+    (kept,) = tmp_path.glob('tensorrt/*/engine.plan')
+    written = kept.stat().st_mtime_ns
+    expected = build_engine('torch', weights, size, candidates, device='cpu').render_batch(maps).astype(float)
+    for other in (engine, build_engine('tensorrt', weights, size, candidates)):
+        for pictures in (other.render_batch(maps), np.stack([other.render(each) for each in maps])):
+            assert np.mean((pictures - expected) ** 2) < 255**2 / 10**4.5  # 45 dB
+    assert kept.stat().st_mtime_ns == written

@@ -20,7 +20,8 @@ class Pipeline:
                   first comes (seconds), for 1, 2, 4 and 8 pictures; others are padded to the next.
 
     While one chunk is drawn, the next is uploaded and the last downloaded. Pictures are downloaded straight
-    into the page-locked array that is returned.
+    into the page-locked array that is returned, whose memory is used again when it is let go: whoever keeps hours
+    of pictures should keep copies.
     """
 
     def __init__(self, make_network: Callable[[], Callable[[torch.Tensor], torch.Tensor]], record: bool = True):
