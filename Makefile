@@ -4,6 +4,8 @@ VENV ?= .venv
 # The first Python that the ROS wheels are made for.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
+DETECTOR_PYTHON ?= $(shell for python in python3.12 python3.11 python3.10 $(PYTHON); do \
+	$$python -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$python && break; done)
 # Further options of pip install, such as another source for a small torch without CUDA.
 PIP_FLAGS ?=
 DEMO_FLAGS ?=
@@ -22,7 +24,7 @@ WINDOW = if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then \
 	$(PIP) --force-reinstall --no-deps opencv-python && $(BIN)/python -c 'import cv2' \
 	|| $(PIP) --force-reinstall --no-deps opencv-python-headless; fi
 
-.PHONY: help demo test lint bench setup setup-test clean
+.PHONY: help demo test lint bench setup setup-test setup-capture clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -51,6 +53,15 @@ $(VENV)/.ready-test: $(INPUTS) | $(BIN)/python
 	$(PIP) --editable '.[train,test]'
 	$(WINDOW)
 	touch $@ $(VENV)/.ready
+
+setup-capture: $(VENV)/.ready-test $(VENV)/capture/.ready  ## the same with the face detector of `lsp create`
+
+# The detector's packages fit no newer Python, nor beside ours: they have an environment within the environment.
+$(VENV)/capture/.ready: requirements/capture.txt | $(BIN)/python
+	@test -n '$(DETECTOR_PYTHON)' || { echo 'the face detector needs Python 3.10 to 3.12' >&2; exit 1; }
+	$(DETECTOR_PYTHON) -m venv --clear $(VENV)/capture
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/capture/bin/python -m pip install --no-deps $(PIP_FLAGS) -r $<
+	touch $@
 
 # An environment that no longer runs (moved, or its Python is gone) is made anew.
 $(shell $(BIN)/python -c '' 2>/dev/null || rm -f $(VENV)/.ready $(VENV)/.ready-test)

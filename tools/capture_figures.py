@@ -1,6 +1,6 @@
 """How true `lsp create` tracks: the synthetic presenter, rendered, against its exact truth.
 
-    python tools/capture_figures.py PRESENTER_FOLDER WORK_FOLDER
+    python tools/capture_figures.py PRESENTER_FOLDER WORK_FOLDER [--drawing FILE]
 
 Two measurements. The excerpt: the 180 consecutive pictures as a film with sound through the whole of `lsp create`,
 judged on the 60 fps timeline. The stills: all pictures (many more poses), each tracked by itself, because they do not
@@ -20,10 +20,10 @@ import cv2
 import numpy as np
 import soundfile
 
-from lsp_ros.avatar.landmarks import CONTOUR, EYES, MOUTH, MOUTH_OUTPUT, lip_gap
+from lsp_ros.avatar.landmarks import CONTOUR, EYES, FACE_LINES, MOUTH, MOUTH_OUTPUT, lip_gap
 from lsp_ros.capture.create import Capture, Settings
 from lsp_ros.capture.detector import FORGET
-from lsp_ros.capture.landmarks import Detector
+from lsp_ros.capture.landmarks import Detector, to_lsp73
 from lsp_ros.capture.tracking import track
 from lsp_ros.rendering.camera import project, to_camera
 from lsp_ros.timeline import SAMPLE_RATE, frame_start
@@ -87,11 +87,38 @@ def compare(points, euler, translation, camera, truth, rows) -> dict[str, float]
     return figures
 
 
+def draw_scheme(presenter: Path, file: Path) -> None:
+    """The 73 points as they are detected on one picture with the mouth open, with their numbers."""
+    with np.load(presenter / 'timeline.npz') as stored:
+        opening, turned = stored['aperture'], np.abs(stored['euler']).max(axis=1)
+    files = [file for file in (presenter / 'frames').glob('*.jpg') if turned[int(file.stem)] < 3]
+    image = cv2.imread(str(max(files, key=lambda file: opening[int(file.stem)])))
+    with Detector() as detector:
+        points = to_lsp73(detector.see(image[..., ::-1]).face)[:, :2]
+    left, top = np.floor(points.min(axis=0)) - [30, 25]
+    right, bottom = np.ceil(points.max(axis=0)) + [30, 25]
+    scale = 4.0
+    shift = np.float32([[scale, 0, -left * scale], [0, scale, -top * scale]])
+    size = int((right - left) * scale), int((bottom - top) * scale)
+    canvas = cv2.warpAffine(image, shift, size, flags=cv2.INTER_CUBIC) // 2 + 110
+    places = (points - [left, top]) * scale
+    for line in FACE_LINES:
+        cv2.polylines(canvas, [np.round(places[list(line)]).astype(np.int32)], False, (60, 140, 60), 1, cv2.LINE_AA)
+    for number, (x, y) in enumerate(places):
+        cv2.circle(canvas, (round(x), round(y)), 3, (0, 0, 200), -1, cv2.LINE_AA)
+        cv2.putText(canvas, str(number), (round(x) + 4, round(y) - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1,
+                    cv2.LINE_AA)
+    cv2.imwrite(str(file), canvas, [cv2.IMWRITE_JPEG_QUALITY, 85])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('presenter', type=Path)
     parser.add_argument('work', type=Path)
+    parser.add_argument('--drawing', type=Path, help='only draw the landmark scheme into this file')
     arguments = parser.parse_args()
+    if arguments.drawing:
+        return draw_scheme(arguments.presenter, arguments.drawing)
     presenter, work = arguments.presenter, arguments.work
     work.mkdir(parents=True, exist_ok=True)
     with np.load(presenter / 'timeline.npz') as stored:
