@@ -181,7 +181,8 @@ class HeadPoseControl:
         shown = target + self._residual_at(frame)[0]
         # The curve keeps to the head's speed on its own, unless the target itself runs away from it.
         if self._shown is not None:
-            shown = np.clip(shown, self._shown - 2 * self._limits.speed, self._shown + 2 * self._limits.speed)
+            most = 2 * self._limits.speed
+            shown = np.minimum(np.maximum(shown, self._shown - most), self._shown + most)
         shown = self._bounded(shown)
         self._own, self._shown = own, shown
         if frame < self._start + self._length:
@@ -212,7 +213,7 @@ class HeadPoseControl:
         return self._bounded(self._unbounded_target(own))
 
     def _bounded(self, pose: np.ndarray) -> np.ndarray:
-        return np.clip(pose, self._limits.low, self._limits.high)
+        return self._limits.clip(pose)
 
     def _residual_at(self, frame: int) -> np.ndarray:
         """(3, 6): the residual, its speed per frame and its acceleration per frame squared."""

@@ -49,15 +49,17 @@ class MotionStage:
     """Speech features of one stream -> face motion, frame by frame.
 
     ``seed`` makes the head motion and, unless 0, the place where eye playback begins. ``idle_amplitude``
-    scales how much head, eyes and brows move while nobody speaks: 1 as in speech, 0 not at all. ``raw`` leaves
-    the networks' output as it is, unsmoothed, lips crossed and the head unbounded, for who has the whole clip
-    (:mod:`lsp_ros.motion.clip`).
+    scales how much head, eyes and brows move while nobody speaks: 1 as in speech, 0 not at all. ``precision`` of
+    the networks, int8 or f32 (:mod:`lsp_ros.compiled`). ``raw`` leaves their output as it is, in f32, unsmoothed, lips
+    crossed and the head unbounded, for who has the whole clip (:mod:`lsp_ros.motion.clip`).
     """
 
     cut = 0
     """Frames at the end of a clip that get no motion."""
 
-    def __init__(self, avatar: Avatar, seed: int = 0, idle_amplitude: float = 1.0, raw: bool = False) -> None:
+    def __init__(
+        self, avatar: Avatar, seed: int = 0, idle_amplitude: float = 1.0, raw: bool = False, precision: str = 'int8'
+    ) -> None:
         manifest, face, ranges = avatar.manifest, avatar.face, avatar.pose_range
         self.idle_amplitude = idle_amplitude
         self._seed = seed
@@ -69,6 +71,7 @@ class MotionStage:
         amplitude[JAW_OUTPUTS:] = manifest.mouth.amplitude
         self._mouth_amplitude = amplitude
         self._lips = slice(0 if manifest.mouth.contour else JAW_OUTPUTS, None)
+        self._mouth_rest = face.mouth_rest.astype(np.float32)
         self._rests = manifest.mouth.rests
         self._join_lips = not raw
         self._seal = manifest.mouth.seal
@@ -76,10 +79,10 @@ class MotionStage:
             np.concatenate([ranges.euler_min, ranges.translation_min]).astype(float),
             np.concatenate([ranges.euler_max, ranges.translation_max]).astype(float),
         )
-        head = manifest.head_pose
+        head, precision = manifest.head_pose, 'f32' if raw else precision
         try:
-            self._mouth = MouthPredictor(avatar.weights('mouth'))
-            self._head = HeadPoseSampler(avatar.weights('head_pose'), head.noise_scale, self._limits)
+            self._mouth = MouthPredictor(avatar.weights('mouth'), precision)
+            self._head = HeadPoseSampler(avatar.weights('head_pose'), head.noise_scale, self._limits, precision)
             self._footage = Footage(face.eyes, face.brows, manifest.eyes.first, seamless=manifest.eyes.seamless)
         except AvatarError:
             raise
@@ -91,7 +94,8 @@ class MotionStage:
         self._shoulder_amplitude = manifest.upper_body.amplitude
         self._eyes_begin = int(np.random.default_rng(seed).integers(self._footage.rows)) if seed else 0
         self._base = face.mean_points.astype(np.float32).copy()
-        self._base[MOUTH_OUTPUT[self._lips]] = face.mouth_mean[MOUTH_OUTPUT[self._lips]]
+        self._lip_points = MOUTH_OUTPUT[self._lips]
+        self._base[self._lip_points] = face.mouth_mean[self._lip_points]
         self._look_ahead = max(self._mouth_ahead + Smoother(self._mouth_sigma).radius, self._head_ahead)
         self._gate_frames = 1 + min(BRIDGE_FRAMES, self._look_ahead)
         self._silent = np.zeros((FEATURES_PER_FRAME, FEATURE_SIZE), np.float32)
@@ -179,8 +183,8 @@ class MotionStage:
         for begin in range(0, len(values), BLOCK_FRAMES):
             piece = slice(begin, begin + BLOCK_FRAMES)
             self._hear(values[piece].reshape(-1, FEATURES_PER_FRAME * FEATURE_SIZE), active[piece])
-            made += self._ready()
-        return self._block(made)
+            made.append(self._ready())
+        return FaceMotion.join(made)
 
     def flush(self) -> FaceMotion | None:
         """End the clip: the rest of its motion, or None. The stage is as new afterwards.
@@ -195,7 +199,7 @@ class MotionStage:
         self._displacements.extend(self._smoother.flush())
         self._conditions.extend(np.repeat(self._head.condition(row)[None], self._head_ahead, axis=0))
         self._active.extend([False] * self._look_ahead)
-        motion = self._block(self._ready())
+        motion = self._ready()
         self.reset()
         return motion
 
@@ -208,7 +212,7 @@ class MotionStage:
             )
         if active.shape != (N,):
             raise ValueError(f'speech activity has shape {active.shape}, ({N},) is needed for {N} frames')
-        good = (np.abs(values) <= LARGEST_FEATURE).all(axis=(1, 2))
+        good = np.abs(values).max(axis=(1, 2)) <= LARGEST_FEATURE
         if not good.all():
             bad = features.first_frame + int(np.flatnonzero(~good)[0])
             raise ValueError(f'speech features of frame {bad} are not finite or above {LARGEST_FEATURE:g}')
@@ -232,39 +236,40 @@ class MotionStage:
         self._skip -= skipped
         self._displacements.extend(self._smoother.push(displacements[skipped:]))
 
-    def _ready(self) -> list[tuple]:
+    def _ready(self) -> FaceMotion | None:
         """The frames whose look-ahead is in."""
-        made = []
-        while len(self._active) > self._look_ahead:
-            made.append(self._frame())
-        return made
-
-    def _block(self, made: list[tuple]) -> FaceMotion | None:
-        if not made:
+        count = len(self._active) - self._look_ahead
+        if count <= 0:
             return None
-        return FaceMotion(self._next_out - len(made), *(np.stack(column) for column in zip(*made, strict=True)))
+        motion = FaceMotion(
+            self._next_out,
+            points=np.empty((count, *self._base.shape), np.float32),
+            euler=np.empty((count, 3), np.float32),
+            translation=np.empty((count, 3), np.float32),
+            shoulders=np.empty((count, *self._face.shoulders.shape), np.float32),
+            speaking=np.empty(count, bool),
+            source=np.empty(count, np.uint8),
+            clamped=np.empty(count, bool),
+        )
+        for row in range(count):
+            self._frame(motion, row)
+        return motion
 
-    def _frame(self) -> tuple:
-        """The next frame of motion, in the order of FaceMotion's fields."""
+    def _frame(self, motion: FaceMotion, row: int) -> None:
+        """Write the next frame of motion into a row of a block."""
         frame = self._next_out
         speaking = self._active[0]
         weight = self._gate.step(np.fromiter(islice(self._active, self._gate_frames), bool))
         self._active.popleft()
         lively = self._lively(weight > 0)
-        points = self._points(frame, weight if self._rests else 1.0, lively)
+        motion.points[row] = self._points(frame, weight if self._rests else 1.0, lively)
         pose, source, clamped = self._pose(frame, lively)
         translation = pose[3:] + self._face.translation_mean
-        shoulders = self._face.shoulders + self._shoulder_amplitude * (translation - self._face.shoulder_translation)
+        moved = self._shoulder_amplitude * (translation - self._face.shoulder_translation)
+        motion.euler[row], motion.translation[row] = pose[:3], translation
+        motion.shoulders[row] = self._face.shoulders + moved
+        motion.speaking[row], motion.source[row], motion.clamped[row] = speaking, source, clamped
         self._next_out += 1
-        return (
-            points,
-            pose[:3].astype(np.float32),
-            translation.astype(np.float32),
-            shoulders.astype(np.float32),
-            np.bool_(speaking),
-            np.uint8(source),
-            np.bool_(clamped),
-        )
 
     def _lively(self, speaking: bool) -> float:
         """How much of its motion a face shows: 1 in speech, the idle amplitude in silence, smooth between."""
@@ -273,11 +278,11 @@ class MotionStage:
         return self.idle_amplitude + (1 - self.idle_amplitude) * s * s * (3 - 2 * s)
 
     def _points(self, frame: int, weight: float, lively: float) -> np.ndarray:
-        rest = self._face.mouth_rest.astype(np.float32)
+        rest = self._mouth_rest
         predicted = self._displacements.popleft().reshape(-1, 3) * self._mouth_amplitude
         mouth = rest + np.float32(weight) * (predicted - rest)
         points = self._base.copy()
-        points[MOUTH_OUTPUT[self._lips]] += mouth[self._lips]
+        points[self._lip_points] += mouth[self._lips]
         if self._join_lips:
             points = join_lips(points, self._seal)
         footage = self._footage
@@ -304,7 +309,7 @@ class MotionStage:
             # The network sees what people see, so that it goes on from there when it gets the head back.
             # Not so with an offset: taken for its own motion, it would be added again in every frame.
             amplitude = np.where(self._head_amplitude > 0, self._head_amplitude, np.inf)
-            self._fed = np.clip(shown / amplitude, self._limits.low, self._limits.high)[None]
+            self._fed = self._limits.clip(shown / amplitude)[None]
             self._head.feed(state, before, self._fed)
             return shown, source, clamped
         return shown, source, clamped or bool(state.clamped[0])

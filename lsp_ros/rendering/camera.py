@@ -13,13 +13,15 @@ def rotation(euler: np.ndarray) -> np.ndarray:
     R turns the head frame (y up, z toward the viewer) into the camera frame (y down, z forward).
     """
     angles = np.deg2rad(np.asarray(euler, dtype=np.float64) + [180.0, 0.0, 0.0])
-    (cx, cy, cz), (sx, sy, sz) = np.moveaxis(np.cos(angles), -1, 0), np.moveaxis(np.sin(angles), -1, 0)
-    rows = [
-        [cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx],
-        [sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx],
-        [-sy, cy * sx, cy * cx],
-    ]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+    (cx, cy, cz), (sx, sy, sz) = np.cos(angles).T, np.sin(angles).T
+    turned = np.array(
+        [
+            [cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx],
+            [sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx],
+            [-sy, cy * sx, cy * cx],
+        ]
+    )
+    return turned.T.swapaxes(-1, -2)
 
 
 def to_camera(points: np.ndarray, euler: np.ndarray, translation: np.ndarray, scale: float = 1.0) -> np.ndarray:

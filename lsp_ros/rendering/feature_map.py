@@ -12,6 +12,7 @@ THICKNESS = 2
 SUBPIXEL_BITS = 8
 # Far outside the picture, and far inside what OpenCV's line clipping can count.
 FARTHEST = 4096.0
+_FACE, _SHOULDERS = ([np.array(line) for line in lines] for lines in (FACE_LINES, SHOULDER_LINES))
 
 
 def draw(landmarks: np.ndarray, shoulders: np.ndarray | None, subpixel: bool = False) -> np.ndarray:
@@ -25,8 +26,8 @@ def draw(landmarks: np.ndarray, shoulders: np.ndarray | None, subpixel: bool = F
     """
     picture = np.zeros((PICTURE, PICTURE), dtype=np.uint8)
     for points, count, lines, name in (
-        (landmarks, LANDMARKS, FACE_LINES, 'landmarks'),
-        (shoulders, SHOULDER_POINTS, SHOULDER_LINES, 'shoulders'),
+        (landmarks, LANDMARKS, _FACE, 'landmarks'),
+        (shoulders, SHOULDER_POINTS, _SHOULDERS, 'shoulders'),
     ):
         if points is None:
             continue
@@ -43,5 +44,5 @@ def draw(landmarks: np.ndarray, shoulders: np.ndarray | None, subpixel: bool = F
         else:
             points = points.astype(np.int32)
             style = (THICKNESS, cv2.LINE_8)
-        cv2.polylines(picture, [points[list(line)] for line in lines], False, 255, *style)
+        cv2.polylines(picture, [points[line] for line in lines], False, 255, *style)
     return picture

@@ -5,6 +5,8 @@ Deterministic, frame by frame, and cheap; it decides only whether the mouth may 
 on the side of hearing speech.
 """
 
+import math
+
 import numpy as np
 
 from lsp_ros.timeline import frame_start, frames_in
@@ -21,8 +23,8 @@ def level_db(samples: np.ndarray) -> float:
     """RMS level in dB relative to full scale, at least ``SILENCE_DB``."""
     if not len(samples):
         return SILENCE_DB
-    mean_square = float(np.mean(np.square(samples, dtype=np.float64)))
-    return max(SILENCE_DB, 10.0 * np.log10(mean_square + 1e-30))
+    samples = samples.astype(np.float64)
+    return max(SILENCE_DB, 10.0 * math.log10(samples @ samples / len(samples) + 1e-30))
 
 
 class SpeechActivity:
@@ -37,7 +39,8 @@ class SpeechActivity:
 
     def push(self, level: float) -> bool:
         """Level of the next frame in dBFS -> speech or not."""
-        self._floor = float(np.clip(min(level, self._floor + FLOOR_RISE_DB), *FLOOR_RANGE_DB))
+        lowest, highest = FLOOR_RANGE_DB
+        self._floor = min(max(min(float(level), self._floor + FLOOR_RISE_DB), lowest), highest)
         above = OFF_ABOVE_FLOOR_DB if self._active else ON_ABOVE_FLOOR_DB
         threshold = max(self._floor + above, ON_AT_LEAST_DB - (ON_ABOVE_FLOOR_DB - above))
         self._active = level > threshold

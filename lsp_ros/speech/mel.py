@@ -47,6 +47,7 @@ def _filter_bank() -> np.ndarray:
 
 HANN = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(WINDOW) / WINDOW)
 BANK = _filter_bank()
+_LOG_FLOOR = np.log(FLOOR)
 TAPS = np.abs(np.arange(WINDOW) - MIRROR)  # 66, 65, .., 1, 0, 1, .., 199
 
 
@@ -58,7 +59,7 @@ def mel_frames(samples: np.ndarray, starts: np.ndarray) -> np.ndarray:
     segments = samples[starts[:, None] + TAPS].astype(np.float64) * HANN
     magnitude = np.abs(np.fft.rfft(segments, FFT_SIZE))
     log = np.log(np.maximum(magnitude @ BANK, FLOOR))
-    return ((log - np.log(FLOOR)) / -np.log(FLOOR)).astype(np.float32)
+    return ((log - _LOG_FLOOR) / -_LOG_FLOOR).astype(np.float32)
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Stage 1: audio samples -> speech features (paper section 3.1)."""
 
 import numpy as np
+import threadpoolctl
 
 from lsp_ros import timeline
 from lsp_ros.avatar.avatar import Avatar, AvatarError
@@ -20,6 +21,7 @@ class SpeechStage:
     Frame t is complete when the ``look_ahead`` samples after its end are in. Its two feature
     rows pass through the APC, whose state is carried, and are projected onto the person's
     manifold; ``projection`` of the manifest mixes projected and raw features (1 = projected).
+    ``precision`` of the APC, int8 or f32 (:mod:`lsp_ros.compiled`).
     """
 
     look_ahead = max(
@@ -27,11 +29,14 @@ class SpeechStage:
     )
     """Samples after the end of a video frame that must be in before it comes out (67, 4.2 ms)."""
 
-    def __init__(self, avatar: Avatar) -> None:
+    def __init__(self, avatar: Avatar, precision: str = 'int8') -> None:
         try:
-            self._encoder = FeatureEncoder(avatar.weights('apc'))
+            self._encoder = FeatureEncoder(avatar.weights('apc'), precision)
         except ValueError as error:
             raise AvatarError(f'{avatar.path}/apc.safetensors: {error}') from error
+        # The projection's products take microseconds: waking a second thread for them costs more than it saves, and
+        # on a busy machine a hundred times more. For the whole process.
+        threadpoolctl.threadpool_limits(1, 'blas')
         self._projection = avatar.manifest.speech.projection
         self._manifold = Manifold(avatar.manifold(), avatar.manifest.speech.neighbours)
         self._activity = SpeechActivity()

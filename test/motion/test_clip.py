@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from lsp_ros.avatar.avatar import Avatar, PoseRange
+from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, LOWER_LIP_OUTER, UPPER_LIP_INNER, UPPER_LIP_OUTER, lip_gap
 from lsp_ros.motion.clip import ClipMotion, part_lips, smooth
+from lsp_ros.motion.lips import join_lips
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, PoseMode, SpeechFeatures
 
@@ -41,7 +43,7 @@ def test_without_smoothing_and_bounds_it_is_the_live_motion(avatar):
     manifest = replace(avatar.manifest, pose_range=limits,
                        head_pose=replace(avatar.manifest.head_pose, smoothing=(0.0, 0.0)))
     still = Avatar(avatar.path, manifest)
-    offline, live = whole(ClipMotion(still), speech(60)), whole(MotionStage(still), speech(60))
+    offline, live = (whole(stage, speech(60)) for stage in (ClipMotion(still), MotionStage(still, precision='f32')))
     assert not live.clamped.any()
     np.testing.assert_allclose(offline.points, live.points[: len(offline)], atol=1e-6)
     np.testing.assert_allclose(offline.euler, live.euler[: len(offline)], atol=1e-6)
@@ -82,3 +84,22 @@ def test_a_mouth_that_does_not_rest_says_what_the_network_says_in_silence(avatar
     np.testing.assert_array_equal(whole(MotionStage(talkative), silent).points,
                                   whole(MotionStage(talkative), features).points)
     assert not np.array_equal(whole(MotionStage(avatar), silent).points, whole(MotionStage(avatar), features).points)
+
+
+def test_soft_lips_close_in_a_film_as_they_do_live(avatar):
+    """The face's lips are nearly 0.4 apart: a seal of that much closes them, none leaves them where they are."""
+    def film(seal: float) -> FaceMotion:
+        mouth = replace(avatar.manifest.mouth, seal=seal)
+        return whole(ClipMotion(Avatar(avatar.path, replace(avatar.manifest, mouth=mouth))), speech(40))
+
+    plain, soft = film(0.0), film(0.4)
+    assert lip_gap(plain.points).min() > 0.2
+    lips = np.concatenate([UPPER_LIP_INNER, LOWER_LIP_INNER, UPPER_LIP_OUTER, LOWER_LIP_OUTER])
+    np.testing.assert_allclose(soft.points, join_lips(plain.points, 0.4), atol=1e-6)
+    assert (lip_gap(soft.points) < lip_gap(plain.points) - 0.1).all()
+    others = np.setdiff1d(np.arange(73), lips)
+    np.testing.assert_array_equal(soft.points[:, others], plain.points[:, others])
+    # A film without soft lips is what the authors' program makes of what the networks said.
+    said = MotionStage(avatar, raw=True)
+    raw = whole(said, speech(40)).points[: len(plain)].astype(np.float64)
+    np.testing.assert_allclose(plain.points, part_lips(raw), atol=1e-6)

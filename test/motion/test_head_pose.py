@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from lsp_ros.compiled import PRECISIONS
 from lsp_ros.motion.head_pose import RECEPTIVE_FIELD, HeadPoseNet
 from lsp_ros.motion.sampler import WEIGHTS, HeadPoseSampler, PoseLimits
 
@@ -119,8 +120,9 @@ def test_an_adversarial_network_cannot_leave_the_trained_range(network):
     assert clamped > 32
 
 
-def test_numbers_that_are_not_finite_hold_the_last_pose_and_are_counted(network):
-    sampler = HeadPoseSampler(weights(network), limits=LIMITS)
+@pytest.mark.parametrize('precision', PRECISIONS)
+def test_numbers_that_are_not_finite_hold_the_last_pose_and_are_counted(network, precision):
+    sampler = HeadPoseSampler(weights(network), limits=LIMITS, precision=precision)
     condition = sampler.condition(np.ones((2, 1024), np.float32))
     state = sampler.start(condition)
     for _ in range(5):

@@ -73,8 +73,9 @@ def test_sample_by_sample_a_frame_comes_out_as_soon_as_its_look_ahead_is_in(stag
     assert stage.look_ahead == 67
 
 
-def test_features_are_the_projected_apc_of_the_mel(tiny_avatar, audio, whole):
+def test_features_are_the_projected_apc_of_the_mel(tiny_avatar, audio):
     avatar = Avatar.load(tiny_avatar, parts=('speech',))
+    whole = join(run(SpeechStage(avatar, precision='f32'), [audio]))
     apc = APC().eval()
     apc.load_state_dict({k: torch.from_numpy(v) for k, v in avatar.weights('apc').items()})
     with torch.inference_mode():

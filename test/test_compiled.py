@@ -1,0 +1,94 @@
+"""Eight-bit weights against the same networks in float32, on the built-in avatar and real speech."""
+
+import numpy as np
+import pytest
+
+from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.avatar.landmarks import MOUTH_OUTPUT
+from lsp_ros.avatar.places import find_sample
+from lsp_ros.compiled import PRECISIONS
+from lsp_ros.media import read_audio
+from lsp_ros.motion.lips import MouthPredictor
+from lsp_ros.motion.sampler import HeadPoseSampler
+from lsp_ros.speech.encoder import FeatureEncoder
+from lsp_ros.speech.stage import SpeechStage
+from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE
+
+SECONDS = 120
+"""The bundled recording again and again: the recurrent state is never the same at its beginning."""
+
+
+@pytest.fixture(scope='module')
+def avatar() -> Avatar:
+    return Avatar.load(find_avatar('presenter'), parts=('speech', 'motion'))
+
+
+@pytest.fixture(scope='module')
+def heard(avatar) -> dict[str, np.ndarray]:
+    """Two minutes of speech features (N, 1024), in each precision."""
+    samples = np.resize(read_audio(find_sample()), SECONDS * SAMPLE_RATE)
+    return {precision: SpeechStage(avatar, precision).push(samples).values.reshape(-1, 1024)
+            for precision in PRECISIONS}
+
+
+def does_not_grow(error: np.ndarray) -> bool:
+    """The last half minute is no worse than the first, but for chance."""
+    half_minute = 30 * FRAME_RATE
+    return error[-half_minute:].mean() < 1.2 * error[:half_minute].mean()
+
+
+def test_speech_features_stay_near_for_minutes(heard):
+    error = np.abs(heard['int8'] - heard['f32'])
+    assert 0 < error.mean() < 0.002 and error.max() < 0.05
+    assert does_not_grow(error)
+
+
+def test_the_mouth_stays_near_for_minutes(avatar, heard):
+    """The whole way: features and mouth in int8 against both in f32."""
+    predictors = {precision: MouthPredictor(avatar.weights('mouth'), precision) for precision in PRECISIONS}
+    said = [predictor.step(predictor.start(), heard[precision][None])[0]
+            for precision, predictor in predictors.items()]
+    unit = 1000 * avatar.camera.metres_per_unit * avatar.face.scale
+    error = unit * np.linalg.norm((said[1] - said[0]).reshape(-1, len(MOUTH_OUTPUT), 3), axis=-1)
+    assert 0 < error.mean() < 0.05 and np.percentile(error, 99) < 0.3 and error.max() < 1.5  # mm
+    assert does_not_grow(error)
+
+
+def test_the_head_draws_from_nearly_the_same_distribution(avatar, heard):
+    """Given the same past, half a minute of it."""
+    rows, scale = heard['f32'][: 30 * FRAME_RATE], avatar.manifest.head_pose.noise_scale
+    exact, fast = (HeadPoseSampler(avatar.weights('head_pose'), scale, precision=name) for name in ('f32', 'int8'))
+    conditions = [sampler.condition(rows)[:, None] for sampler in (exact, fast)]
+    a, b = (sampler.start(condition[0], seed=3) for sampler, condition in zip((exact, fast), conditions))
+    moved, widened = [], []
+    for one, other in zip(*conditions):
+        b.history = a.history
+        (true_mean, true_n), (mean, n) = exact.step(a, one), fast.step(b, other)
+        moved.append((mean - true_mean)[0, :6] / (np.exp(-true_n[0, :6]) * scale))
+        widened.append((n - true_n)[0])
+        a.history = true_mean + scale * np.exp(-true_n) * a.random.standard_normal(true_mean.shape)
+    moved = np.array(moved)
+    assert 0 < np.sqrt((moved**2).mean()) < 0.1 and np.abs(moved).max() < 0.5
+    assert np.abs(widened).max() < 0.1
+
+
+@pytest.mark.parametrize('precision', PRECISIONS)
+def test_a_stream_in_a_batch_says_what_it_says_alone(avatar, heard, precision):
+    features = np.stack([heard[precision][k * 1000 : k * 1000 + 20] for k in range(3)])
+    mouth = MouthPredictor(avatar.weights('mouth'), precision)
+    together = mouth.step(mouth.start(streams=3), features)
+    np.testing.assert_allclose(together[1:2], mouth.step(mouth.start(), features[1:2]), atol=1e-5)
+    head = HeadPoseSampler(avatar.weights('head_pose'), noise_scale=0, precision=precision)
+
+    def poses(streams):
+        state = head.start(head.condition(features[streams, 0]))
+        return [head.sample(state, head.condition(row)) for row in features[streams].swapaxes(0, 1)]
+
+    np.testing.assert_allclose(np.array(poses([0, 1, 2]))[:, 1:2], poses([1]), atol=1e-5)
+
+
+@pytest.mark.parametrize('network', [FeatureEncoder, MouthPredictor, HeadPoseSampler])
+def test_an_unknown_precision_is_refused(avatar, network):
+    name = {FeatureEncoder: 'apc', MouthPredictor: 'mouth', HeadPoseSampler: 'head_pose'}[network]
+    with pytest.raises(ValueError, match="'int4' is not one of f32, int8"):
+        network(avatar.weights(name), precision='int4')
