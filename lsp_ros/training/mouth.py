@@ -11,6 +11,8 @@ from pathlib import Path
 import lightning
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging
+from safetensors.torch import load_file
 from torch import Tensor
 
 from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, MOUTH_OUTPUT, UPPER_LIP_INNER, lip_gap
@@ -43,6 +45,10 @@ class MouthSettings(Settings):
     """Lips count as closed, less and less, up to about this share of the person's largest opening."""
     dropout: float = 0.1
     """Between the layers of the LSTM, in training."""
+    start: str | None = None
+    """File of mouth weights to begin with (``mouth.safetensors`` of another avatar); None: random ones."""
+    average_decay: float | None = None
+    """The weights that are validated and kept are a running average with this decay; None: the last ones."""
 
 
 def lip_gaps(displacement: Tensor) -> Tensor:
@@ -59,6 +65,8 @@ class MouthTraining(CarriesState, lightning.LightningModule):
         self.settings = settings
         self.net = MouthNet()
         self.net.lstm.dropout = settings.dropout
+        if settings.start:
+            self.net.load_state_dict({name: tensor.float() for name, tensor in load_file(settings.start).items()})
         # Lip gaps of the mean face (3,) and the largest opening; the data knows them (setup).
         self.register_buffer('mean_gaps', torch.zeros(3), persistent=False)
         self.register_buffer('opening', torch.tensor(float('inf')), persistent=False)
@@ -203,5 +211,6 @@ def train_mouth(
     loaded = [load_dataset(path) for path in datasets]
     mean = loaded[0].mean_points() if mean is None else mean
     data = MouthData(loaded, mean, listener, settings)
-    best = fit(MouthTraining(settings), data, out, settings, reload_data=True)
+    average = (EMAWeightAveraging(decay=settings.average_decay),) if settings.average_decay else ()
+    best = fit(MouthTraining(settings), data, out, settings, extra_callbacks=average, reload_data=True)
     return checkpoint_weights(best, 'net')

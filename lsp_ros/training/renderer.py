@@ -6,7 +6,10 @@ adversarial losses may look at a crop that is mostly laid on the face instead of
 (``crop``), and the weights that are validated and kept are a running average (``average_decay``).
 """
 
+import hashlib
+import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import EMAWeightAveraging
+from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
@@ -25,11 +29,11 @@ from lsp_ros.rendering.generator import LiveGenerator, build_generator
 from lsp_ros.rendering.sizes import renderer_size
 from lsp_ros.timeline import FRAME_RATE
 from lsp_ros.training.candidates import choose_candidates
-from lsp_ros.training.dataset import Dataset, DatasetError, load_dataset
+from lsp_ros.training.dataset import Dataset, DatasetError, in_ranges, load_dataset
 from lsp_ros.training.discriminator import Discriminator
 from lsp_ros.training.losses import adversarial_loss, discriminator_loss, feature_matching_loss
 from lsp_ros.training.perceptual import Backbone, load_backbone, perceptual_distance
-from lsp_ros.training.trainer import Settings, checkpoint_weights, cpu_precision, fit
+from lsp_ros.training.trainer import SETTINGS_FILE, Settings, checkpoint_weights, cpu_precision, fit
 
 PICTURE = 512
 log = logging.getLogger(__name__)
@@ -69,6 +73,12 @@ class RendererSettings(Settings):
     """False: feature maps without shoulders."""
     footage_minutes: float | None = None
     """Learn from the pictures of the first minutes of the footage alone; None: all."""
+    teacher: str | None = None
+    """Run folder of a trained larger renderer, whose pictures of moments without a picture are lessons, too."""
+    teacher_pictures: int = 4000
+    """How many of them, evenly spread over the training time."""
+    teacher_share: float = 0.5
+    """Their share of what is learned from; true pictures are shown as often as that takes."""
     workers: int = 0
     channels_last: bool = True
 
@@ -90,7 +100,15 @@ class Pictures(torch.utils.data.Dataset):
     Item: feature map (1, 512, 512) uint8, picture (3, 512, 512) uint8 RGB, landmarks (73, 2) float32 pixels.
     """
 
-    def __init__(self, dataset: Dataset, frames: list[int], subpixel: bool = False, upper_body: bool = True):
+    def __init__(
+        self,
+        dataset: Dataset,
+        frames: list[int],
+        subpixel: bool = False,
+        upper_body: bool = True,
+        pictures: Sequence[np.ndarray] | None = None,
+    ):
+        """``pictures``: those of the frames, RGB; by default the dataset's own."""
         if not frames:
             raise DatasetError(f'{dataset.path}: no pictures for this part of the split')
         rows = np.asarray(frames)
@@ -98,7 +116,7 @@ class Pictures(torch.utils.data.Dataset):
         self.landmarks = project(camera, dataset.camera_matrix).astype(np.float32)
         shoulders = project(dataset.shoulders[rows], dataset.camera_matrix).astype(np.float32)
         self.shoulders = shoulders if upper_body else [None] * len(frames)
-        self.pictures = [read_picture(dataset.pictures[frame]) for frame in frames]
+        self.pictures = [read_picture(dataset.pictures[frame]) for frame in frames] if pictures is None else pictures
         self.frames = list(frames)
         self.subpixel = subpixel
 
@@ -107,7 +125,7 @@ class Pictures(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         feature_map = draw(self.landmarks[index], self.shoulders[index], subpixel=self.subpixel)
-        picture = torch.from_numpy(self.pictures[index]).permute(2, 0, 1)
+        picture = torch.from_numpy(np.array(self.pictures[index])).permute(2, 0, 1)
         return torch.from_numpy(feature_map)[None], picture, torch.from_numpy(self.landmarks[index])
 
 
@@ -133,18 +151,61 @@ def read_candidates(dataset: Dataset, minutes: float | None = None) -> np.ndarra
     return np.stack([read_picture(dataset.pictures[frames[row]]) for row in chosen])
 
 
-class PictureData(lightning.LightningDataModule):
-    """Training and validation pictures of one dataset folder."""
+def frames_to_imagine(dataset: Dataset, count: int) -> list[int]:
+    """At most ``count`` frames of the training time that have no picture, evenly spread."""
+    shown = in_ranges(len(dataset), dataset.picture_validation)
+    shown[list(dataset.pictures)] = True
+    frames = np.flatnonzero(dataset.training_mask & ~shown)
+    return frames[np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)].tolist()
 
-    def __init__(self, dataset: Dataset, settings: RendererSettings):
+
+def teach(teacher: Path, dataset: Dataset, frames: list[int], folder: Path) -> np.ndarray:
+    """What a trained renderer draws at frames that have no picture: (N, 512, 512, 3) uint8 RGB, kept in ``folder``.
+
+    ``teacher`` is the run folder of its training.
+    """
+    digest = hashlib.sha256(np.asarray(frames).tobytes())
+    digest.update((teacher / 'best.ckpt').read_bytes())
+    file = folder / f'taught_{digest.hexdigest()[:16]}.npy'
+    if not file.exists():
+        known = RendererSettings.__dataclass_fields__
+        stored = json.loads((teacher / SETTINGS_FILE).read_text())
+        settings = RendererSettings(**{name: value for name, value in stored.items() if name in known})
+        module = RendererTraining(settings, np.load(teacher / 'candidates.npy'), None)
+        module.generator.load_state_dict(checkpoint_weights(teacher / 'best.ckpt', 'generator'))
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        module.eval().to(device)
+        subpixel = renderer_size(settings.size).subpixel
+        maps = Pictures(dataset, frames, subpixel, settings.upper_body, pictures=np.zeros((len(frames), 1, 1, 3)))
+        part = file.with_suffix('.part')
+        drawn = np.lib.format.open_memmap(part, 'w+', np.uint8, (len(frames), PICTURE, PICTURE, 3))
+        for index in track(range(len(frames)), 'pictures of the teacher'):
+            with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=device == 'cuda'):
+                picture = module(maps[index][0][None].to(device) / 255)[0].float()
+            drawn[index] = ((picture + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+        drawn.flush()
+        part.replace(file)
+    return np.load(file, mmap_mode='r')
+
+
+class PictureData(lightning.LightningDataModule):
+    """Training and validation pictures of one dataset folder; what a teacher draws is kept in the folder ``out``."""
+
+    def __init__(self, dataset: Dataset, settings: RendererSettings, out: Path | None = None):
         super().__init__()
-        self.dataset, self.settings = dataset, settings
+        self.dataset, self.settings, self.out = dataset, settings, out
 
     def setup(self, stage: str | None = None) -> None:
         settings = self.settings
         subpixel = renderer_size(settings.size).subpixel
         frames = training_pictures(self.dataset, settings.footage_minutes)
         self.train = Pictures(self.dataset, frames, subpixel, settings.upper_body)
+        if settings.teacher:
+            moments = frames_to_imagine(self.dataset, settings.teacher_pictures)
+            drawn = teach(Path(settings.teacher), self.dataset, moments, self.out)
+            taught = Pictures(self.dataset, moments, subpixel, settings.upper_body, pictures=drawn)
+            times = round(len(taught) / len(self.train) * (1 / settings.teacher_share - 1))
+            self.train = torch.utils.data.ConcatDataset([taught, *[self.train] * max(1, times)])
         frames = self.dataset.validation_pictures()
         if settings.validation_pictures and settings.validation_pictures < len(frames):
             kept = np.linspace(0, len(frames) - 1, settings.validation_pictures).round().astype(int)
@@ -301,5 +362,5 @@ def train_renderer(dataset: Path, out: Path, settings: RendererSettings) -> dict
     (out / 'backbone.txt').write_text(f'{backbone.name if backbone else "none"}\n')
     module = RendererTraining(settings, candidates, backbone)
     average = EMAWeightAveraging(decay=settings.average_decay)
-    best = fit(module, PictureData(data, settings), out, settings, extra_callbacks=(average,))
+    best = fit(module, PictureData(data, settings, out), out, settings, extra_callbacks=(average,))
     return checkpoint_weights(best, 'generator')

@@ -1,12 +1,16 @@
 """Training of mouth and head pose: what is compared with what, carried state, resuming."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from synthetic_dataset import write_synthetic
 
 from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, MOUTH_OUTPUT, UPPER_LIP_INNER, lip_gap
 from lsp_ros.motion.head_pose import RECEPTIVE_FIELD
+from lsp_ros.motion.mouth import MouthNet
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.manifold import Manifold
 from lsp_ros.training.dataset import load_dataset
@@ -144,6 +148,16 @@ def test_the_mouth_learns_from_a_folder_and_goes_on(folder, listener, tmp_path):
     assert sum(w.numel() for name, w in weights.items() if 'running' not in name and 'num_' not in name) == 3_064_395
     again = train_mouth([folder], tmp_path / 'mouth', listener, settings)
     assert all(torch.equal(again[name], weights[name]) for name in weights)
+
+
+def test_a_mouth_begins_with_another_ones_weights_and_keeps_their_average(folder, listener, tmp_path):
+    settings = MouthSettings(epochs=1, batch=2, sequence=60, hearings=1, accelerator='cpu')
+    first = train_mouth([folder], tmp_path / 'first', listener, settings)
+    save_file({name: tensor.contiguous() for name, tensor in first.items()}, tmp_path / 'mouth.safetensors')
+    still = replace(settings, start=str(tmp_path / 'mouth.safetensors'), lr=0.0, lr_end=0.0, average_decay=0.5)
+    weights = train_mouth([folder], tmp_path / 'second', listener, still)
+    for name, _ in MouthNet().named_parameters():
+        torch.testing.assert_close(weights[name], first[name])
 
 
 def test_pose_states_are_poses_around_the_mean_and_their_changes(folder):

@@ -1,5 +1,7 @@
 """Training of the renderer: crops, losses that begin late, resuming, and what is kept."""
 
+from dataclasses import replace
+
 import cv2
 import lightning
 import numpy as np
@@ -19,7 +21,15 @@ from lsp_ros.training.perceptual import (
     load_backbone,
     perceptual_distance,
 )
-from lsp_ros.training.renderer import Pictures, RendererSettings, RendererTraining, read_candidates, read_picture
+from lsp_ros.training.renderer import (
+    PictureData,
+    Pictures,
+    RendererSettings,
+    RendererTraining,
+    read_candidates,
+    read_picture,
+    train_renderer,
+)
 from lsp_ros.training.trainer import fit
 
 SIDE = 64
@@ -104,6 +114,31 @@ def test_a_resumed_training_gives_what_an_uninterrupted_one_gives(tmp_path):
     resumed = train(tmp_path / 'parts', 2, gan_start=0.0, lr_end=1e-3)
     for name, value in whole.items():
         torch.testing.assert_close(resumed[name], value, msg=lambda text, name=name: f'{name}: {text}')
+
+
+def test_a_teacher_draws_the_moments_that_have_no_picture(tmp_path):
+    folder = write_synthetic(tmp_path / 'data', pictures=8)
+    settings = RendererSettings(
+        size='normal', width=2, batch=2, backbone=None, discriminator_width=2, epochs=1, gan_start=2.0,
+        accelerator='cpu',
+    )
+    train_renderer(folder, tmp_path / 'teacher', settings)
+    pupil = replace(settings, size='live', teacher=str(tmp_path / 'teacher'), teacher_pictures=4, teacher_share=0.25)
+    dataset = load_dataset(folder)
+    data = PictureData(dataset, pupil, tmp_path)
+    data.setup()
+    taught, true = data.train.datasets[0], data.train.datasets[1]
+    assert len(taught) == 4
+    assert not set(taught.frames) & set(dataset.pictures)
+    assert dataset.training_mask[taught.frames].all()
+    assert len(data.train.datasets) - 1 == max(1, round(3 * 4 / len(true)))
+    (kept,) = tmp_path.glob('taught_*.npy')
+    lesson = np.load(kept)
+    assert lesson.std() > 1
+    np.testing.assert_array_equal(taught[2][1].permute(1, 2, 0).numpy(), lesson[2])
+    changed = kept.stat().st_mtime_ns
+    PictureData(dataset, pupil, tmp_path).setup()
+    assert kept.stat().st_mtime_ns == changed  # drawn once
 
 
 def test_a_crop_follows_the_face_and_stays_inside():
