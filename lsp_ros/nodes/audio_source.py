@@ -1,8 +1,10 @@
 """Where the speech comes from: a microphone, a file, another topic, or nothing but silence.
 
 Whatever the source, the node publishes an AudioChunk of 10 to 20 ms for every 10 to 20 ms of the ROS clock and
-never stops: silence where nobody speaks. Sample i of a stream is heard at stream start + i / 16000 s, exactly, so
-stamps neither drift nor jitter; a sound card's own clock is followed by leaving out or inserting single samples.
+never stops: silence where nobody speaks. A chunk ends where a video frame of speech features can be computed, so that
+frames come out one by one and none waits for the rest of a chunk. Sample i of a stream is heard at stream start +
+i / 16000 s, exactly, so stamps neither drift nor jitter; a sound card's own clock is followed by leaving out or
+inserting single samples.
 
 A source that knows its future (file, topic) publishes ``lead`` seconds before its stamps, the look-ahead of the
 models, so that the picture is ready at its stamp. A microphone cannot: its stamps lie a moment in the past.
@@ -30,7 +32,9 @@ from lsp_ros.nodes.node import AUDIO_QOS, IMAGE_QOS, LOSSY_QOS, STATE_QOS, Finis
 from lsp_ros.nodes.sound import Microphone
 from lsp_ros.nodes.streams import PacedBuffer
 
-SHORTEST_CHUNK, LONGEST_CHUNK = 160, 320
+SHORTEST_CHUNK = 160
+AFTER_FRAME = 67  # samples after a video frame's end that its features depend on: SpeechStage.look_ahead
+LONGEST_SLEEP_SECONDS = 0.02  # the ROS clock may be set meanwhile
 MICROPHONE_IN_HAND = 480  # 30 ms: what the sound card's blocks and the scheduler need
 TOPIC_IN_HAND = 800
 CLOCK_JUMP_SECONDS = 0.5  # from one chunk to the next, between the ROS clock and the steady one
@@ -65,11 +69,12 @@ class AudioSource(StreamNode):
         make = {'microphone': MicrophoneInput, 'file': FileInput, 'topic': TopicInput, 'silence': SilentInput}
         self.input = make[self.value('source')](self)
         self.publisher = self.publish_on(AudioChunk, 'audio', AUDIO_QOS)
-        self.every(SHORTEST_CHUNK / timeline.SAMPLE_RATE, self.publish_due)
+        self.set_alarm = self.alarm(self.publish_due)
 
     def start(self) -> None:
         self.input.start()
         self.begin_stream()
+        self.set_alarm(0.0)
 
     def stop(self) -> None:
         self.input.stop()
@@ -82,16 +87,17 @@ class AudioSource(StreamNode):
         self.start_ns = self.began_ns + round(self.input.lead * timeline.NANOSECONDS_PER_SECOND)
 
     def publish_due(self) -> None:
-        self.check_clocks(self.now_ns(), time.monotonic())
-        due = timeline.ns_to_samples(self.now_ns() - self.began_ns) - self.position
-        while due >= SHORTEST_CHUNK:
-            count = min(due, LONGEST_CHUNK)
+        now = self.now_ns()
+        self.check_clocks(now, time.monotonic())
+        while (early := timeline.samples_to_ns(chunk_end(self.position)) - (now - self.began_ns)) <= 0:
+            count = chunk_end(self.position) - self.position
             samples = np.clip(self.input.read(count, time.monotonic()), -1.0, 1.0)
             stamp_ns = self.start_ns + timeline.samples_to_ns(self.position)
             self.publisher.publish(audio_to_message(Audio(self.stream_id, self.position, stamp_ns, samples)))
             self.position += count
-            due -= count
             self.happened('chunks')
+        early -= self.now_ns() - now
+        self.set_alarm(min(max(early / timeline.NANOSECONDS_PER_SECOND, 0.0), LONGEST_SLEEP_SECONDS))
 
     def check_clocks(self, now_ns: int, steady: float) -> None:
         """A set clock or a long sleep of the machine begins a new stream; a short hold-up is made up for."""
@@ -105,6 +111,13 @@ class AudioSource(StreamNode):
         else:
             return
         self.begin_stream()
+
+
+def chunk_end(position: int) -> int:
+    """Where the chunk ends that begins at that sample: 160 to 320 samples later."""
+    frames = timeline.frames_in(position - AFTER_FRAME) + 1  # whole ones, with their look-ahead, at the chunk's end
+    whole = -(-frames * timeline.SAMPLE_RATE // timeline.FRAME_RATE)
+    return max(whole + AFTER_FRAME, position + SHORTEST_CHUNK)
 
 
 class SilentInput:
@@ -133,9 +146,12 @@ class FileInput(SilentInput):
             raise ValueError('source is file, but the parameter file is empty: name a sound file')
         self.samples = read_audio(node.value('file'))
         self.loop = node.value('loop')
-        node.listen(CameraInfo, 'camera_info', IMAGE_QOS, lambda message: message, self._picture_came)
+        self.subscription = None
 
     def start(self) -> None:
+        self.subscription = self.subscription or self.node.listen(
+            CameraInfo, 'camera_info', IMAGE_QOS, lambda message: message, self._picture_came
+        )
         self.position = 0
         self.begins: float | None = None
         self.ended: float | None = None
@@ -143,6 +159,9 @@ class FileInput(SilentInput):
 
     def _picture_came(self, _message) -> None:
         self.patience = 0.0
+        if self.subscription:  # the next one may have been on its way already
+            self.node.unlisten(self.subscription)
+            self.subscription = None
 
     def read(self, count: int, now: float) -> np.ndarray:
         if self.begins is None and now >= self.patience:

@@ -33,6 +33,7 @@ from lsp_ros.signals import (
 
 LONGEST_CHUNK = 10 * timeline.SAMPLE_RATE
 LOUDEST_SAMPLE = 16.0  # a float stream may clip a little above full scale; a hundredfold is a wrong format
+LARGEST_JPEG = 2**24
 ROWS = timeline.FEATURES_PER_FRAME
 
 
@@ -373,6 +374,19 @@ def image_from_message(message: Image) -> np.ndarray:
 
 def jpeg_to_message(jpeg: bytes, header: Header) -> CompressedImage:
     return CompressedImage(header=header, format='rgb8; jpeg compressed bgr8', data=array.array('B', jpeg))
+
+
+def image_from_jpeg(message: CompressedImage) -> np.ndarray:
+    """(height, width, 3) uint8 RGB of a compressed image; ValueError for what is none."""
+    import cv2  # only a player whose renderer is far away needs it
+
+    if len(message.data) > LARGEST_JPEG:
+        raise ValueError(f'compressed image of {len(message.data)} bytes: at most {LARGEST_JPEG} are allowed')
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
+    if picture is None:
+        raise ValueError(f'compressed image of {len(data)} bytes in the format {message.format!r}: it cannot be read')
+    return picture
 
 
 def camera_info_to_message(matrix: np.ndarray, height: int, width: int, header: Header) -> CameraInfo:

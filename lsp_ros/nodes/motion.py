@@ -46,13 +46,14 @@ class MotionNode(StreamNode):
         self.publisher = self.publish_on(FaceMotion, 'face_motion', FRAME_QOS)
         self.listen(SpeechFeatures, 'speech_features', FRAME_QOS, features_from_message, self.hear)
         self.listen(HeadPoseCommand, 'head_pose_command', FRAME_QOS, command_from_message, self.obey)
-        self.every(1 / timeline.FRAME_RATE, self.go_on_by_the_clock)
+        self.set_alarm = self.alarm(self.go_on_by_the_clock)
 
     def start(self) -> None:
         self.stage.reset()
         self.join = FrameJoin()
         self.heard_at = time.monotonic()
         self.idle_since: tuple[float, int] | None = None  # when the clock took over, and the frame it began with
+        self.set_alarm(0.0)
 
     def close(self) -> None:
         self.stage = None
@@ -87,7 +88,9 @@ class MotionNode(StreamNode):
     def go_on_by_the_clock(self) -> None:
         self.stage.idle_amplitude = self.value('idle_amplitude')
         now = time.monotonic()
-        if now - self.heard_at < PATIENCE_SECONDS:
+        patience = PATIENCE_SECONDS - (now - self.heard_at)
+        if patience > 0:
+            self.set_alarm(patience)
             return
         if self.idle_since is None:
             if self.join.stream_id is None:
@@ -101,6 +104,8 @@ class MotionNode(StreamNode):
         self.join.next_frame += max(0, due - MOST_IDLE_FRAMES)
         for _ in range(min(due, MOST_IDLE_FRAMES)):
             self.rest()
+        next_due = since + (self.join.next_frame + 1 - first) / timeline.FRAME_RATE
+        self.set_alarm(max(next_due - time.monotonic(), 0.0))
 
     def rest(self) -> None:
         """One frame in which nobody speaks."""

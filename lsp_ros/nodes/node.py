@@ -22,7 +22,7 @@ import threading
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,17 +31,13 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
 from lsp_ros.avatar.places import shipped_file
 from lsp_ros.nodes.parent import end_with_parent
-
-try:  # a third of the other's time for every message
-    from rclpy.experimental.events_executor import EventsExecutor as Executor
-except ImportError:  # before ROS 2 Kilted
-    from rclpy.executors import SingleThreadedExecutor as Executor
 
 # Reliable: a lost chunk is a hole in a sentence. The depths are two seconds of audio and one of frames, so that a
 # machine that was busy for a moment catches up without a loss.
@@ -65,6 +61,7 @@ SECONDS_BETWEEN_WARNINGS = 5.0
 DIAGNOSTICS_PERIOD = 1.0
 SHORTEST_ALARM_NS = 1000
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+SS_DISABLE = 2  # signal.h
 KEPT_BYTES = 32 * 2**20
 PRIORITY_AT_START = os.getpriority(os.PRIO_PROCESS, 0)
 
@@ -77,7 +74,7 @@ class Parameter:
     """
 
     name: str
-    default: bool | int | float | str
+    default: bool | int | float | str | list[str]
     description: str
     low: float | None = None
     high: float | None = None
@@ -159,7 +156,7 @@ class StreamNode(LifecycleNode):
         self._entities.append((self.destroy_lifecycle_publisher, publisher))
         return publisher
 
-    def listen(self, message_type, topic: str, qos: QoSProfile, decode: Callable, receive: Callable) -> None:
+    def listen(self, message_type, topic: str, qos: QoSProfile, decode: Callable, receive: Callable):
         """Subscribe: ``receive(decode(message))`` while active; what `decode` refuses is counted and told."""
 
         def arrived(message) -> None:
@@ -174,6 +171,12 @@ class StreamNode(LifecycleNode):
 
         subscription = self.create_subscription(message_type, topic, arrived, qos)
         self._entities.append((self.destroy_subscription, subscription))
+        return subscription
+
+    def unlisten(self, subscription) -> None:
+        """Listen no longer to what `listen` returned."""
+        self._entities.remove((self.destroy_subscription, subscription))
+        self.destroy_subscription(subscription)
 
     def every(self, seconds: float, callback: Callable) -> None:
         """Call back while active, paced by the steady clock."""
@@ -316,6 +319,7 @@ class StreamNode(LifecycleNode):
             destroy(entity)
         self._entities.clear()
         gc.unfreeze()
+        drop_signal_stack()
 
     def _publish_diagnostics(self) -> None:
         now = time.monotonic()
@@ -358,12 +362,22 @@ def settle() -> None:
             library.mallopt(option, KEPT_BYTES)
 
 
-def give_way(threads: list[int] | None = None) -> None:
-    """Lower the priority of these threads, by default of all that the process has now.
+class SignalStack(ctypes.Structure):
+    _fields_ = (('address', ctypes.c_void_p), ('flags', ctypes.c_int), ('size', ctypes.c_size_t))  # stack_t
+
+
+def drop_signal_stack() -> None:
+    """To be called when the networks are gone: OpenVINO frees the stack that it gave to this thread's signal handlers,
+    and leaves it in force. The next Ctrl-C would be a crash."""
+    ctypes.CDLL(None).sigaltstack(ctypes.byref(SignalStack(flags=SS_DISABLE)), None)
+
+
+def give_way(threads: Iterable[int]) -> None:
+    """Lower the priority of these threads, by the system's numbers, and of all that they will start.
 
     Where the cores are too few, pictures are what can be left out: never the speech and the motion behind them.
     """
-    for thread in threads or map(int, os.listdir('/proc/self/task')):
+    for thread in threads:
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, thread, PRIORITY_AT_START + 5)
 
@@ -379,7 +393,7 @@ def run(node_class: type[StreamNode], arguments: list[str] | None = None) -> int
     # rclpy's own handlers pull the ground from under a callback that is about to publish.
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     stop = StopSignal()
-    executor = Executor()
+    executor = make_executor()
     node = None
     try:
         node = node_class()
@@ -402,6 +416,15 @@ def run(node_class: type[StreamNode], arguments: list[str] | None = None) -> int
         executor.shutdown()
         rclpy.try_shutdown()
     return 1 if node is not None and node.failure else 0
+
+
+def make_executor() -> Executor:
+    """The events executor, which takes a third of the other's time for every message, where rclpy has it."""
+    try:
+        from rclpy.experimental.events_executor import EventsExecutor
+    except ImportError:  # before ROS 2 Kilted
+        return SingleThreadedExecutor()
+    return EventsExecutor()
 
 
 def _interrupted(error: BaseException | None) -> bool:

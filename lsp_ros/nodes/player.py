@@ -8,11 +8,11 @@ import os
 from collections import deque
 
 import numpy as np
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from lsp_ros import timeline
 from lsp_ros.msg import AudioChunk
-from lsp_ros.nodes.conversions import Audio, audio_from_message, image_from_message, stamp_ns
+from lsp_ros.nodes.conversions import Audio, audio_from_message, image_from_jpeg, image_from_message, stamp_ns
 from lsp_ros.nodes.node import AUDIO_QOS, VIEWER_QOS, Finished, Parameter, StreamNode, give_way, run
 from lsp_ros.nodes.recording import Recorder, Statistics, summary, write_report
 from lsp_ros.nodes.sound import Loudspeaker, SoundTimeline
@@ -22,6 +22,8 @@ from lsp_ros.nodes.window import CLOSED, NO_WINDOWS, Window
 SECONDS_FROM_SOURCE = 0.5
 SHORTEST_DELAY = 0.05
 CHUNKS_TO_JUDGE = 50
+SECONDS_BETWEEN_LOOKS = 0.05
+SECOND = timeline.NANOSECONDS_PER_SECOND
 DISPLAYS = ('DISPLAY', 'WAYLAND_DISPLAY')
 
 
@@ -29,6 +31,8 @@ class Player(StreamNode):
     PARAMETERS = (
         Parameter('presentation_delay', -1.0, 'seconds from a stamp to its showing; negative: so that 0.5 s pass '
                                               'from the publishing of a sound to its showing', -1.0, 10.0),
+        Parameter('compressed', False, 'take image/compressed in place of image, a twentieth of the data: for a '
+                                       'renderer on another machine'),
         Parameter('window', True, 'show the pictures, where there is a display'),
         Parameter('sound', True, 'play the sound, where there is a sound device'),
         Parameter('device', '', 'number or part of the name of the sound device; empty: the default one'),
@@ -43,7 +47,11 @@ class Player(StreamNode):
 
     def open(self) -> None:
         self.listen(AudioChunk, 'audio', AUDIO_QOS, audio_from_message, self.hear)
-        self.listen(Image, 'image', VIEWER_QOS, self.decode, self.see)
+        if self.value('compressed'):
+            self.listen(CompressedImage, 'image/compressed', VIEWER_QOS, self.decode_jpeg, self.see)
+        else:
+            self.listen(Image, 'image', VIEWER_QOS, self.decode, self.see)
+        self.set_alarm = self.alarm(self.show_due)
 
     def start(self) -> None:
         rate = self.value('frame_rate')
@@ -67,7 +75,7 @@ class Player(StreamNode):
         self.waiting: deque[tuple[int, np.ndarray]] = deque()
         self.window = self.open_window() if self.value('window') else None
         if self.window:
-            self.every(0.005, self.show_due)
+            self.set_alarm(SECONDS_BETWEEN_LOOKS)
 
     def stop(self) -> None:
         if self.loudspeaker:
@@ -98,7 +106,7 @@ class Player(StreamNode):
 
     @staticmethod
     def seconds_ns(seconds: float) -> int:
-        return round(seconds * timeline.NANOSECONDS_PER_SECOND)
+        return round(seconds * SECOND)
 
     # Sound
 
@@ -124,7 +132,7 @@ class Player(StreamNode):
         needed = max(needed, self.seconds_ns(SHORTEST_DELAY))
         self.delay_ns = min(self.delay_ns, needed) if known else needed
         if self.chunks_to_judge == 0:
-            self.get_logger().info(f'presentation delay {self.delay_ns / timeline.NANOSECONDS_PER_SECOND:.3f} s')
+            self.get_logger().info(f'presentation delay {self.delay_ns / SECOND:.3f} s')
 
     def fetch(self, count: int, delay: float) -> np.ndarray:
         """For the sound card's thread: what will be heard in `delay` seconds."""
@@ -137,11 +145,14 @@ class Player(StreamNode):
     def decode(self, message: Image) -> tuple[int, np.ndarray]:
         return stamp_ns(message.header), image_from_message(message)
 
+    def decode_jpeg(self, message: CompressedImage) -> tuple[int, np.ndarray]:
+        return stamp_ns(message.header), image_from_jpeg(message)
+
     def see(self, seen: tuple[int, np.ndarray]) -> None:
         stamp, picture = seen
         now = self.now_ns()
         self.statistics.picture(stamp, now)
-        self.took('stamp to image', (now - stamp) / timeline.NANOSECONDS_PER_SECOND)
+        self.took('stamp to image', (now - stamp) / SECOND)
         self.happened('images')
         if self.first_stamp_ns is None:
             self.first_stamp_ns = stamp
@@ -149,7 +160,8 @@ class Player(StreamNode):
             self.recorder.picture(stamp, picture)
         if self.window:
             self.waiting.append(seen)
-        if 0 < self.value('duration') <= (stamp - self.first_stamp_ns) / timeline.NANOSECONDS_PER_SECOND:
+            self.look_again()
+        if 0 < self.value('duration') <= (stamp - self.first_stamp_ns) / SECOND:
             raise Finished
 
     def open_window(self) -> Window | None:
@@ -172,10 +184,16 @@ class Player(StreamNode):
             due = self.waiting.popleft()
         if due and self.window.is_open:
             self.window.show(due[1], due[0] + self.delay_ns)
+        self.look_again()
+
+    def look_again(self) -> None:
+        """When the next picture is due, and now and then to see whether the window is still there."""
+        early = self.waiting[0][0] + self.delay_ns - self.now_ns() if self.waiting else SECOND
+        self.set_alarm(min(max(early / SECOND, 0.0), SECONDS_BETWEEN_LOOKS))
 
     def shown(self, due_ns: int) -> None:
         """For the window's thread: a picture that was due then is on the screen now."""
-        self.statistics.shown_late.append((self.now_ns() - due_ns) / timeline.NANOSECONDS_PER_SECOND)
+        self.statistics.shown_late.append((self.now_ns() - due_ns) / SECOND)
 
     def go_on_without_window(self, status: int) -> None:
         if status == NO_WINDOWS:

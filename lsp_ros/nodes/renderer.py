@@ -1,13 +1,19 @@
 """Stage 3 as a node: face_motion -> image, camera_info and image/compressed, stamped with the motion's own time.
 
-A worker thread renders whatever frame is newest. Where rendering takes longer than a frame, frames are left out:
-the picture never falls behind the sound.
+One process draws one stream or many: the parameter `streams` names namespaces, each with face_motion in and pictures
+out. Streams of one avatar share its engine. A worker thread draws for whoever was not served for the longest; where
+drawing takes longer than frames come, frames are left out: no picture falls behind its sound, no stream starves.
 """
 
+import os
+import re
 import threading
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
+import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from lsp_ros import signals, timeline
@@ -23,13 +29,23 @@ from lsp_ros.nodes.conversions import (
     motion_from_message,
 )
 from lsp_ros.nodes.node import AVATAR, FRAME_QOS, IMAGE_QOS, Parameter, StreamNode, give_way, run
-from lsp_ros.nodes.streams import Mailbox
-from lsp_ros.rendering.sizes import ENGINES
+from lsp_ros.nodes.streams import Turns
+from lsp_ros.rendering.engines import Engine, EngineError, make_engine
+from lsp_ros.rendering.sizes import ENGINES, PICTURE
+from lsp_ros.rendering.stage import RenderStage
+
+# A frame that finds the worker busy may wait so long: two that come at once are both drawn, and a renderer that is
+# too slow for good is never further behind than this.
+PATIENCE_SECONDS = 0.04
+MOST_TOGETHER = 16  # the first picture of a batch waits for the last
+STREAM = re.compile(r'(?P<namespace>/?[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*|)(:(?P<avatar>.+))?')
 
 
 class RendererNode(StreamNode):
     PARAMETERS = (
         AVATAR,
+        Parameter('streams', [''], 'namespaces to draw for, each with its own face_motion and image, as NAMESPACE or '
+                                   'NAMESPACE:AVATAR; empty: the namespace of the node'),
         Parameter('engine', 'auto', 'what computes the picture; auto: the fastest that the machine has',
                   choices=ENGINES),
         Parameter('threads', 0, 'CPU threads of the engine; 0: as many as there are cores', 0, 256),
@@ -42,78 +58,155 @@ class RendererNode(StreamNode):
         super().__init__('renderer')
 
     def open(self) -> None:
-        avatar = Avatar.load(find_avatar(self.value('avatar')), parts=('rendering',))
-        from lsp_ros.rendering.engines import EngineError, make_engine
-        from lsp_ros.rendering.stage import RenderStage
+        named = named_streams(self.value('streams'), self.value('avatar'))
+        before = threads()
+        folders = {avatar: find_avatar(avatar).resolve() for avatar in dict.fromkeys(named.values())}
+        faces = {folder: self.load(folder) for folder in dict.fromkeys(folders.values())}
+        # The engines' threads, and nobody else's: whoever waits for a message must not wait for a picture.
+        give_way(threads() - before)
+        self.every_nth = timeline.FRAME_RATE // self.value('frame_rate')
+        for namespace, avatar in named.items():
+            self.serve(namespace, faces[folders[avatar]])
 
-        self.units = Units(avatar.camera.metres_per_unit, float(avatar.face.scale))
-        self.camera_matrix = avatar.camera.matrix
+    def load(self, folder: Path) -> 'Face':
+        avatar = Avatar.load(folder, parts=('rendering',))
         try:
             engine = make_engine(self.value('engine'), avatar, self.value('threads') or None)
         except EngineError as error:
             raise ValueError(str(error)) from error
-        self.get_logger().info(f'engine: {engine.description}')
+        engine.render(np.zeros((PICTURE, PICTURE), np.uint8))  # the first one takes longer
+        self.get_logger().info(f'{avatar.name}, engine: {engine.description}')
         if not avatar.consented:
             self.get_logger().warning(f'{avatar.name} is a real person whose consent is not on record or has run out: '
                                       'nobody else may see this')
-        self.stage = RenderStage(avatar, engine, mark=self.value('mark'))
-        self.every_nth = timeline.FRAME_RATE // self.value('frame_rate')
-        self.images = self.publish_on(Image, 'image', IMAGE_QOS)
-        self.camera_infos = self.publish_on(CameraInfo, 'camera_info', IMAGE_QOS)
-        self.compressed = self.publish_on(CompressedImage, 'image/compressed', IMAGE_QOS)
-        self.listen(FaceMotion, 'face_motion', FRAME_QOS, self.decode, self.move)
+        return Face(avatar, RenderStage(avatar, engine, mark=self.value('mark')))
+
+    def serve(self, namespace: str, face: 'Face') -> None:
+        """Publishers and the subscription of one stream."""
+        base = f'{namespace}/' if namespace else ''
+        stream = Stream(
+            prefix=f'{namespace.strip("/")}: ' if namespace else '',
+            face=face,
+            images=self.publish_on(Image, f'{base}image', IMAGE_QOS),
+            camera_infos=self.publish_on(CameraInfo, f'{base}camera_info', IMAGE_QOS),
+            compressed=self.publish_on(CompressedImage, f'{base}image/compressed', IMAGE_QOS),
+        )
+        self.listen(FaceMotion, f'{base}face_motion', FRAME_QOS, lambda message: self.decode(stream, message),
+                    lambda frame: self.move(stream, frame))
 
     def start(self) -> None:
-        self.mailbox = Mailbox()
+        self.turns = Turns(PATIENCE_SECONDS)
         self.worker = threading.Thread(target=self.guard(self.work), name='renderer')
         self.worker.start()
-        give_way()
 
     def stop(self) -> None:
-        self.mailbox.close()
+        self.turns.close()
         self.worker.join()
 
-    def close(self) -> None:
-        self.stage = None
-
-    def decode(self, message: FaceMotion) -> tuple[Place, str, signals.FaceMotion] | None:
+    def decode(self, stream: 'Stream', message: FaceMotion) -> 'Frame | None':
         """None for a frame that the picture rate leaves out: its content is not even looked at."""
         if message.frame % self.every_nth:
             return None
-        place, motion = motion_from_message(message, self.units)
-        return place, message.header.frame_id, motion
+        place, motion = motion_from_message(message, stream.face.units)
+        return Frame(place, message.header.frame_id, motion, time.perf_counter())
 
-    def move(self, moved: tuple[Place, str, signals.FaceMotion] | None) -> None:
-        if moved is None:
+    def move(self, stream: 'Stream', frame: 'Frame | None') -> None:
+        if frame is None:
             return
-        self.happened('frames asked for')
-        if self.mailbox.put((time.perf_counter(), *moved)):
-            self.count('frames left out')
-            self.happened('frames left out')
+        self.happened(f'{stream.prefix}frames asked for')
+        if left_out := self.turns.put(stream, frame, frame.arrived):
+            self.count(f'{stream.prefix}frames left out', left_out)
+
+    # The worker
 
     def work(self) -> None:
-        while (item := self.mailbox.take()) is not None:
-            arrived, place, frame_id, motion = item
+        give_way([threading.get_native_id()])
+        while served := self.turns.take(lambda stream: stream.face, lambda face: face.most_together):
             began = time.perf_counter()
-            try:
-                (rendered,) = self.stage.render(motion)
-            except ValueError as error:  # a face that is nowhere before the camera, say
-                self.trouble('frames that cannot be drawn', f'{error}: frame {place.frame} is left out')
+            drawable, maps = [], []
+            for stream, frame in served:
+                try:
+                    (feature_map,) = stream.face.stage.feature_maps(frame.motion)
+                except ValueError as error:  # a face that is nowhere before the camera, say
+                    self.trouble(f'{stream.prefix}frames that cannot be drawn',
+                                 f'{stream.prefix}{error}: frame {frame.place.frame} is left out')
+                    continue
+                drawable.append((stream, frame))
+                maps.append(feature_map)
+            if not drawable:
                 continue
+            pictures = drawable[0][0].face.stage.pictures(maps)
             self.took('rendering', time.perf_counter() - began)
-            self.publish(place, frame_id, rendered.image)
-            self.took('motion to image', time.perf_counter() - arrived)
+            for (stream, frame), picture in zip(drawable, pictures, strict=True):
+                self.publish(stream, frame, picture)
+                self.took(f'{stream.prefix}motion to image', time.perf_counter() - frame.arrived)
 
-    def publish(self, place: Place, frame_id: str, picture) -> None:
-        header = header_at(place.stamp_ns, frame_id)
-        height, width = picture.shape[:2]
-        self.images.publish(image_to_message(picture, header))
-        self.camera_infos.publish(camera_info_to_message(self.camera_matrix, height, width, header))
-        if self.compressed.get_subscription_count():
+    def publish(self, stream: 'Stream', frame: 'Frame', picture: np.ndarray) -> None:
+        """To whoever listens: a picture is large, and even a camera_info takes its time."""
+        header = header_at(frame.place.stamp_ns, frame.frame_id)
+        if stream.images.get_subscription_count():
+            stream.images.publish(image_to_message(picture, header))
+        if stream.camera_infos.get_subscription_count():
+            height, width = picture.shape[:2]
+            stream.camera_infos.publish(camera_info_to_message(stream.face.camera_matrix, height, width, header))
+        if stream.compressed.get_subscription_count():
             quality = [cv2.IMWRITE_JPEG_QUALITY, self.value('jpeg_quality')]
             _, jpeg = cv2.imencode('.jpg', picture[..., ::-1], quality)
-            self.compressed.publish(jpeg_to_message(jpeg.tobytes(), header))
-        self.happened('images')
+            stream.compressed.publish(jpeg_to_message(jpeg.tobytes(), header))
+        self.happened(f'{stream.prefix}images')
+
+
+class Face:
+    """What the streams of one avatar share."""
+
+    def __init__(self, avatar: Avatar, stage):
+        self.stage = stage
+        self.units = Units(avatar.camera.metres_per_unit, float(avatar.face.scale))
+        self.camera_matrix = avatar.camera.matrix
+        # An engine that only loops over a batch would but keep the first picture back until the last is there.
+        together = type(stage.engine).render_batch is not Engine.render_batch
+        self.most_together = MOST_TOGETHER if together else 1
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """One namespace. ``prefix``: of its counts, empty where there is no other namespace than the node's."""
+
+    prefix: str
+    face: Face
+    images: object
+    camera_infos: object
+    compressed: object
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame that waits for its picture. ``arrived``: time.perf_counter()."""
+
+    place: Place
+    frame_id: str
+    motion: signals.FaceMotion
+    arrived: float
+
+
+def named_streams(streams, avatar: str) -> dict[str, str]:
+    """{namespace: avatar} from NAMESPACE or NAMESPACE:AVATAR each; ValueError for one that is malformed or twice."""
+    named = {}
+    for text in streams:
+        found = STREAM.fullmatch(text)
+        if not found:
+            raise ValueError(f'streams holds {text!r}: NAMESPACE or NAMESPACE:AVATAR is needed')
+        if found['namespace'] in named:
+            raise ValueError(f'streams holds the namespace {found["namespace"]!r} twice')
+        named[found['namespace']] = found['avatar'] or avatar
+    if not named:
+        raise ValueError('streams is empty: name a namespace, or give one empty name for that of the node')
+    return named
+
+
+def threads() -> set[int]:
+    """The system's numbers of this process's threads."""
+    return set(map(int, os.listdir('/proc/self/task')))
 
 
 def main(arguments: list[str] | None = None) -> int:

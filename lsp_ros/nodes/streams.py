@@ -4,10 +4,12 @@
     FrameJoin     feature frames as they arrive -> an unbroken run of frames for the motion stage
     PacedBuffer   samples that come at their own pace -> as many as the ROS clock asks for
     Mailbox       the newest item only, for a worker that may be slower than its input
+    Turns         items of several streams for one such worker, in fair order
 """
 
 import threading
-from collections import deque
+from collections import defaultdict, deque
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -235,6 +237,59 @@ class Mailbox:
             self._condition.wait_for(lambda: self._item is not None or self._closed)
             item, self._item = self._item, None
             return None if self._closed else item
+
+    def close(self) -> None:
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+
+class Turns:
+    """Items of several streams wait for one worker, which may be slower than they come.
+
+    The stream that was not served for the longest is next, however fast another one sends. A stream's items leave in
+    order; one that has waited for more than ``patience`` seconds is thrown away when the stream's next comes, so that
+    a slow reader never falls behind and two items that come at once are not one too many.
+    """
+
+    def __init__(self, patience: float):
+        self.patience = patience
+        self._condition = threading.Condition()
+        self._waiting: dict[Hashable, deque[tuple[float, object]]] = defaultdict(deque)
+        self._served: dict[Hashable, int] = defaultdict(int)  # the turn in which a stream was served last
+        self._turn = 0
+        self._closed = False
+
+    def put(self, stream: Hashable, item, now: float) -> int:
+        """How many older items of that stream were thrown away; `now` in seconds."""
+        with self._condition:
+            waiting = self._waiting[stream]
+            before = len(waiting)
+            while waiting and now - waiting[0][0] > self.patience:
+                waiting.popleft()
+            left_out = before - len(waiting)
+            waiting.append((now, item))
+            self._condition.notify()
+            return left_out
+
+    def take(self, group: Callable = lambda stream: None, most: Callable = lambda group: 1) -> list[tuple]:
+        """Wait, then [(stream, item)] of whose turn it is: streams of one group, one item each; [] once closed.
+
+        ``group(stream)`` are handled together, at most ``most(group)`` of them at a time.
+        """
+        with self._condition:
+            self._condition.wait_for(lambda: self._closed or any(self._waiting.values()))
+            if self._closed:
+                return []
+            queue = [stream for stream, waiting in self._waiting.items() if waiting]
+            queue.sort(key=lambda stream: self._served[stream])
+            together = [stream for stream in queue if group(stream) is group(queue[0])]
+            self._turn += 1
+            taken = []
+            for stream in together[:most(group(queue[0]))]:
+                self._served[stream] = self._turn
+                taken.append((stream, self._waiting[stream].popleft()[1]))
+            return taken
 
     def close(self) -> None:
         with self._condition:

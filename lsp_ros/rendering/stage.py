@@ -33,13 +33,24 @@ class RenderStage:
 
     def render(self, motion: FaceMotion) -> list[RenderedFrame]:
         """One picture per frame of the block; raises ValueError for motion that cannot be drawn."""
-        frames = []
-        for index, (landmarks, shoulders) in enumerate(zip(*self.project(motion), strict=True)):
-            picture = self.engine.render(draw(landmarks, shoulders, self._subpixel))
-            if self._mark:
+        pictures = (self.pictures([feature_map])[0] for feature_map in self.feature_maps(motion))
+        return [RenderedFrame(motion.first_frame + index, picture) for index, picture in enumerate(pictures)]
+
+    def feature_maps(self, motion: FaceMotion) -> list[np.ndarray]:
+        """One (512, 512) uint8 map per frame of the block; raises ValueError for motion that cannot be drawn."""
+        return [draw(landmarks, shoulders, self._subpixel)
+                for landmarks, shoulders in zip(*self.project(motion), strict=True)]
+
+    def pictures(self, feature_maps: list[np.ndarray]) -> list[np.ndarray]:
+        """A (512, 512, 3) uint8 RGB picture of each map, all drawn together."""
+        if len(feature_maps) == 1:
+            pictures = [self.engine.render(feature_maps[0])]
+        else:
+            pictures = list(self.engine.render_batch(np.stack(feature_maps)))
+        if self._mark:
+            for picture in pictures:
                 self._mark.draw(picture)
-            frames.append(RenderedFrame(motion.first_frame + index, picture))
-        return frames
+        return pictures
 
     def project(self, motion: FaceMotion) -> tuple[np.ndarray, np.ndarray]:
         """Landmarks (N, 73, 2) and shoulders (N, 18, 2) of the block in pixels.

@@ -1,6 +1,7 @@
 """The whole graph, five processes with the tiny avatar: pictures in order, in time with the sound, whatever dies."""
 
 import json
+import shutil
 
 import av
 import numpy as np
@@ -29,9 +30,9 @@ class Seen:
         self.mean = float(np.mean(image_from_message(message)))
 
 
-def watch(graph):
+def watch(graph, topic='image'):
     seen = []
-    graph.node.create_subscription(Image, 'image', lambda message: seen.append(Seen(message)), IMAGE_QOS)
+    graph.node.create_subscription(Image, topic, lambda message: seen.append(Seen(message)), IMAGE_QOS)
     return seen
 
 
@@ -171,6 +172,64 @@ def test_at_30_pictures_a_second_every_other_frame_is_drawn_and_only_that_is_loo
     graph.spin(1.5)  # until the next report
     assert graph.counted('renderer', 'invalid face_motion messages') == 1
     assert [picture.stamp for picture in seen] == [stamp_ns(motion_message(k, avatar).header) for k in (0, 2, 4)]
+
+
+def test_one_renderer_draws_for_several_namespaces_and_a_bad_one_harms_no_other(graph, renderable_avatar, tmp_path):
+    """Two robots with the same avatar, one with a copy of it, and one of the four sends nonsense."""
+    avatar = Avatar.load(renderable_avatar, parts=('motion',))
+    copy = shutil.copytree(renderable_avatar, tmp_path / 'copy')
+    robots = ('one', 'two', 'three', 'bad')
+    seen = {robot: watch(graph, f'{robot}/image') for robot in robots}
+    graph.start('renderer', avatar=renderable_avatar, frame_rate=60, streams=f"['one','two','three:{copy}','bad']")
+    motion = {robot: graph.publisher(FaceMotion, f'{robot}/face_motion') for robot in robots}
+    starts = {robot: 10**18 + 10**15 * number for number, robot in enumerate(robots)}
+    nowhere = {'landmarks': np.full(219, np.nan, np.float32)}
+    for frame in range(30):
+        for robot in robots:
+            wrong = nowhere if robot == 'bad' and frame % 2 else {}
+            motion[robot].publish(motion_message(frame, avatar, start_ns=starts[robot], **wrong))
+        if frame % 3 == 0:
+            behind = motion_message(frame, avatar)
+            behind.head_pose.position.z = -1.0
+            motion['bad'].publish(behind)
+        graph.spin(0.01)
+    for robot in ('one', 'two', 'three'):
+        last = stamp_ns(motion_message(29, avatar, start_ns=starts[robot]).header)
+        graph.until(lambda robot=robot, last=last: seen[robot] and seen[robot][-1].stamp == last, f'no last {robot}')
+    graph.until_counted('renderer', 'invalid bad/face_motion messages', 15)
+    graph.until_counted('renderer', 'bad: frames that cannot be drawn')
+    for robot in robots:
+        assert_in_order(seen[robot])
+        assert all(starts[robot] <= picture.stamp < starts[robot] + 10**15 for picture in seen[robot])
+        graph.until_counted('renderer', f'{robot}: frames left out', 0)
+        if robot != 'bad':
+            graph.until_counted('renderer', f'{robot}: frames left out', 30 - len(seen[robot]))
+    assert sum(len(pictures) for pictures in seen.values()) > 4
+
+
+@pytest.mark.parametrize(
+    ('streams', 'sentence'),
+    [("['a b']", "streams holds 'a b'"), ("['a','a:presenter']", "the namespace 'a' twice"),
+     ("['a:nobody']", 'nobody: there is no such avatar')],
+)
+def test_streams_that_make_no_sense_end_the_renderer_with_a_sentence(graph, renderable_avatar, streams, sentence):
+    renderer = graph.start('renderer', avatar=renderable_avatar, streams=streams)
+    assert renderer.wait() == 1
+    assert sentence in renderer.said()
+
+
+def test_a_player_far_from_its_renderer_takes_the_compressed_pictures(graph, renderable_avatar, tmp_path):
+    film, report = tmp_path / 'film.mp4', tmp_path / 'report.json'
+    for name in ('speech_features', 'motion', 'renderer'):
+        graph.start(name, avatar=renderable_avatar)
+    graph.start('audio_source', source='silence')
+    player = graph.start('player', compressed=True, record=film, report=report, window=False, sound=False, duration=1.0)
+    graph.until(lambda: player.popen.poll() is not None, 'the player does not end')
+    assert json.loads(report.read_text())['images']['received'] > 1
+    with av.open(str(film)) as opened:
+        picture = next(opened.decode(video=0)).to_ndarray(format='rgb24')
+    candidate = Avatar.load(renderable_avatar, parts=('rendering',)).candidates()
+    assert picture.shape == candidate[0].shape
 
 
 def test_a_slow_renderer_leaves_frames_out_and_never_falls_behind(graph, tiny_avatar):

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from lsp_ros import timeline
 from lsp_ros.media import read_audio
+from lsp_ros.nodes.audio_source import chunk_end
 from lsp_ros.nodes.conversions import Audio, Place
 from lsp_ros.nodes.recording import Recorder, Statistics, write_report
 from lsp_ros.nodes.sound import SoundTimeline
-from lsp_ros.nodes.streams import AudioJoin, FrameJoin, Mailbox, PacedBuffer
+from lsp_ros.nodes.streams import AudioJoin, FrameJoin, Mailbox, PacedBuffer, Turns
+from lsp_ros.speech.stage import SpeechStage
 
 START_NS = 1_700_000_000_000_000_000
 SECOND = timeline.NANOSECONDS_PER_SECOND
@@ -235,6 +237,79 @@ def test_a_closed_mailbox_lets_its_reader_go():
     mailbox.close()
     reader.join(timeout=10)
     assert taken == [None]
+
+
+# Turns
+
+
+@given(st.lists(st.tuples(st.sampled_from('abc'), st.floats(0, 0.1)), max_size=60))
+def test_every_item_is_taken_in_order_or_counted_as_left_out_and_the_newest_is_never_lost(arrivals):
+    turns, now, left_out = Turns(patience=0.04), 0.0, dict.fromkeys('abc', 0)
+    sent = {stream: [] for stream in 'abc'}
+    for number, (stream, pause) in enumerate(arrivals):
+        now += pause
+        left_out[stream] += turns.put(stream, number, now)
+        sent[stream].append(number)
+    taken = {stream: [] for stream in 'abc'}
+    for _ in range(len(arrivals) - sum(left_out.values())):
+        ((stream, number),) = turns.take()
+        taken[stream].append(number)
+    for stream in 'abc':
+        assert taken[stream] == sent[stream][left_out[stream] :]
+        assert taken[stream][-1:] == sent[stream][-1:]
+
+
+def test_who_waited_longest_for_a_turn_is_next_however_much_another_sends():
+    turns = Turns(patience=1.0)
+    for number in range(50):
+        turns.put('loud', number, 0.0)
+    turns.put('quiet', 0, 0.5)
+    assert [turns.take()[0][0] for _ in range(3)] == ['loud', 'quiet', 'loud']
+    turns.put('quiet', 1, 0.6)
+    turns.put('late', 0, 0.6)
+    assert [turns.take()[0][0] for _ in range(3)] == ['late', 'quiet', 'loud']
+
+
+def test_streams_of_one_group_are_taken_together_one_item_each():
+    turns = Turns(patience=1.0)
+    for stream in ('a1', 'b1', 'a2', 'a2', 'a3'):
+        turns.put(stream, stream.upper(), 0.0)
+
+    def take():
+        return turns.take(group=lambda stream: stream[0], most=lambda group: 2)
+
+    assert take() == [('a1', 'A1'), ('a2', 'A2')]
+    assert take() == [('b1', 'B1')]
+    assert take() == [('a3', 'A3'), ('a2', 'A2')]
+
+
+def test_closed_turns_let_their_reader_go():
+    turns, taken = Turns(patience=1.0), []
+    reader = threading.Thread(target=lambda: taken.append(turns.take()))
+    reader.start()
+    turns.close()
+    reader.join(timeout=10)
+    assert taken == [[]]
+
+
+# The source's chunks
+
+
+def frames_after(samples):
+    return timeline.frames_in(max(0, samples - SpeechStage.look_ahead))
+
+
+@given(st.integers(0, 10**9))
+def test_a_chunk_ends_with_the_features_of_the_next_frame_and_is_10_to_20_ms_long(block):
+    for start in (0, 800 * block + SpeechStage.look_ahead):  # a stream's begin, and where a chunk ends later on
+        ends = [start]
+        for _ in range(8):
+            ends.append(chunk_end(ends[-1]))
+        assert all(160 <= length <= 320 for length in np.diff(ends))
+        frames = frames_after(start)
+        for end in ends[2:] if start == 0 else ends[1:]:
+            frames += 1
+            assert frames_after(end) == frames and frames_after(end - 1) == frames - 1
 
 
 # The film and the report
