@@ -126,9 +126,6 @@ def measure_batches(
 ) -> Iterator[dict]:
     """The rows of ``measure_streams`` for engines that are there."""
     for description, engine in engines.items():
-        if not hasattr(engine, 'render_batch'):
-            yield {'size': renderer.size, 'engine': description, 'reason': 'it draws one picture at a time'}
-            continue
         for count in streams:
             batch = np.stack([renderer.maps[k % len(renderer.maps)] for k in range(count)])
             began = time.perf_counter()

@@ -58,7 +58,8 @@ class Meter:
                 self.memory[name] = memory(process)
             except psutil.Error:
                 continue
-        self.course.append({'seconds': seconds, **self._total_memory()})
+        own = {name: sizes['uss_mb'] for name, sizes in self.memory.items()}
+        self.course.append({'seconds': seconds, **self._total_memory(), 'own_mb': own})
 
     def _total_memory(self) -> dict[str, float]:
         return {kind: sum(sizes[kind] for sizes in self.memory.values()) for kind in ('rss_mb', 'pss_mb', 'uss_mb')}
@@ -68,10 +69,11 @@ class Meter:
         elapsed = self._sampled - (self._began or 0.0)
         if self._began is None or elapsed <= 0:
             return {}
-        rows = [{'process': name, 'cpu': 100 * seconds / elapsed, **self.memory.get(name, {})}
+        hours = [row['seconds'] / 3600 for row in self.course]
+        rows = [{'process': name, 'cpu': 100 * seconds / elapsed, **self.memory.get(name, {}),
+                 'uss_mb_per_hour': slope(hours, [row['own_mb'].get(name, 0.0) for row in self.course])}
                 for name, seconds in self._seconds.items()]
         cpu = sum(row['cpu'] for row in rows)
-        hours = [row['seconds'] / 3600 for row in self.course]
         return {
             'seconds': elapsed,
             'processes': rows,

@@ -19,7 +19,7 @@ import psutil
 from lsp_ros import __version__
 from lsp_ros.benchmark.soak import slope
 from lsp_ros.benchmark.stages import WHOLE
-from lsp_ros.machine import processor
+from lsp_ros.machine import instructions, processor
 
 GIGABYTE = 2**30
 LEAST_SECONDS_FOR_A_TREND = 300
@@ -28,14 +28,13 @@ MOST_COURSE_ROWS = 12
 
 def machine() -> dict:
     """Where and beside what the figures of this run are measured; to be asked before it starts."""
-    import openvino
     import torch
 
     return {
         'processor': processor(),
         'cores': os.cpu_count(),
         'memory_gb': round(psutil.virtual_memory().total / GIGABYTE, 1),
-        'capabilities': list(openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')),
+        'instructions': instructions(),
         'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         'load_before': round(os.getloadavg()[0], 2),
         'system': f'{platform.system()} {platform.release()}',
@@ -47,8 +46,8 @@ def machine() -> dict:
 
 def heading(command: str, machine: Mapping) -> str:
     """The sentence over a table: what printed it, when, and on which machine."""
-    wide = [name for name in ('AMX', 'BF16') if any(name in capability for capability in machine['capabilities'])]
-    hardware = f'{machine["processor"]}, {machine["cores"]} cores' + (f' ({", ".join(wide)})' if wide else '')
+    quick = f' ({", ".join(machine["instructions"])})' if machine['instructions'] else ''
+    hardware = f'{machine["processor"]}, {machine["cores"]} cores{quick}'
     hardware += f', {machine["gpu"]}' if machine['gpu'] else ', no GPU'
     versions = ', '.join(f'{name} {number}' for name, number in machine['versions'].items() if name != 'lsp_ros')
     return (f'`{command}`, {machine["date"]}. {hardware}, {machine["memory_gb"]:.0f} GB; load before the start '
@@ -67,24 +66,24 @@ def stages_section(rows: Sequence[Mapping]) -> str:
     """``stages.measure_stages``."""
     lines = []
     for row in rows:
-        label = f'**{row["part"]}**' if row['stage'] in WHOLE else row['part']
-        cells = [label, *numbers(row['ours'], 3)]
+        summed = row['stage'] in WHOLE and row['live']
+        cells = [f'**{row["part"]}**' if summed else row['part'], row['precision'], *numbers(row['ours'], 3)]
         if 'reference' in row:
             cells += [f'{row["reference"]["median"]:.3f}', f'{row["ratio"]:.1f}', f'{row["difference"]:.0e}']
         else:
             cells += ['', '', '']
         lines.append([*cells, row['note']])
-    whole = [row['ours'] for row in rows if row['stage'] in WHOLE]
+    whole = [row['ours'] for row in rows if row['stage'] in WHOLE and row['live']]
     if len(whole) == len(WHOLE):
         sums = [f'**{sum(row[name] for row in whole):.3f}**' for name in ('median', 'p95', 'p99')]
-        lines.append(['**sum of the three in bold**', *sums, '', '', '', ''])
+        lines.append(['**sum of the three in bold**', '', *sums, '', '', '', ''])
     return '\n\n'.join([
         '## Before the picture',
         f'Milliseconds of processor time for one 60 fps frame, on one thread, one frame at a time; '
         f'{rows[0]["ours"]["count"]} frames after the warm-up. The reference is the same network in PyTorch, eager '
         'float32, one thread, in turn with ours.',
-        table(['part', 'median', 'p95', 'p99', 'PyTorch, median', 'times as fast', 'largest difference', 'reference'],
-              lines),
+        table(['part', 'precision', 'median', 'p95', 'p99', 'PyTorch, median', 'times as fast', 'largest difference',
+               'reference'], lines),
     ])
 
 
@@ -114,14 +113,14 @@ def renderers_section(rows: Sequence[Mapping]) -> str:
 
 def streams_section(rows: Sequence[Mapping]) -> str:
     """``engines.measure_streams``."""
-    lines = [[row['engine'], row['streams'], *numbers(row['time'], 1), f'{row["picture_ms"]:.2f}',
+    lines = [[row['size'], row['engine'], row['streams'], *numbers(row['time'], 1), f'{row["picture_ms"]:.2f}',
               f'{row["pictures_per_second"]:.0f}', f'{row["pictures_per_second"] / row["streams"]:.1f}']
              for row in rows if 'reason' not in row]
     missing = {row['engine']: row['reason'] for row in rows if 'reason' in row}
     return '\n\n'.join([
         '## Several streams at once',
-        'One picture of each stream drawn as a batch, wall milliseconds.',
-        *([table(['engine', 'streams', 'batch, median', 'p95', 'p99', 'a picture', 'pictures a second',
+        'One picture of each stream as a batch, wall milliseconds. On a CPU they are drawn one after the other.',
+        *([table(['renderer', 'engine', 'streams', 'batch, median', 'p95', 'p99', 'a picture', 'pictures a second',
                   'a second for each stream'], lines)] if lines else []),
         *absent(missing),
     ])
@@ -179,14 +178,15 @@ def live_section(live: Mapping) -> str:
         steps = course[:: max(1, -(-len(course) // MOST_COURSE_ROWS))]
         parts += ['The course over time:', table(
             ['minute', 'pictures a second', 'dropped', 'audio to image, median', 'p95', 'most', 'PSS, MB'],
-            [[f'{row["seconds"] / 60:.0f}', f'{row["images"]["rate"]:.2f}', row['images']['dropped'],
+            [[f'{row["seconds"] / 60:.1f}', f'{row["images"]["rate"]:.2f}', row['images']['dropped'],
               *(f'{row["audio_to_image"][name]:.1f}' if row['audio_to_image'] else ''
                 for name in ('median', 'p95', 'max')),
               f'{nearest(costs["memory_course"], row["seconds"])["pss_mb"]:.0f}'] for row in steps])]
         medians = [row['audio_to_image']['median'] if row['audio_to_image'] else 0.0 for row in course]
         hours = [row['seconds'] / 3600 for row in course]
-        parts.append(f'Trend by least squares: memory (PSS) {costs["pss_mb_per_hour"]:+.1f} MB an hour, latency '
-                     f'(median) {slope(hours, medians):+.2f} ms an hour.')
+        by_process = ', '.join(f'{row["process"]} {row["uss_mb_per_hour"]:+.1f}' for row in costs['processes'])
+        parts.append(f'Trend by least squares: latency (median) {slope(hours, medians):+.2f} ms an hour; memory (PSS) '
+                     f'{costs["pss_mb_per_hour"]:+.1f} MB an hour; pages of a process alone (USS): {by_process}.')
     return '\n\n'.join(parts)
 
 

@@ -1,11 +1,11 @@
 """What everything before the picture costs, part by part, beside the same network in PyTorch as it comes.
 
-One 60 fps frame at a time, as live, on one thread. Where a part is a network, the reference is its ``nn.Module`` in
-eager float32 on one thread, and both must say the same before they are timed.
+One 60 fps frame at a time, as live, on one thread, in each precision that a network can have. Its reference is its
+``nn.Module`` in eager float32 on one thread; how far they are from one another is told.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ import torch
 from lsp_ros import timeline
 from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.benchmark.timing import take_turns
+from lsp_ros.compiled import PRECISIONS
 from lsp_ros.motion.footage import Footage
 from lsp_ros.motion.head_pose import RECEPTIVE_FIELD, HeadPoseNet
 from lsp_ros.motion.lips import MouthPredictor
@@ -37,21 +38,24 @@ WHOLE = ('speech', 'motion', 'drawing')
 FRAMES, WARM_UP = 600, 60
 TURN = 30
 """Frames between a part and its reference: weights stay in the cache within a turn, for both alike."""
-AGREEING_FRAMES = 8
+COMPARED_FRAMES = 8
+LIVE = 'int8'
+"""The precision of the networks that runs live."""
 
 Step = Callable[[int], object]
 
 
 @dataclass
 class Part:
-    """One row: how to make the part anew, and the reference, each a step that is called with the frame's number.
+    """How to make a part anew in each precision, and its reference: steps that are called with the frame's number.
 
-    Steps return what they computed; ``note`` says what the reference is or why there is none.
+    Steps return what they computed; ``note`` says what the reference is or why there is none. A part without
+    networks has one form, ''.
     """
 
     name: str
     label: str
-    make: Callable[[], Step]
+    make: Mapping[str, Callable[[], Step]]
     reference: Callable[[], Step] | None = None
     note: str = ''
 
@@ -60,22 +64,24 @@ def measure_stages(
     avatar: Avatar, samples: np.ndarray, names: Sequence[str] = STAGES, frames: int = FRAMES,
     warm_up: int = WARM_UP, tick: Callable[[], None] = lambda: None,
 ) -> Iterator[dict]:
-    """One row of figures for each part named: milliseconds of processor time a frame.
+    """A row of figures for each part named and each of its precisions: milliseconds of processor time a frame.
 
     ``samples`` (n,) float32 speech at 16 kHz, repeated as often as needed.
     """
     with one_thread():
-        for part in parts(avatar, samples, names, max(warm_up + frames, AGREEING_FRAMES)):
-            contenders = {'ours': part.make()}
-            row = {'stage': part.name, 'part': part.label, 'note': part.note}
+        for part in parts(avatar, samples, names, max(warm_up + frames, COMPARED_FRAMES)):
+            contenders = {precision: make() for precision, make in part.make.items()}
             if part.reference:
                 contenders['reference'] = part.reference()
-                row['difference'] = difference(part)
             # Of all threads: a library may compute in one of its own.
-            row |= take_turns(contenders, frames, warm_up, TURN, time.process_time, tick)
-            if part.reference:
-                row['ratio'] = row['reference']['median'] / row['ours']['median']
-            yield row
+            taken = take_turns(contenders, frames, warm_up, TURN, time.process_time, tick)
+            for precision in part.make:
+                row = {'stage': part.name, 'part': part.label, 'precision': precision, 'note': part.note,
+                       'live': precision in ('', LIVE), 'ours': taken[precision]}
+                if part.reference:
+                    row |= {'reference': taken['reference'], 'difference': difference(part, precision),
+                            'ratio': taken['reference']['median'] / taken[precision]['median']}
+                yield row
 
 
 @contextmanager
@@ -90,11 +96,11 @@ def one_thread():
         torch.set_num_threads(before)
 
 
-def difference(part: Part) -> float:
+def difference(part: Part, precision: str) -> float:
     """The largest difference between a part and its reference over the first frames."""
-    ours, reference = part.make(), part.reference()
+    ours, reference = part.make[precision](), part.reference()
     return max(float(np.abs(np.asarray(ours(frame)) - np.asarray(reference(frame))).max())
-               for frame in range(AGREEING_FRAMES))
+               for frame in range(COMPARED_FRAMES))
 
 
 def parts(avatar: Avatar, samples: np.ndarray, names: Sequence[str], frames: int) -> Iterator[Part]:
@@ -108,18 +114,26 @@ def parts(avatar: Avatar, samples: np.ndarray, names: Sequence[str], frames: int
         'mel': lambda: mel_part(samples),
         'apc': lambda: apc_part(avatar, samples),
         'projection': lambda: projection_part(avatar, samples),
-        'speech': lambda: Part('speech', 'speech stage, whole', lambda: speech_step(avatar, samples)),
+        'speech': lambda: Part('speech', 'speech stage, whole',
+                               in_each_precision(lambda precision: speech_step(avatar, samples, precision))),
         'mouth': lambda: mouth_part(avatar, rows),
         'head-pose': lambda: head_pose_part(avatar, rows),
-        'eyes': lambda: Part('eyes', 'eyes and brows', lambda: Footage(avatar.face.eyes, avatar.face.brows).at,
+        'eyes': lambda: Part('eyes', 'eyes and brows', {'': lambda: Footage(avatar.face.eyes, avatar.face.brows).at},
                              note='replayed footage'),
-        'motion': lambda: Part('motion', 'motion stage, whole', lambda: motion_step(avatar, features)),
-        'drawing': lambda: Part('drawing', 'camera projection and feature map', lambda: draw_step(avatar, motion),
+        'motion': lambda: Part('motion', 'motion stage, whole',
+                               in_each_precision(lambda precision: motion_step(avatar, features, precision))),
+        'drawing': lambda: Part('drawing', 'camera projection and feature map', {'': lambda: draw_step(avatar, motion)},
                                 note='no network'),
     }
     for name in STAGES:
         if name in names:
             yield makers[name]()
+
+
+def in_each_precision(make: Callable[[str], Step]) -> dict[str, Callable[[], Step]]:
+    """What runs live comes first."""
+    return {precision: lambda precision=precision: make(precision)
+            for precision in sorted(PRECISIONS, key=lambda precision: precision != LIVE)}
 
 
 def some_motion(avatar: Avatar, samples: np.ndarray, frames: int = 32) -> FaceMotion:
@@ -150,16 +164,16 @@ def mel_part(samples: np.ndarray) -> Part:
 
         return step
 
-    return Part('mel', 'log mel spectrogram', lambda: lambda frame: mel.mel_frames(samples, starts(frame)), reference,
-                'the same formula in torch')
+    return Part('mel', 'log mel spectrogram', {'': lambda: lambda frame: mel.mel_frames(samples, starts(frame))},
+                reference, 'the same formula in torch')
 
 
 def apc_part(avatar: Avatar, samples: np.ndarray) -> Part:
     rows = mel.log_mel(samples).reshape(-1, timeline.FEATURES_PER_FRAME, mel.BANDS)
     weights = avatar.weights('apc')
 
-    def make() -> Step:
-        encoder = FeatureEncoder(weights)
+    def make(precision: str) -> Step:
+        encoder = FeatureEncoder(weights, precision)
         state = encoder.start()
         return lambda frame: encoder.step(state, rows[frame])
 
@@ -173,7 +187,7 @@ def apc_part(avatar: Avatar, samples: np.ndarray) -> Part:
 
         return step
 
-    return Part('apc', 'APC', make, reference, 'GRU, state carried')
+    return Part('apc', 'APC', in_each_precision(make), reference, 'GRU, state carried')
 
 
 def projection_part(avatar: Avatar, samples: np.ndarray) -> Part:
@@ -183,11 +197,11 @@ def projection_part(avatar: Avatar, samples: np.ndarray) -> Part:
     features = encoder.step(encoder.start(), rows.reshape(-1, mel.BANDS)).reshape(*rows.shape[:2], FEATURE_SIZE)
     used = '' if avatar.manifest.speech.projection else ', off in this avatar'
     return Part('projection', f'manifold projection ({len(manifold.rows)} rows{used})',
-                lambda: lambda frame: manifold.project(features[frame])[0], note='a search, no network')
+                {'': lambda: lambda frame: manifold.project(features[frame])[0]}, note='a search, no network')
 
 
-def speech_step(avatar: Avatar, samples: np.ndarray) -> Step:
-    stage = SpeechStage(avatar)
+def speech_step(avatar: Avatar, samples: np.ndarray, precision: str) -> Step:
+    stage = SpeechStage(avatar, precision)
 
     def step(frame: int) -> object:
         first = 0 if frame == 0 else timeline.frame_start(frame) + stage.look_ahead
@@ -199,8 +213,8 @@ def speech_step(avatar: Avatar, samples: np.ndarray) -> Step:
 def mouth_part(avatar: Avatar, rows: np.ndarray) -> Part:
     weights = avatar.weights('mouth')
 
-    def make() -> Step:
-        predictor = MouthPredictor(weights)
+    def make(precision: str) -> Step:
+        predictor = MouthPredictor(weights, precision)
         state = predictor.start()
         return lambda frame: predictor.step(state, rows[frame][None])
 
@@ -214,15 +228,15 @@ def mouth_part(avatar: Avatar, rows: np.ndarray) -> Part:
 
         return step
 
-    return Part('mouth', 'mouth network', make, reference, 'LSTM, state carried')
+    return Part('mouth', 'mouth network', in_each_precision(make), reference, 'LSTM, state carried')
 
 
 def head_pose_part(avatar: Avatar, rows: np.ndarray) -> Part:
     weights = avatar.weights('head_pose')
     silent = np.zeros((1, POSE_STATE))
 
-    def make() -> Step:
-        sampler = HeadPoseSampler(weights)
+    def make(precision: str) -> Step:
+        sampler = HeadPoseSampler(weights, precision=precision)
         state = sampler.start(sampler.condition(rows[0]))
         return lambda frame: sampler.sample(state, sampler.condition(rows[frame]), silent)
 
@@ -242,12 +256,12 @@ def head_pose_part(avatar: Avatar, rows: np.ndarray) -> Part:
 
         return step
 
-    return Part('head-pose', 'head pose: conditioning, network, sample', make, reference,
+    return Part('head-pose', 'head pose: conditioning, network, sample', in_each_precision(make), reference,
                 f'its {RECEPTIVE_FIELD} frames of history computed anew in every frame')
 
 
-def motion_step(avatar: Avatar, features: SpeechFeatures) -> Step:
-    stage = MotionStage(avatar, seed=1)
+def motion_step(avatar: Avatar, features: SpeechFeatures, precision: str) -> Step:
+    stage = MotionStage(avatar, seed=1, precision=precision)
     return lambda frame: stage.push(features[frame : frame + 1])
 
 

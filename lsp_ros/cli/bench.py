@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -145,23 +146,23 @@ def measure_offline(options, avatar, speech, console, figures) -> None:
     figures.update(threads=threads, stages=[], renderers=[], streams=[])
     with progress(console) as tell:
         if names:
-            for row in stages.measure_stages(avatar, speech, names, options.frames,
-                                             tick=lambda: tell(f'{len(figures["stages"])} of {len(names)} stages')):
-                figures['stages'].append(row)
-        sizes = options.sizes or (avatar.manifest.renderer.size,)
-        if 'renderer' not in options.stages:
+            figures['stages'].extend(stages.measure_stages(
+                avatar, speech, names, options.frames, tick=lambda: tell(f'stages: {len(figures["stages"])} rows')))
+        if 'renderer' not in options.stages and not options.streams:
             return
         motion = stages.some_motion(avatar, speech)
-        for renderer in engines.renderers(avatar, motion, sizes):
+        for renderer in engines.renderers(avatar, motion, options.sizes or (avatar.manifest.renderer.size,)):
             tell(f'the {renderer.size} renderer: loading', now=True)
-            drawn = iter(range(1, 10**9))
-            figures['renderers'] += engines.measure_engines(
-                renderer, options.engines, threads, pictures,
-                tick=lambda size=renderer.size, drawn=drawn: tell(f'the {size} renderer: picture {next(drawn)}'))
+            turns = itertools.count(1)
+            given = renderer, options.engines, threads
+
+            def tick(size=renderer.size, turns=turns) -> None:
+                tell(f'the {size} renderer: turn {next(turns)}')
+
+            if 'renderer' in options.stages:
+                figures['renderers'].extend(engines.measure_engines(*given, pictures, tick=tick))
             if options.streams:
-                figures['streams'] += engines.measure_streams(
-                    renderer, options.engines, threads, options.streams, pictures,
-                    tick=lambda size=renderer.size, drawn=drawn: tell(f'the {size} renderer: batch {next(drawn)}'))
+                figures['streams'].extend(engines.measure_streams(*given, options.streams, pictures, tick=tick))
 
 
 def measure_hours(options, avatar, speech, console, figures) -> None:

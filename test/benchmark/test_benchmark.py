@@ -72,7 +72,10 @@ def test_a_slope_leaves_out_the_row_in_which_buffers_fill():
 
 def test_every_part_has_its_row_and_says_what_its_reference_says(avatar, speech):
     rows = list(measure_stages(avatar, speech, frames=6, warm_up=2))
-    assert [row['stage'] for row in rows] == list(STAGES)
+    assert list(dict.fromkeys(row['stage'] for row in rows)) == list(STAGES)
+    twice = {row['stage'] for row in rows if row['precision'] == 'f32'}
+    assert twice == {'apc', 'speech', 'mouth', 'head-pose', 'motion'} == {
+        row['stage'] for row in rows if row['precision'] == 'int8'}
     compared = {row['stage'] for row in rows if 'reference' in row}
     assert compared == {'mel', 'apc', 'mouth', 'head-pose'}
     for row in rows:
@@ -80,7 +83,7 @@ def test_every_part_has_its_row_and_says_what_its_reference_says(avatar, speech)
         assert row['ours']['count'] == 6
         assert row['note'] or row['stage'] in ('speech', 'motion')
         if 'reference' in row:
-            assert row['difference'] < 1e-3
+            assert row['difference'] < (0.2 if row['precision'] == 'int8' else 1e-3)
             assert row['ratio'] == pytest.approx(row['reference']['median'] / row['ours']['median'])
     section = report.stages_section(rows)
     assert all(row['part'] in section for row in rows) and 'sum of the three' in section
@@ -109,21 +112,23 @@ def test_the_reference_is_measured_also_where_another_engine_was_asked_for(rende
 
 
 def test_batches_of_streams(renderer):
-    class Black:
+    class Small:
         def render_batch(self, maps):
+            if len(maps) > 4:
+                raise RuntimeError('out of\nmemory')
             return np.zeros((*maps.shape, 3), np.uint8)
 
-    rows = list(measure_batches(renderer, {'many': Black(), 'one': object()}, (1, 4), frames=8))
-    assert [(row['engine'], row.get('streams')) for row in rows] == [('many', 1), ('many', 4), ('one', None)]
+    rows = list(measure_batches(renderer, {'small': Small()}, (1, 4, 8, 16), frames=8))
+    assert [row.get('streams') for row in rows] == [1, 4, None]
     assert rows[1]['picture_ms'] == pytest.approx(rows[1]['time']['median'] / 4)
-    assert 'one picture at a time' in rows[2]['reason']
     section = report.streams_section(rows)
-    assert '| many | 4 |' in section and '- one:' in section
+    assert '| live | small | 4 |' in section and '- small, 8 streams: out of memory' in section
 
 
-def test_engines_of_this_machine_draw_batches_or_say_that_they_cannot(renderer):
-    rows = list(measure_streams(renderer, ('openvino',), 1, (2,), frames=2, warm_up=0, least=1))
-    assert rows and all('OpenVINO' in row['engine'] and ('reason' in row or row['streams'] == 2) for row in rows)
+def test_engines_of_this_machine_draw_batches(renderer):
+    rows = list(measure_streams(renderer, ('openvino', 'tensorrt'), 1, (2,), frames=2, warm_up=0, least=1))
+    assert all('OpenVINO' in row['engine'] for row in rows if row.get('streams') == 2)
+    assert any('reason' not in row for row in rows)
 
 
 # Simulated hours
