@@ -78,12 +78,13 @@ def _table2(rows: list[Row], found: dict[str, dict]) -> tuple[list[str], list[li
         return [f'{figures["landmarks"]:.1f} %', f'{figures["velocity"]:.2f} %',
                 f'{figures["rotation"]:.1f}° / {figures["position"]:.1f} %']
 
-    header = ['variant', 'paper: D-L', 'D-V', 'D-Rot/Pos', 'here: D-L', 'D-V', 'D-Rot/Pos', 'training']
+    header = ['variant', 'paper: D-L', 'D-V', 'D-Rot/Pos', 'here: D-L', 'D-V', 'D-Rot/Pos', 'turns by', 'training']
     lines = []
     for row in rows:
-        cells = ['not run here' if row.built else 'not built', '', '', '']
+        cells = ['not run here' if row.built else 'not built', '', '', '', '']
         if row.key in found:
-            cells = [*heads(found[row.key]['figures']), _training(found[row.key])]
+            turns = ', '.join(f'{value:.1f}' for value in found[row.key]['figures']['euler_std'])
+            cells = [*heads(found[row.key]['figures']), f'{turns}°', _training(found[row.key])]
         lines.append([row.name, *heads(row.paper), *cells])
     return header, lines
 

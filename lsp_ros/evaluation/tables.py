@@ -6,7 +6,7 @@ A row that compares a way of training is trained where it is missing, through th
     <run>/table1/300ms/  best.ckpt ...   the training (lsp_ros.training.trainer), which goes on where it was stopped
                          figures.json    what was measured, with the settings it was trained with
 
-A row whose figures are there, made with the settings that are asked for, is not done again.
+A row whose figures are there, trained with the settings that are asked for, is not done again.
 """
 
 import json
@@ -187,11 +187,11 @@ class Evaluation:
         return changed(self.settings[TABLES[table]], **row.changes)
 
     def measure(self, table: str, row: Row) -> dict:
-        """A row's figures: trained, measured and written down unless that was done before."""
+        """A row's figures, which are written down; what was trained and measured before is not done again."""
         settings, folder = self.wanted(table, row), self.folder(table, row)
         told = json.loads(json.dumps(asdict(settings))) if settings else None
         known = measured(self.run, table, row)
-        if known and known['settings'] == told:
+        if known and told and known['settings'] == told:
             return known
         folder.mkdir(parents=True, exist_ok=True)
         figures = _MEASURES[table](self, row, settings, folder)
@@ -332,7 +332,8 @@ def protocol(table: str) -> str:
             "before, at rest. D-L and D-V: mean distance of the 73 landmarks and of their change per frame in "
             "percent of the face's width; D-Rot: angle between the two heads; D-Pos: distance of the translations in "
             "percent of the face's width (Zhou et al. 2020). Mean over all frames and 8 draws. What is probabilistic "
-            "is sampled and everything is smoothed as the avatar is. The still head rests at the person's mean."
+            "is sampled and everything is smoothed as the avatar is. The still head rests at the person's mean. Turns "
+            'by: standard deviation of the rotation about x, y and z.'
         ),
         'table3': (
             'Renderers trained alike from the start and judged on the pictures of the excerpt that nothing was trained '
