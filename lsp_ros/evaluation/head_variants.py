@@ -1,8 +1,8 @@
 """The head motion of the full model and of the variants of paper section 5.1, measured in one way.
 
 The live form (:mod:`lsp_ros.motion.sampler`) runs the variants without history and without speech as they are; for
-the recurrent one the sampler below does the same steps. Everything else is the avatar's: smoothing, limits, and, where
-the network says how sure it is, how far poses are sampled from the mean.
+the recurrent one the sampler below does the same steps; all in float32. Everything else is the avatar's: smoothing,
+limits, and, where the network says how sure it is, how far poses are sampled from the mean.
 """
 
 from dataclasses import asdict
