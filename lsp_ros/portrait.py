@@ -48,7 +48,7 @@ class Portrait:
         self.avatar = avatar if isinstance(avatar, Avatar) else Avatar.load(find_avatar(avatar))
         self.frame_rate = frame_rate
         self._step = FRAME_RATE // frame_rate
-        self._speech = SpeechStage(self.avatar)
+        self._speech = SpeechStage(self.avatar, 'f32' if whole_clip else 'int8')
         motion = ClipMotion if whole_clip else MotionStage
         self._motion = motion(self.avatar, seed=seed, idle_amplitude=idle_amplitude)
         self._rendering = RenderStage(self.avatar, engine, mark=mark, threads=threads)

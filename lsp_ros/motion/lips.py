@@ -162,7 +162,7 @@ def contact(gap: np.ndarray, seal: float) -> np.ndarray:
     """
     if seal == 0:
         return np.maximum(gap, 0)
-    h = np.clip((gap - seal) / (2 * seal), 0, 1)
+    h = np.minimum(np.maximum((gap - seal) / (2 * seal), 0), 1)
     return np.where(h < 1, seal * h * h * (7 - 4 * h), gap)
 
 
@@ -173,14 +173,16 @@ def join_lips(points: np.ndarray, seal: float = 0.0) -> np.ndarray:
     the mean of it, so that the lips keep their thickness. It sets in gently: nothing pops. ``seal`` in the unit of
     the points.
     """
-    gap = points[..., UPPER_LIP_INNER, 1] - points[..., LOWER_LIP_INNER, 1]
+    heights = points[..., 1]
+    gap = heights[..., UPPER_LIP_INNER] - heights[..., LOWER_LIP_INNER]
     if not (gap < 3 * seal).any():
         return points
     points = points.copy()
+    heights = points[..., 1]
     half = (contact(gap, seal) - gap) / 2
     mean = half.mean(axis=-1, keepdims=True)
-    points[..., UPPER_LIP_INNER, 1] += half
-    points[..., LOWER_LIP_INNER, 1] -= half
-    points[..., UPPER_LIP_OUTER, 1] += mean
-    points[..., LOWER_LIP_OUTER, 1] -= mean
+    heights[..., UPPER_LIP_INNER] += half
+    heights[..., LOWER_LIP_INNER] -= half
+    heights[..., UPPER_LIP_OUTER] += mean
+    heights[..., LOWER_LIP_OUTER] -= mean
     return points

@@ -63,13 +63,18 @@ class PoseLimits:
         """(6,) the mean pose, looking straight ahead, or what comes nearest to it in the box."""
         return self.clip(np.zeros(6))
 
+    @cached_property
+    def _box(self) -> tuple[np.ndarray, np.ndarray]:
+        """Its centre and half its size."""
+        return (self.high + self.low) / 2, (self.high - self.low) / 2
+
     def clip(self, pose: np.ndarray) -> np.ndarray:
         """Poses (..., 6) cut to the box."""
         return np.minimum(np.maximum(pose, self.low), self.high)
 
     def soften(self, pose: np.ndarray) -> np.ndarray:
         """Bend poses (..., 6) smoothly into the box; the inner 90 % stay what they are."""
-        centre, half = (self.high + self.low) / 2, (self.high - self.low) / 2
+        centre, half = self._box
         u = (pose - centre) / np.maximum(half, 1e-12)
         inner = np.abs(u) <= KNEE
         if inner.all():
@@ -168,14 +173,13 @@ class HeadPoseSampler:
         return pose
 
     def _bounded(self, state: HeadPoseState, pose: np.ndarray, before: np.ndarray) -> np.ndarray:
-        speed = self.limits.speed
-        state.clamped = self.limits.outside(pose[:, :6])
-        position = self.limits.soften(pose[:, :6])
+        speed, drawn, before = self.limits.speed, pose[:, :6], before[:, :6]
+        state.clamped = self.limits.outside(drawn)
+        position = self.limits.soften(drawn)
         # The first history is zero, which need not lie in the range of this person.
-        position = np.minimum(np.maximum(position, before[:, :6] - speed), before[:, :6] + speed)
+        position = np.minimum(np.maximum(position, before - speed), before + speed)
         position = self.limits.clip(position)
-        changed = position != pose[:, :6]
-        velocity = np.where(changed, position - before[:, :6], pose[:, 6:])
+        velocity = np.where(position != drawn, position - before, pose[:, 6:])
         return np.concatenate([position, np.minimum(np.maximum(velocity, -speed), speed)], axis=1)
 
     def feed(self, state: HeadPoseState, before: np.ndarray, pose: np.ndarray) -> None:

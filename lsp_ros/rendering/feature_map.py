@@ -1,5 +1,7 @@
 """The conditional feature map: landmarks and shoulders as white lines (paper section 3.4, figure 5)."""
 
+from itertools import accumulate, pairwise
+
 import cv2
 import numpy as np
 
@@ -12,7 +14,10 @@ THICKNESS = 2
 SUBPIXEL_BITS = 8
 # Far outside the picture, and far inside what OpenCV's line clipping can count.
 FARTHEST = 4096.0
-_FACE, _SHOULDERS = ([np.array(line) for line in lines] for lines in (FACE_LINES, SHOULDER_LINES))
+# All lines behind one another, as rows of landmarks and shoulders, and where each begins and ends.
+_LINES = [*FACE_LINES, *(tuple(LANDMARKS + point for point in line) for line in SHOULDER_LINES)]
+_ROWS = np.concatenate(_LINES)
+_ENDS = list(pairwise(accumulate(map(len, _LINES), initial=0)))
 
 
 def draw(landmarks: np.ndarray, shoulders: np.ndarray | None, subpixel: bool = False) -> np.ndarray:
@@ -24,11 +29,8 @@ def draw(landmarks: np.ndarray, shoulders: np.ndarray | None, subpixel: bool = F
     renderer needs is said by ``sizes.SIZES[size].subpixel``. ``shoulders`` None leaves them out (for table 3).
     Raises ValueError for wrong shapes and for values that are not finite.
     """
-    picture = np.zeros((PICTURE, PICTURE), dtype=np.uint8)
-    for points, count, lines, name in (
-        (landmarks, LANDMARKS, _FACE, 'landmarks'),
-        (shoulders, SHOULDER_POINTS, _SHOULDERS, 'shoulders'),
-    ):
+    given = []
+    for points, count, name in ((landmarks, LANDMARKS, 'landmarks'), (shoulders, SHOULDER_POINTS, 'shoulders')):
         if points is None:
             continue
         points = np.asarray(points, dtype=np.float64)
@@ -36,13 +38,17 @@ def draw(landmarks: np.ndarray, shoulders: np.ndarray | None, subpixel: bool = F
             raise ValueError(f'{name} have the shape {points.shape}, not ({count}, 2)')
         if not np.isfinite(points).all():
             raise ValueError(f'{name} hold values that are not finite')
-        points = points.clip(-FARTHEST, FARTHEST)
-        if subpixel:
-            points = np.round((points - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
-            # Thickness 1: OpenCV's smooth edges of thicker lines jump back and forth by a quarter of a pixel.
-            style = (1, cv2.LINE_AA, SUBPIXEL_BITS)
-        else:
-            points = points.astype(np.int32)
-            style = (THICKNESS, cv2.LINE_8)
-        cv2.polylines(picture, [points[line] for line in lines], False, 255, *style)
+        given.append(points)
+    points = np.concatenate(given).clip(-FARTHEST, FARTHEST)
+    if subpixel:
+        points = np.round((points - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
+        # Thickness 1: OpenCV's smooth edges of thicker lines jump back and forth by a quarter of a pixel.
+        style = (1, cv2.LINE_AA, SUBPIXEL_BITS)
+    else:
+        points = points.astype(np.int32)
+        style = (THICKNESS, cv2.LINE_8)
+    ends = _ENDS if shoulders is not None else _ENDS[: len(FACE_LINES)]
+    points = points[_ROWS[: ends[-1][1]]]
+    picture = np.zeros((PICTURE, PICTURE), dtype=np.uint8)
+    cv2.polylines(picture, [points[begin:end] for begin, end in ends], False, 255, *style)
     return picture
