@@ -3,6 +3,7 @@
     avatar.yaml                                         the manifest (lsp_ros/avatar/manifest.py)
     apc, mouth, head_pose, renderer_<size>.safetensors  network weights, float16 or float32
     manifold.npy                                        (rows, 512) the person's speech features
+    renderer_<size>.int8.xml, .bin                      optional: the renderer in 8 bits, from ``lsp quantize``
     face.npz                                            mean face, mouth at rest, eyes, brows, shoulders
     candidates/0..3.png                                 four pictures of the person
 
@@ -80,6 +81,15 @@ class Face:
     scale: float = 1.0
 
 
+@dataclass(frozen=True, eq=False)
+class Int8Renderer:
+    """The whole renderer in 8 bits as an OpenVINO graph (XML text and numbers), and its PSNR against float32 in dB."""
+
+    graph: bytes
+    numbers: bytes
+    psnr: float
+
+
 class Avatar:
     """One person, ready to be driven. Made by :meth:`load`; everything it returns is NumPy."""
 
@@ -113,6 +123,8 @@ class Avatar:
             avatar.face  # noqa: B018  (its scale places the landmarks)
             avatar.weights('renderer')
             avatar.candidates()
+            if avatar.manifest.renderer.int8:
+                avatar._read_int8(avatar.manifest.renderer.int8.file)
         return avatar
 
     @property
@@ -166,6 +178,22 @@ class Avatar:
         """The candidate images, (4, 512, 512, 3) uint8 RGB."""
         return np.stack([_parse_image(self._read(name), self.path / name) for name in _candidate_files()])
 
+    def int8_renderer(self) -> Int8Renderer | None:
+        """The renderer in 8 bits, or None where the avatar has none.
+
+        Raises AvatarError for one that was made from other weights or candidate images than the avatar's.
+        """
+        settings = self.manifest.renderer.int8
+        if settings is None:
+            return None
+        if settings.made_from != renderer_content(self.manifest):
+            raise AvatarError(f'{self.path / settings.file}: was made from other renderer weights or candidate images '
+                              f"than this avatar's; make it anew with: lsp quantize {self.path}.")
+        return Int8Renderer(*self._read_int8(settings.file), settings.psnr_mean)
+
+    def _read_int8(self, file: str) -> tuple[bytes, bytes]:
+        return self._read(file), self._read(_numbers_file(file))
+
     def _read(self, name: str) -> bytes:
         """The bytes of one listed file, after comparing their SHA-256."""
         path = self.path / name
@@ -205,6 +233,33 @@ def find_avatar(name_or_path: str | os.PathLike) -> Path:
                       f'(built in: {names}).')
 
 
+def renderer_content(manifest: Manifest) -> str:
+    """SHA-256 of what draws an avatar's pictures: renderer size, weights and candidate images."""
+    names = [manifest.renderer.file, *_candidate_files()]
+    content = ' '.join([manifest.renderer.size, *(manifest.files.get(name, 'missing') for name in names)])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def add_int8_renderer(folder: str | os.PathLike, graph: bytes, numbers: bytes, psnr_mean: float,
+                      psnr_least: float) -> None:
+    """Puts the renderer in 8 bits into an avatar's folder, in the place of any that is there.
+
+    The manifest comes last and at once: whatever interrupts, it lists only what is there. Raises AvatarError.
+    """
+    path = Path(folder) / MANIFEST_FILE
+    manifest = _read_manifest(path)
+    file = f'renderer_{manifest.renderer.size}.int8.xml'
+    files = {file: graph, _numbers_file(file): numbers}
+    mapping = as_mapping(manifest)
+    listed = {**mapping.pop('files'), **{name: hashlib.sha256(data).hexdigest() for name, data in files.items()}}
+    mapping['renderer']['int8'] = {'file': file, 'made_from': renderer_content(manifest),
+                                   'psnr_mean': round(float(psnr_mean), 2), 'psnr_least': round(float(psnr_least), 2)}
+    for name, data in {**files, MANIFEST_FILE: _manifest_text(mapping, listed)}.items():
+        scratch = path.with_name(f'.{name}.writing')
+        scratch.write_bytes(data)
+        scratch.replace(path.with_name(name))
+
+
 def write_avatar(folder: str | os.PathLike, manifest: Manifest | Mapping, weights: Mapping[str, Mapping],
                  manifold: np.ndarray, face: Face, candidates: np.ndarray) -> None:
     """Writes an avatar folder, all or nothing, and checks it by loading it before it takes its place.
@@ -215,10 +270,12 @@ def write_avatar(folder: str | os.PathLike, manifest: Manifest | Mapping, weight
     manifold    (rows, 512);  face  a Face;  candidates  (4, 512, 512, 3) uint8 RGB
 
     An avatar that is already there is replaced; files beside it that no manifest lists (a model
-    card) stay. Raises AvatarError.
+    card) stay. A renderer in 8 bits is left out: it belongs to other weights. Raises AvatarError.
     """
     folder = Path(folder)
     mapping = as_mapping(manifest) if isinstance(manifest, Manifest) else dict(manifest)
+    if isinstance(mapping.get('renderer'), Mapping):
+        mapping['renderer'] = {key: value for key, value in mapping['renderer'].items() if key != 'int8'}
     old = folder / MANIFEST_FILE
     if folder.exists() and not old.is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise AvatarError(f'{folder}: is not empty and not an avatar, so it is not overwritten.')
@@ -245,9 +302,7 @@ def write_avatar(folder: str | os.PathLike, manifest: Manifest | Mapping, weight
         files[name] = cv2.imencode('.png', np.ascontiguousarray(image[..., ::-1]))[1].tobytes()
     checksums = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
     sections = {key: value for key, value in mapping.items() if key != 'files'}
-    files[MANIFEST_FILE] = (
-        yaml.safe_dump(sections, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
-        + yaml.safe_dump({'files': checksums}, default_flow_style=False)).encode()
+    files[MANIFEST_FILE] = _manifest_text(sections, checksums)
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f'.{folder.name}.') as scratch:
@@ -261,6 +316,15 @@ def write_avatar(folder: str | os.PathLike, manifest: Manifest | Mapping, weight
         if folder.exists():
             folder.rename(Path(scratch) / 'replaced')
         fresh.rename(folder)
+
+
+def _manifest_text(sections: Mapping, checksums: Mapping[str, str]) -> bytes:
+    return (yaml.safe_dump(dict(sections), sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+            + yaml.safe_dump({'files': dict(checksums)}, default_flow_style=False)).encode()
+
+
+def _numbers_file(graph: str) -> str:
+    return graph.removesuffix('.xml') + '.bin'
 
 
 def _carry_over(folder: Path, fresh: Path) -> None:

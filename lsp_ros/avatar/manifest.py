@@ -279,9 +279,25 @@ class EyeSettings:
 
 
 @dataclass(frozen=True)
+class Int8Settings:
+    """The renderer in 8 bits, made by ``lsp quantize``.
+
+    file       an OpenVINO graph; its numbers lie beside it, with the ending .bin
+    made_from  of which weights and candidate images (``avatar.renderer_content``)
+    psnr_mean, psnr_least  dB against float32, on feature maps that were not calibrated on
+    """
+
+    file: str = _key(file_name)
+    made_from: str = _key(_matching('[0-9a-f]{64}', 'a SHA-256 in 64 hexadecimal digits'))
+    psnr_mean: float = _key(_number(0, 200))
+    psnr_least: float = _key(_number(0, 200))
+
+
+@dataclass(frozen=True)
 class RendererSettings:
     size: str = _key(_one_of(*RENDERER_SIZES))
     file: str = _key(file_name)
+    int8: Int8Settings | None = _key(_section(Int8Settings, optional=True), default=None)
 
 
 @dataclass(frozen=True, eq=False)

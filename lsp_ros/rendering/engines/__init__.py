@@ -1,6 +1,7 @@
 """Renderer engines: different machines, the same picture (``make_engine``)."""
 
 import importlib.util
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,27 @@ from lsp_ros.rendering.sizes import ENGINES
 if TYPE_CHECKING:
     from lsp_ros.avatar.avatar import Avatar
 
+log = logging.getLogger(__name__)
+
 __all__ = ['ENGINES', 'Engine', 'EngineError', 'build_engine', 'make_engine']
 
 
 def make_engine(name: str, avatar: 'Avatar', threads: int | None = None) -> Engine:
-    """The engine of that name, drawing that avatar; raises as ``build_engine`` does."""
+    """The engine of that name, drawing that avatar; raises as ``build_engine`` does.
+
+    The avatar's renderer in 8 bits is one of those that OpenVINO chooses from; one that does not belong to the
+    avatar's weights is left aside with a warning.
+    """
+    options = {}
+    if choose(name) == 'openvino':
+        from lsp_ros.avatar.manifest import AvatarError
+
+        try:
+            options['int8'] = avatar.int8_renderer()
+        except AvatarError as error:
+            log.warning('%s', error)
     return build_engine(
-        name, avatar.weights('renderer'), avatar.manifest.renderer.size, avatar.candidates(), threads=threads
+        name, avatar.weights('renderer'), avatar.manifest.renderer.size, avatar.candidates(), threads=threads, **options
     )
 
 
@@ -43,8 +58,7 @@ def build_engine(
         raise ValueError(f"engine '{name}' is not one of {', '.join(ENGINES)}")
     if threads is not None and threads < 1:
         raise ValueError(f'threads is {threads}, but an engine needs at least 1')
-    if name == 'auto':
-        name = 'torch' if _cuda() or not _installed('openvino') else 'openvino'
+    name = choose(name)
     if name != 'tensorrt' and not _installed(name):  # which has several packages, and says so itself
         raise EngineError(f"the engine '{name}' needs the Python package {name}, which is not installed")
     # Imported when chosen: OpenVINO with a converted model at hand starts without torch.
@@ -55,6 +69,13 @@ def build_engine(
     else:
         from lsp_ros.rendering.engines.openvino import OpenVinoEngine as chosen
     return chosen(weights, size, candidates, threads=threads, **options)
+
+
+def choose(name: str) -> str:
+    """The engine that 'auto' is on this machine; any other name as it is."""
+    if name != 'auto':
+        return name
+    return 'torch' if _cuda() or not _installed('openvino') else 'openvino'
 
 
 def _installed(package: str) -> bool:

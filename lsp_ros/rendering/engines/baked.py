@@ -15,10 +15,14 @@ class BakedRenderer(nn.Module):
     What depends on the candidate images alone is computed here, once: the base picture and the
     candidates' features of the live renderer; of the paper's, twelve of the thirteen input channels of
     the first convolution.
+
+    ``reach`` (512, 512) bool: outside, the live renderer's base picture stands, to the bit. In float32 it does so by
+    itself (``LiveGenerator.DEAD_ZONE``); in 8 bits the network's own noise would show there.
     """
 
-    def __init__(self, generator: Generator | LiveGenerator, candidates: np.ndarray):
+    def __init__(self, generator: Generator | LiveGenerator, candidates: np.ndarray, reach: np.ndarray | None = None):
         super().__init__()
+        self.register_buffer('reach', None if reach is None else torch.tensor(reach, dtype=torch.bool))
         self.rounding = SIZES[generator.size].rounding
         pictures = scale_candidates(candidates)
         with torch.no_grad():
@@ -39,6 +43,8 @@ class BakedRenderer(nn.Module):
         lines = feature_maps.to(self.constant0.dtype)[:, None] / 255
         if isinstance(self.body, LiveGenerator):
             picture = self.body(lines, Constants(self.constant0, self.constant1))
+            if self.reach is not None:
+                picture = torch.where(self.reach, picture, self.constant1)
         else:
             picture = torch.tanh(self.body(self.first(lines) + self.constant0))
         levels = (picture.float() + 1) * 127.5 + self.rounding

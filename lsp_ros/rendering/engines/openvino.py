@@ -1,26 +1,53 @@
 """OpenVINO: the quickest engine on a CPU.
 
-The network is converted once and kept on disk under a name made from its content, so that later starts
-need neither the conversion nor torch. Where the CPU multiplies bfloat16 in hardware (AMX, AVX-512 BF16)
-that precision is used.
+The network is converted once and kept on disk under a name made from its content, so that later starts need
+neither the conversion nor torch. How it computes:
+
+f32   as trained
+bf16  where the CPU multiplies bfloat16 in hardware (AMX, AVX-512 BF16)
+int8  with the graph that ``lsp quantize`` put into the avatar
+
+``auto`` takes the quickest of those that are there. It times them when a network runs on a machine for the first
+time and keeps the answer.
 """
 
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import openvino
 
+from lsp_ros.machine import processor
 from lsp_ros.rendering.engines.cache import cache_folder, content_name, is_kept, keep
-from lsp_ros.rendering.engines.engine import Engine, check_feature_map
+from lsp_ros.rendering.engines.engine import Engine, EngineError, check_feature_map
 from lsp_ros.rendering.sizes import PICTURE
+
+if TYPE_CHECKING:
+    from lsp_ros.avatar.avatar import Int8Renderer
+
+log = logging.getLogger(__name__)
+
+PRECISIONS = ('f32', 'bf16', 'int8')
+LEAST_PSNR = 38.0
+"""dB against float32 from which on ``auto`` takes 8 bits."""
+_ROUNDS, _LONGEST = 8, 2.0  # of the self-measurement: pictures in each precision, and seconds after which it ends
 
 
 class OpenVinoEngine(Engine):
     """Runs a converted network on the CPU.
 
-    precision  'f32', 'bf16', or 'auto': bf16 where the CPU has it in hardware
+    precision  'f32', 'bf16', 'int8', or 'auto': the quickest that is there and, in 8 bits, has ``LEAST_PSNR``
+    int8       the same renderer in 8 bits, if there is one
     threads    CPU threads; None leaves the choice to OpenVINO (all cores)
+
+    Raises EngineError for 'int8' without a renderer in 8 bits.
     """
 
     name = 'openvino'
@@ -32,24 +59,37 @@ class OpenVinoEngine(Engine):
         candidates: np.ndarray,
         threads: int | None = None,
         precision: str = 'auto',
+        int8: 'Int8Renderer | None' = None,
     ):
-        if precision not in ('auto', 'f32', 'bf16'):
-            raise ValueError(f"precision '{precision}' is not one of auto, f32, bf16")
+        if precision not in ('auto', *PRECISIONS):
+            raise ValueError(f"precision '{precision}' is not one of auto, {', '.join(PRECISIONS)}")
+        if precision == 'int8' and int8 is None:
+            raise EngineError('this avatar has no renderer in 8 bits: lsp quantize makes one')
         core = openvino.Core()
+        content = content_name(weights, size, np.asarray(candidates), openvino.__version__, 'openvino.py', 'folded.py')
+
+        def compile(precision: str) -> openvino.CompiledModel:
+            if precision == 'int8':
+                model = core.read_model(int8.graph, int8.numbers)
+            else:
+                model = _converted(core, content, weights, size, candidates)
+            return core.compile_model(model, 'CPU', _settings(precision, threads))
+
+        compiled = None
         if precision == 'auto':
-            precision = 'bf16' if 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES') else 'f32'
-        # Not pinned: the other stages live on the same cores, and two avatars would be pinned to the same one.
-        settings = {
-            'PERFORMANCE_HINT': 'LATENCY',
-            'INFERENCE_PRECISION_HINT': precision,
-            'ENABLE_CPU_PINNING': False,
-        }
-        if threads is not None:
-            settings['INFERENCE_NUM_THREADS'] = threads
-        model = _converted(core, weights, size, np.asarray(candidates))
-        compiled = core.compile_model(model, 'CPU', settings)
+            there = ['f32']
+            if 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
+                there.append('bf16')
+            if int8 is not None and int8.psnr >= LEAST_PSNR:
+                there.append('int8')
+            elif int8 is not None:
+                log.warning('the renderer in 8 bits is %.1f dB from float32, below %g dB: not used', int8.psnr,
+                            LEAST_PSNR)
+            precision, compiled = _quickest(there, compile, content, int8, threads)
+        compiled = compiled or compile(precision)
         self._request = compiled.create_infer_request()
         used = compiled.get_property('INFERENCE_NUM_THREADS')
+        self.precision = precision
         self.description = f'OpenVINO {precision}, CPU, {used} threads'
 
     def render(self, feature_map: np.ndarray) -> np.ndarray:
@@ -57,28 +97,104 @@ class OpenVinoEngine(Engine):
         return self._request.infer([check_feature_map(feature_map)[None]], share_inputs=True)[0][0].copy()
 
 
+def _settings(precision: str, threads: int | None) -> dict:
+    # Not pinned: the other stages live on the same cores, and two avatars would be pinned to the same one.
+    settings = {
+        'PERFORMANCE_HINT': 'LATENCY',
+        'INFERENCE_PRECISION_HINT': 'bf16' if precision == 'bf16' else 'f32',
+        'ENABLE_CPU_PINNING': False,
+    }
+    if threads is not None:
+        settings['INFERENCE_NUM_THREADS'] = threads
+    return settings
+
+
+def _quickest(
+    there: list[str], compile: Callable[[str], openvino.CompiledModel], content: str, int8: 'Int8Renderer | None',
+    threads: int | None,
+) -> tuple[str, openvino.CompiledModel | None]:
+    """The precision to use and, where it had to be measured, the network compiled for it.
+
+    The answer is kept for this network, processor, number of cores and threads, and version of OpenVINO.
+    """
+    if len(there) == 1:
+        return there[0], None
+    machine = [processor(), os.cpu_count(), threads, openvino.__version__]
+    digest = hashlib.sha256(json.dumps([content, there, *machine]).encode())
+    if int8 is not None:
+        digest.update(int8.graph + int8.numbers)
+    kept = cache_folder() / 'precision' / f'{digest.hexdigest()[:32]}.json'
+    try:
+        found = json.loads(kept.read_text())
+        if found['precision'] in there:
+            log.info('OpenVINO %s: the quickest when this machine was measured (%s)', found['precision'], _told(found))
+            return found['precision'], None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # nothing there, or damaged: measured again
+    compiled = {precision: compile(precision) for precision in there}
+    took = _measure(compiled)
+    best = min(took, key=took.get)
+    found = {'precision': best, 'milliseconds': took}
+    log.info('OpenVINO %s: the quickest on this machine (%s)', best, _told(found))
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile('w', dir=kept.parent, prefix='.writing-', delete=False) as scratch:
+            json.dump(found, scratch)
+        os.replace(scratch.name, kept)
+    except OSError as error:
+        log.warning('what was measured cannot be kept in %s (%s); the next start measures again', kept.parent, error)
+    return best, compiled[best]
+
+
+def _measure(compiled: Mapping[str, openvino.CompiledModel]) -> dict[str, float]:
+    """Milliseconds a picture, the least of a few; they take turns, so that what else runs hits all of them."""
+    feature_map = np.zeros((1, PICTURE, PICTURE), np.uint8)  # the content does not change the time
+    requests = {precision: network.create_infer_request() for precision, network in compiled.items()}
+    took: dict[str, list[float]] = {precision: [] for precision in compiled}
+    began = time.perf_counter()
+    for round in range(_ROUNDS):
+        if round > 1 and time.perf_counter() - began > _LONGEST:
+            break
+        for precision, request in requests.items():
+            start = time.perf_counter()
+            request.infer([feature_map], share_inputs=True)
+            if round:  # the first picture warms up
+                took[precision].append(1e3 * (time.perf_counter() - start))
+    return {precision: float(f'{min(times):.3g}') for precision, times in took.items()}
+
+
+def _told(found: Mapping) -> str:
+    return ', '.join(f'{precision} {took:g} ms' for precision, took in found['milliseconds'].items())
+
+
 def _converted(
-    core: openvino.Core, weights: Mapping[str, np.ndarray], size: str, candidates: np.ndarray
+    core: openvino.Core, content: str, weights: Mapping[str, np.ndarray], size: str, candidates: np.ndarray
 ) -> openvino.Model:
-    name = content_name(weights, size, candidates, openvino.__version__)
-    folder = cache_folder() / 'openvino' / name
+    folder = cache_folder() / 'openvino' / content
     if is_kept(folder):
         return core.read_model(folder / 'model.xml')
-    model = _convert(weights, size, candidates)
+    model = convert(weights, size, candidates)
     keep(folder, lambda scratch: openvino.save_model(model, scratch / 'model.xml', compress_to_fp16=False))
     return model
 
 
-def _convert(weights: Mapping[str, np.ndarray], size: str, candidates: np.ndarray) -> openvino.Model:
-    """Trace and convert. By OpenVINO's front end itself: its ``convert_model`` reports to its makers unasked."""
+def convert(
+    weights: Mapping[str, np.ndarray], size: str, candidates: np.ndarray, reach: np.ndarray | None = None
+) -> openvino.Model:
+    """The folded network, traced and converted; ``reach`` as in ``BakedRenderer``.
+
+    By OpenVINO's front end itself: its ``convert_model`` reports to its makers unasked.
+    """
     import torch
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+    from openvino.passes import ConstantFolding, Manager
 
     from lsp_ros.rendering.engines.baked import BakedRenderer
+    from lsp_ros.rendering.engines.folded import fold
     from lsp_ros.rendering.generator import load_generator
 
-    renderer = BakedRenderer(load_generator(size, weights), candidates)
+    renderer = fold(BakedRenderer(load_generator(size, weights), np.asarray(candidates), reach))
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter('ignore', DeprecationWarning)  # of tracing; the tested torch is pinned
         traced = torch.jit.trace(renderer, torch.zeros(1, PICTURE, PICTURE, dtype=torch.uint8), check_trace=False)
@@ -86,4 +202,7 @@ def _convert(weights: Mapping[str, np.ndarray], size: str, candidates: np.ndarra
     front_end = FrontEndManager().load_by_framework('pytorch')
     model = front_end.convert(front_end.load(decoder))
     model.reshape([1, PICTURE, PICTURE])
+    folding = Manager()  # of shapes that are constants: the biases are recognised when it is quantised
+    folding.register_pass(ConstantFolding())
+    folding.run_passes(model)
     return model
