@@ -78,6 +78,7 @@ class Settings:
 
     focal       focal length in pixels of the source picture, if the camera is known; None: searched
     synthetic   the person is computer-generated, nobody has to agree
+    landmarker  SHA-256 of the detector's model file, if it is not the one in the wheel
     """
 
     name: str
@@ -85,6 +86,7 @@ class Settings:
     source: str | None = None
     focal: float | None = None
     synthetic: bool = False
+    landmarker: str | None = None
 
 
 class CaptureError(ValueError):
@@ -191,10 +193,13 @@ class Capture:
     def __exit__(self, *_) -> None:
         self.close()
 
+    def _key(self, *parts) -> str:
+        return key_of(*parts, *([self.settings.landmarker] if self.settings.landmarker else []))
+
     def look(self, number: int) -> tuple[Clip, np.ndarray]:
         """A first pass over a video: times, cuts, and (K, 4) boxes of the face in source pixels every half second."""
         path, digest = self.videos[number], self.digests[number]
-        file, key = self.work / f'look-{digest[:12]}.npz', key_of('look', digest)
+        file, key = self.work / f'look-{digest[:12]}.npz', self._key('look', digest)
         stored = kept(file, key)
         if stored is None:
             times, small, boxes, due = [], [], [], 0.0
@@ -256,7 +261,7 @@ class Capture:
 
     def _pieces(self, number: int, clip: Clip, crop: Crop) -> list[tuple[int, Path, str]]:
         folder = self.work / f'see-{self.digests[number][:12]}'
-        return [(first, folder / f'{first:06d}.npz', key_of('see', self.digests[number], asdict(crop), first))
+        return [(first, folder / f'{first:06d}.npz', self._key('see', self.digests[number], asdict(crop), first))
                 for first in range(0, len(clip.times), PIECE)]
 
     def _see_one(self, piece: dict, row: int, image: np.ndarray, forget: bool, hands: bool, body: bool) -> None:
@@ -331,7 +336,7 @@ class Capture:
         if sum(map(len, good)) < 4 * SHORTEST * max(clip.rate for clip in clips):
             raise CaptureError('Hardly any picture shows a face that can be tracked; the report says why.')
         file = self.work / 'track.npz'
-        key = key_of('track', [self.digests[number] for number in numbers], asdict(crop), self.settings.focal)
+        key = self._key('track', [self.digests[number] for number in numbers], asdict(crop), self.settings.focal)
         stored = kept(file, key)
         if stored is None:
             meshes = np.concatenate([sight.faces[rows] for sight, rows in zip(seen, good)])
@@ -364,7 +369,8 @@ class Capture:
         all_points = []
         for position, (number, clip, sight, state) in enumerate(zip(numbers, clips, seen, states)):
             file = self.work / f'shoulders-{self.digests[number][:12]}.npz'
-            key = key_of('shoulders', self.digests[number], asdict(crop), hashlib.sha256(state.tobytes()).hexdigest())
+            good = hashlib.sha256(state.tobytes()).hexdigest()
+            key = self._key('shoulders', self.digests[number], asdict(crop), good)
             stored = kept(file, key)
             if stored is None:
                 points = np.full((len(clip.times), SHOULDER_POINTS, 2), np.nan)

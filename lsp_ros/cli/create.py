@@ -61,8 +61,10 @@ def capture(options: argparse.Namespace, folder: Path, console) -> None:
     from lsp_ros.capture.create import Capture, Progress, Settings, peak_memory
     from lsp_ros.capture.landmarks import Detector
     from lsp_ros.capture.report import write_report
+    from lsp_ros.capture.video import file_sha256
 
-    settings = Settings(options.name, options.licence, options.source, options.focal or None, options.synthetic)
+    settings = Settings(options.name, options.licence, options.source, options.focal or None, options.synthetic,
+                        file_sha256(options.landmarker) if options.landmarker else None)
     if not (options.consent or options.synthetic):
         console.print('No consent is on record (--consent): the avatar will be marked unconsented.', style='bold red')
     columns = (bars.TextColumn('{task.description}'), bars.BarColumn(), bars.TaskProgressColumn(),

@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 import synthetic_face as synthetic
 
-from lsp_ros.capture import create
+from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.capture import create, learn
 from lsp_ros.capture.consent import check
 from lsp_ros.capture.create import Capture, CaptureError, Settings
 from lsp_ros.capture.report import write_report
+from lsp_ros.cli.main import main
 from lsp_ros.rendering.camera import project, to_camera
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE
+from lsp_ros.training import build
 from lsp_ros.training.dataset import load_dataset, runs
 
 SETTINGS = Settings('somebody', source='drawn', focal=550.0)  # a search takes seconds and has tests of its own
@@ -192,6 +195,25 @@ def test_the_report_says_what_was_left_out_and_what_to_record_again(made, tmp_pa
     assert page.count('<img') >= 12
     assert figures['known minutes'] == pytest.approx(result.known.sum() / 3600)
     assert os.listdir(tmp_path) == ['report.html']
+
+
+def test_the_command_says_what_is_wrong(tmp_path, capsys):
+    assert main(['create', str(tmp_path / 'no.mp4'), '--name', 'ada', '-o', str(tmp_path / 'out')]) == 2
+    assert 'no.mp4: there is no such file' in capsys.readouterr().err
+    assert main(['create', 'x.mp4', '--name', '../ada']) == 2
+    assert 'letters, digits' in capsys.readouterr().err
+    assert main(['create', 'x.mp4', '--name', 'ada', '--synthetic', '--consent', 'x.yaml']) == 2
+    assert 'exclude one another' in capsys.readouterr().err
+
+
+def test_a_network_of_the_built_in_avatar_takes_the_place_of_a_trained_one(tmp_path):
+    teacher = Avatar.load(find_avatar(learn.TEACHER), ('speech', 'motion'))
+    for network in ('apc', 'head_pose'):
+        learn.give(teacher, network, tmp_path)
+        weights = build.trained(tmp_path, network)
+        assert set(weights) == set(teacher.weights(network))
+        for name, value in teacher.weights(network).items():
+            np.testing.assert_array_equal(weights[name].numpy(), value.astype(weights[name].numpy().dtype))
 
 
 def test_footage_without_a_face_is_refused_in_one_sentence(tmp_path):

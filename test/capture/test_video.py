@@ -89,6 +89,20 @@ def test_the_room_sounds_on_as_loud_as_in_its_quietest_moment():
     assert not room_tone(np.zeros(SAMPLE_RATE, np.float32), 100).any()
 
 
+def test_a_picture_is_turned_as_the_phone_says(tmp_path):
+    image = np.zeros((48, 96, 3), np.uint8)
+    image[:16, :16] = 255
+    file = synthetic.write_film(tmp_path / 'film.mp4', np.arange(5) / 25, [image] * 5, np.zeros(3200), codec='aac')
+    upright = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], '>i4').tobytes()
+    clockwise = np.array([0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30], '>i4').tobytes()
+    data = file.read_bytes()
+    place = data.index(upright, data.index(b'tkhd'))  # the first track is the pictures'
+    file.write_bytes(data[:place] + clockwise + data[place + len(upright) :])
+    _, _, shown = next(pictures(file))
+    assert shown.shape == (96, 48, 3)
+    assert shown[:12, -12:].min() > 200 and shown[:12, :12].max() < 60
+
+
 def test_a_file_that_is_no_video_is_refused_in_one_sentence(tmp_path):
     file = tmp_path / 'x.mp4'
     file.write_bytes(b'no video')
