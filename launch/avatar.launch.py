@@ -32,6 +32,7 @@ PARAMETERS = {
     'frame_rate': (int, ('renderer', 'player'), 'pictures a second: 30 or 60'),
     'mark': (bool, ('renderer',), 'the small visible mark that says that the picture is generated'),
     'window': (bool, ('player',), 'show the pictures, where there is a display'),
+    'compressed': (bool, ('player',), 'take image/compressed in place of image: for a renderer on another machine'),
     'sound': (bool, ('player',), 'play the sound, where there is a sound device'),
     'record': (str, ('player',), 'mp4 file to record to'),
     'report': (str, ('player',), 'JSON file of rates, gaps and latencies, written at the end'),
@@ -62,6 +63,7 @@ def nodes(context) -> list:
     parameter_file = LaunchConfiguration('params_file').perform(context)
     if not Path(parameter_file).is_file():
         raise FileNotFoundError(f'params_file:={parameter_file}: there is no such file')
+    with_renderer = typed('renderer', bool, LaunchConfiguration('renderer').perform(context))
     respawn = typed('respawn', bool, LaunchConfiguration('respawn').perform(context))
     return [
         Node(
@@ -79,6 +81,7 @@ def nodes(context) -> list:
             respawn_delay=1.0,
         )
         for node in NODES
+        if with_renderer or node != 'renderer'
     ]
 
 
@@ -103,6 +106,9 @@ def generate_launch_description() -> LaunchDescription:
                 for name, (_, _, description) in PARAMETERS.items()
             ],
             DeclareLaunchArgument('audio_in', default_value='audio_in', description='source:=topic: the topic'),
+            DeclareLaunchArgument(
+                'renderer', default_value='true', description='false: another machine draws for this namespace'
+            ),
             DeclareLaunchArgument(
                 'respawn', default_value='true', description='start a node again a second after it died'
             ),

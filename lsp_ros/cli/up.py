@@ -1,4 +1,7 @@
-"""``lsp up``: the live graph, until Ctrl-C. The same graph as ``launch/avatar.launch.py``."""
+"""``lsp up``: the live graph, until Ctrl-C. The same graph as ``launch/avatar.launch.py``.
+
+``lsp serve`` is the renderer alone, for many of them (``lsp up --no-renderer``).
+"""
 
 import argparse
 import re
@@ -21,12 +24,30 @@ def add_commands(commands) -> None:
     parser.add_argument('--namespace', default='/avatar', help='of all nodes and topics')
     parser.add_argument('--params-file', type=Path, default=None, metavar='FILE',
                         help='ROS parameters that this command line has no words for')
+    parser.add_argument('--no-renderer', dest='renderer', action='store_false', default=True,
+                        help='the pictures come from another machine (lsp serve), compressed')
     parser.add_argument('--no-player', dest='player', action='store_false', default=True,
                         help='neither show nor play: others subscribe')
     parser.add_argument('--no-window', dest='window', action='store_false', default=True, help='play sound only')
     parser.add_argument('--no-sound', dest='sound', action='store_false', default=True, help='show pictures only')
     parser.add_argument('--record', type=Path, default=None, metavar='FILE', help='an mp4 to record to')
+    parser.add_argument('--report', type=Path, default=None, metavar='FILE',
+                        help='a JSON file of rates, gaps and latencies, written at the end')
     parser.add_argument('--duration', type=whole_number, default=0, metavar='SECONDS', help='end by itself; 0: never')
+
+    parser = command(commands, 'serve', run_serve, 'draw for many robots: one renderer for several namespaces')
+    parser.add_argument('streams', nargs='+', metavar='NAMESPACE[:AVATAR]',
+                        help='a namespace to draw for, such as /robot1/avatar, and its avatar if it is not --avatar')
+    add_avatar_arguments(parser, frame_rate=30)
+    parser.add_argument('--namespace', default='/server', help='of the renderer itself')
+
+
+def run_serve(options: argparse.Namespace) -> int:
+    from lsp_ros.cli.graph import Graph
+
+    parameters = {'renderer': model_parameters(options)['renderer'] | {'streams': options.streams}}
+    Graph(parameters, namespace(options.namespace)).run()
+    return 0
 
 
 def run_up(options: argparse.Namespace) -> int:
@@ -37,15 +58,18 @@ def run_up(options: argparse.Namespace) -> int:
         raise ValueError('--source file needs --file FILE.')
     if options.file and source != 'file':
         raise ValueError(f'--file is for --source file, not for --source {source}.')
-    if not options.player and (options.record or options.duration):
-        raise ValueError('--record and --duration need the player: leave out --no-player.')
+    if not options.player and (options.record or options.report or options.duration):
+        raise ValueError('--record, --report and --duration need the player: leave out --no-player.')
     parameters = model_parameters(options)
     parameters['audio_source'] = {'source': source, 'loop': options.loop}
     if options.file:
         parameters['audio_source']['file'] = str(readable(options.file))
     if options.player:
-        parameters['player'] = player_parameters(options, record=options.record, duration=options.duration,
-                                                 window=options.window, sound=options.sound)
+        parameters['player'] = player_parameters(options, record=options.record, report=options.report,
+                                                 duration=options.duration, window=options.window, sound=options.sound)
+        parameters['player']['compressed'] = not options.renderer
+    if not options.renderer:
+        del parameters['renderer']
     remappings = {'audio_in': options.topic} if options.topic != 'audio_in' else {}
     Graph(parameters, namespace(options.namespace), options.params_file, remappings).run()
     return 0

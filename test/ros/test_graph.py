@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 
 import av
 import numpy as np
@@ -17,6 +20,7 @@ from lsp_ros.nodes.conversions import Place, Units, image_from_message, motion_t
 from lsp_ros.nodes.node import IMAGE_QOS
 from lsp_ros.signals import FaceMotion as Motion
 
+PATIENCE = 120
 FRAME_NS = timeline.NANOSECONDS_PER_SECOND // 30
 
 
@@ -230,6 +234,25 @@ def test_a_player_far_from_its_renderer_takes_the_compressed_pictures(graph, ren
         picture = next(opened.decode(video=0)).to_ndarray(format='rgb24')
     candidate = Avatar.load(renderable_avatar, parts=('rendering',)).candidates()
     assert picture.shape == candidate[0].shape
+
+
+def test_a_robot_without_a_renderer_is_drawn_for_by_a_server(graph, renderable_avatar, tmp_path):
+    """`lsp serve` and `lsp up --no-renderer`, as two people start them on two machines."""
+    report, home = tmp_path / 'report.json', f'{graph.namespace}/robot'
+    lsp = [sys.executable, '-m', 'lsp_ros.cli.main']
+    avatar = ['--avatar', str(renderable_avatar)]
+    server = subprocess.Popen([*lsp, 'serve', home, f'{graph.namespace}/other', *avatar,
+                               '--namespace', f'{graph.namespace}/server'])
+    try:
+        robot = subprocess.run(
+            [*lsp, 'up', '--no-renderer', '--namespace', home, *avatar, '--source', 'silence', '--no-window', '--no-sound',
+             '--duration', '1', '--report', str(report)], timeout=PATIENCE,
+        )
+    finally:
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=PATIENCE) == 130
+    assert robot.returncode == 0
+    assert json.loads(report.read_text())['images']['received'] > 1
 
 
 def test_a_slow_renderer_leaves_frames_out_and_never_falls_behind(graph, tiny_avatar):
