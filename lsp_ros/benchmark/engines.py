@@ -12,7 +12,7 @@ from lsp_ros.benchmark.timing import take_turns
 from lsp_ros.rendering.camera import project, to_camera
 from lsp_ros.rendering.engines import Engine, build_engine
 from lsp_ros.rendering.feature_map import draw
-from lsp_ros.rendering.generator import build_generator, parameter_count
+from lsp_ros.rendering.generator import build_generator, load_generator, parameter_count
 from lsp_ros.rendering.sizes import SIZES
 from lsp_ros.signals import FaceMotion
 
@@ -37,6 +37,8 @@ class Renderer:
     candidates: np.ndarray
     maps: list[np.ndarray]
     origin: str
+    int8: object = None
+    """The same in 8 bits, as OpenVINO takes it, where the avatar has it."""
 
 
 def renderers(avatar: Avatar, motion: FaceMotion, sizes: Sequence[str]) -> Iterator[Renderer]:
@@ -44,8 +46,9 @@ def renderers(avatar: Avatar, motion: FaceMotion, sizes: Sequence[str]) -> Itera
     for size in sizes:
         own = size == avatar.manifest.renderer.size
         weights = avatar.weights('renderer') if own else random_weights(size)
+        int8 = avatar.int8_renderer() if own and hasattr(avatar, 'int8_renderer') else None
         yield Renderer(size, weights, avatar.candidates(), feature_maps(avatar, motion, size),
-                       avatar.name if own else 'random weights')
+                       avatar.name if own else 'random weights', int8)
 
 
 def random_weights(size: str) -> dict[str, np.ndarray]:
@@ -70,13 +73,14 @@ def build_engines(
     """
     engines: dict[str, Engine] = {}
     missing = []
-    for number, (name, options) in enumerate(VARIANTS):
+    int8 = [('openvino', {'precision': 'int8', 'int8': renderer.int8})] if renderer.int8 is not None else []
+    for number, (name, options) in enumerate([*VARIANTS, *int8]):
         if name not in names and not (reference and number == 0):
             continue
         try:
             engine = build_engine(name, renderer.weights, renderer.size, renderer.candidates, threads, **options)
         except (RuntimeError, ValueError, OSError, ImportError) as error:  # whatever a driver or a library lacks
-            label = ' '.join([name, *map(str, options.values())])
+            label = ' '.join([name, *(value for value in options.values() if isinstance(value, str))])
             missing.append({'engine': label, 'reason': one_line(error)})
             continue
         engines.setdefault(engine.description, engine)
@@ -89,7 +93,7 @@ def measure_engines(
 ) -> Iterator[dict]:
     """A row of figures for each engine: wall milliseconds a picture, ratio to and difference from PyTorch f32."""
     engines, missing = build_engines(renderer, names, threads)
-    count = parameter_count(build_generator(renderer.size))
+    count = parameter_count(load_generator(renderer.size, renderer.weights))
     about = {'size': renderer.size, 'weights': renderer.origin, 'parameters': count}
     taken = take_turns({name: lambda frame, engine=engine: engine.render(renderer.maps[frame % len(renderer.maps)])
                         for name, engine in engines.items()}, frames, warm_up, tick=tick)
