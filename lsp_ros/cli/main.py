@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from lsp_ros import __version__
-from lsp_ros.cli import avatar, bench, create, demo, evaluate, import_release, render, train, up
+from lsp_ros.cli import avatar, bench, create, demo, evaluate, import_release, quantize, render, train, up
 
 # Read when NumPy is first imported. The stages multiply small matrices frame by frame: more threads would only
 # spin, on cores that the renderer needs.
@@ -22,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='lsp', description='Speech in, a live talking head out.')
     parser.add_argument('--version', action='version', version=f'lsp_ros {__version__}')
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
-    for group in (demo, up, render, train, create, avatar, import_release, evaluate, bench):
+    for group in (demo, up, render, train, create, avatar, import_release, quantize, evaluate, bench):
         group.add_commands(commands)
     return parser
 

@@ -1,0 +1,155 @@
+"""The renderer in 8 bits, by calibration on the person's own feature maps (post-training quantisation).
+
+The maps come from the avatar itself: its own stages hear the bundled speech while its head is sent over all poses
+that it was trained on. So no dataset is needed, and an imported avatar can be quantised too. NNCF does it; only
+whoever makes such a renderer needs it (``pip install .[quantize]``).
+"""
+
+import importlib.util
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lsp_ros.avatar.avatar import Avatar, Int8Renderer, add_int8_renderer
+from lsp_ros.avatar.places import find_sample
+from lsp_ros.media import read_audio
+from lsp_ros.motion.command import pose_to_rep103
+from lsp_ros.motion.stage import MotionStage
+from lsp_ros.rendering.engines import Engine, EngineError, build_engine
+from lsp_ros.rendering.stage import RenderStage
+from lsp_ros.signals import FaceMotion, HeadPoseCommand, PoseMode
+from lsp_ros.speech.stage import SpeechStage
+
+CALIBRATION_MAPS, TRIAL_MAPS = 120, 40
+POSE_FRAMES = 45  # a new head pose so often; every other one is the avatar's own
+MARGIN = 16  # pixels around what float32 ever draws, in which 8 bits may draw as well
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """What came out: the graph, and how far each trial picture is from float32 in dB."""
+
+    renderer: Int8Renderer
+    psnr: np.ndarray
+
+
+def quantize_avatar(folder: str | os.PathLike, step: Callable[[str], None] = lambda _: None) -> Quantised:
+    """Makes the renderer in 8 bits of an avatar and puts it into its folder. ``step`` is told what begins.
+
+    Raises AvatarError for an avatar that cannot be used, EngineError without NNCF.
+    """
+    check_nncf()
+    avatar = Avatar.load(Path(folder))
+    step('the avatar moves')
+    calibration, trial = (feature_maps(avatar, count, seed)
+                          for count, seed in ((CALIBRATION_MAPS, 1), (TRIAL_MAPS, 2)))
+    made = quantize(avatar.weights('renderer'), avatar.manifest.renderer.size, avatar.candidates(), calibration,
+                    trial, step)
+    add_int8_renderer(folder, made.renderer.graph, made.renderer.numbers, made.psnr.mean(), made.psnr.min())
+    return made
+
+
+def check_nncf() -> None:
+    if importlib.util.find_spec('nncf') is None:
+        raise EngineError("a renderer is quantised with the Python package nncf, which is not installed "
+                          "(pip install 'lsp_ros[quantize]')")
+
+
+def feature_maps(avatar: Avatar, count: int, seed: int) -> list[np.ndarray]:
+    """(512, 512) uint8 maps spread over the bundled speech, with head poses from all of the trained range."""
+    samples = read_audio(find_sample())
+    speech, motion = SpeechStage(avatar), MotionStage(avatar, seed=seed)
+    heard = [block for block in (speech.push(samples), speech.flush()) if block is not None]
+    frames = sum(len(block) for block in heard)
+    poses, ranges = np.random.default_rng(seed), avatar.pose_range
+    for frame in range(0, frames, 2 * POSE_FRAMES):
+        euler = poses.uniform(ranges.euler_min, ranges.euler_max)
+        translation = poses.uniform(ranges.translation_min, ranges.translation_max)
+        pose = pose_to_rep103(euler, translation, avatar.camera.metres_per_unit)
+        motion.command(HeadPoseCommand(PoseMode.ABSOLUTE, *pose, transition=0.4, timeout=POSE_FRAMES / 60), frame)
+    moved = FaceMotion.join([*(motion.push(block) for block in heard), motion.flush()])
+    stage = RenderStage(avatar, engine=None, mark=False)
+    chosen = np.linspace(0, len(moved) - 1, count).round().astype(int)
+    return [stage.feature_maps(moved[frame : frame + 1])[0] for frame in chosen]
+
+
+def quantize(
+    weights: dict[str, np.ndarray], size: str, candidates: np.ndarray, calibration: Sequence[np.ndarray],
+    trial: Sequence[np.ndarray], step: Callable[[str], None] = lambda _: None,
+) -> Quantised:
+    """The renderer in 8 bits, calibrated on some feature maps and compared with float32 on others."""
+    check_nncf()
+    # Read on import: NNCF reports to its makers unless it believes that its makers test it.
+    os.environ.setdefault('NNCF_CI', '1')
+    import logging
+
+    import nncf
+
+    from lsp_ros.rendering.engines.openvino import convert
+
+    nncf.set_log_level(logging.ERROR)
+    step('float32 draws')
+    reference = build_engine('openvino', weights, size, candidates, precision='f32')
+    reach = _reach(reference, calibration, weights, size, candidates) if size == 'live' else None
+    model = convert(weights, size, candidates, reach)
+    step('calibrating')
+    quantised = nncf.quantize(
+        model, nncf.Dataset([feature_map[None] for feature_map in calibration]),
+        preset=nncf.QuantizationPreset.MIXED, target_device=nncf.TargetDevice.CPU, subset_size=len(calibration),
+        # Sums stay in float32: in 8 bits they cost a few dB and are no quicker, as they are part of a convolution.
+        ignored_scope=nncf.IgnoredScope(names=_after_last_convolution(model), types=['Add', 'Interpolate'],
+                                        validate=False),
+        # Corrected biases were worse: the means that they restore are of maps that have hardly anything in common.
+        advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=True),
+    )
+    graph, numbers = _bytes(quantised)
+    step('8 bits draws')
+    engine = build_engine('openvino', weights, size, candidates, precision='int8',
+                          int8=Int8Renderer(graph, numbers, 0.0))
+    psnr = np.array([_psnr(reference.render(each), engine.render(each)) for each in trial])
+    return Quantised(Int8Renderer(graph, numbers, float(psnr.mean())), psnr)
+
+
+def _reach(
+    engine: Engine, maps: Sequence[np.ndarray], weights: dict[str, np.ndarray], size: str, candidates: np.ndarray
+) -> np.ndarray:
+    """(512, 512) bool: where any picture differs from the base picture by more than rounding, and a margin around."""
+    from lsp_ros.rendering.engines.baked import BakedRenderer
+    from lsp_ros.rendering.generator import load_generator
+
+    base = (BakedRenderer(load_generator(size, weights), candidates).constant1[0].permute(1, 2, 0).numpy() + 1) * 127.5
+    drawn = np.any([(np.abs(engine.render(each) - base) > 1.5).any(axis=-1) for each in maps], axis=0)
+    return cv2.dilate(drawn.astype(np.uint8), np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), np.uint8)) > 0
+
+
+def _after_last_convolution(model) -> list[str]:
+    """The names of all that makes pixels of the last convolution's output: they are cheap, and shown."""
+    last = [each for each in model.get_ordered_ops() if each.get_type_name().startswith('Convolution')][-1]
+    found, todo = [], [last]
+    while todo:
+        for output in todo.pop().outputs():
+            for reader in output.get_target_inputs():
+                node = reader.get_node()
+                if node.get_friendly_name() not in found and node.get_type_name() != 'Result':
+                    found.append(node.get_friendly_name())
+                    todo.append(node)
+    return found
+
+
+def _bytes(model) -> tuple[bytes, bytes]:
+    import tempfile
+
+    import openvino
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'model.xml'
+        openvino.save_model(model, path, compress_to_fp16=False)
+        return path.read_bytes(), path.with_suffix('.bin').read_bytes()
+
+
+def _psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / max(1e-4, np.mean((a.astype(float) - b) ** 2))))
