@@ -1,5 +1,9 @@
 """Eight-bit weights against the same networks in float32, on the built-in avatar and real speech."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -92,3 +96,19 @@ def test_an_unknown_precision_is_refused(avatar, network):
     name = {FeatureEncoder: 'apc', MouthPredictor: 'mouth', HeadPoseSampler: 'head_pose'}[network]
     with pytest.raises(ValueError, match="'int4' is not one of f32, int8"):
         network(avatar.weights(name), precision='int4')
+
+
+def test_a_cpu_with_avx2_alone_says_the_same(avatar):
+    """OpenVINO's kernels are limited to it, in a process of their own."""
+    program = f"""
+import numpy as np
+from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.motion.lips import MouthPredictor
+weights = Avatar.load({str(avatar.path)!r}, parts=('motion',)).weights('mouth')
+features = np.random.default_rng(0).normal(0, 0.3, (1, 30, 1024)).astype(np.float32)
+said = [(mouth := MouthPredictor(weights, precision)).step(mouth.start(), features) for precision in ('f32', 'int8')]
+print(np.abs(said[1] - said[0]).max())
+"""
+    limited = {**os.environ, 'ONEDNN_MAX_CPU_ISA': 'AVX2'}
+    printed = subprocess.run([sys.executable, '-c', program], env=limited, check=True, text=True, capture_output=True)
+    assert 0 < float(printed.stdout) < 0.02  # of displacements near 0.2
