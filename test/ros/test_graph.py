@@ -245,8 +245,8 @@ def test_a_robot_without_a_renderer_is_drawn_for_by_a_server(graph, renderable_a
                                '--namespace', f'{graph.namespace}/server'])
     try:
         robot = subprocess.run(
-            [*lsp, 'up', '--no-renderer', '--namespace', home, *avatar, '--source', 'silence', '--no-window', '--no-sound',
-             '--duration', '1', '--report', str(report)], timeout=PATIENCE,
+            [*lsp, 'up', '--no-renderer', '--namespace', home, *avatar, '--source', 'silence', '--no-window',
+             '--no-sound', '--duration', '1', '--report', str(report)], timeout=PATIENCE,
         )
     finally:
         server.send_signal(signal.SIGINT)
