@@ -399,8 +399,8 @@ def run(node_class: type[StreamNode], arguments: list[str] | None = None) -> int
         node = node_class()
         if node.value('autostart') and not (_succeeded(node.trigger_configure) and _succeeded(node.trigger_activate)):
             return 1
-        executor.add_node(node)
         stop.gently = True
+        executor.add_node(node)
         while rclpy.ok() and not stop.came and not node.finished:
             executor.spin_once(timeout_sec=0.1)
     except KeyboardInterrupt:
