@@ -52,7 +52,7 @@ def _training(result: dict) -> str:
     done = result['trained']
     if not done:
         return 'none'
-    return f'{done["epochs"]:.0f} epochs, {done["minutes"]:.1f} min, {result["machine"]}'
+    return f'{done["steps"]:.0f} steps, {done["minutes"]:.1f} min, {result["machine"]}'
 
 
 def _table1(rows: list[Row], found: dict[str, dict]) -> tuple[list[str], list[list]]:
