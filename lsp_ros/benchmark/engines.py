@@ -1,5 +1,6 @@
 """How long each renderer engine needs for a picture, and for a batch of pictures of several streams."""
 
+import importlib.util
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,9 +47,18 @@ def renderers(avatar: Avatar, motion: FaceMotion, sizes: Sequence[str]) -> Itera
     for size in sizes:
         own = size == avatar.manifest.renderer.size
         weights = avatar.weights('renderer') if own else random_weights(size)
-        int8 = avatar.int8_renderer() if own and hasattr(avatar, 'int8_renderer') else None
-        yield Renderer(size, weights, avatar.candidates(), feature_maps(avatar, motion, size),
-                       avatar.name if own else 'random weights', int8)
+        maps = feature_maps(avatar, motion, size)
+        int8 = avatar.int8_renderer() if own else in_eight_bits(size, weights, avatar.candidates(), maps)
+        yield Renderer(size, weights, avatar.candidates(), maps, avatar.name if own else 'random weights', int8)
+
+
+def in_eight_bits(size: str, weights: dict, candidates: np.ndarray, maps: Sequence[np.ndarray]) -> object:
+    """Random weights in 8 bits, where NNCF is installed: calibrated on next to nothing, good for the time alone."""
+    if importlib.util.find_spec('nncf') is None:
+        return None
+    from lsp_ros.rendering.quantize import quantize
+
+    return quantize(weights, size, candidates, maps[:2], maps[:1]).renderer
 
 
 def random_weights(size: str) -> dict[str, np.ndarray]:
