@@ -454,7 +454,10 @@ class Capture:
                         'crop': asdict(crop), 'focal_length': 'given' if self.settings.focal else 'searched'},
         }
         out, scratch = self.folder / 'dataset', self.folder / f'.dataset.{os.getpid()}'
-        key = key_of('dataset', manifest, hashlib.sha256(np.ascontiguousarray(tracks['points'])).hexdigest())
+        content = hashlib.sha256(samples.tobytes())
+        for name in TRACKS:
+            content.update(np.ascontiguousarray(tracks[name]))
+        key = key_of('dataset', manifest, content.hexdigest(), sorted(shown.items()))
         marker = out / '.key'
         if not (marker.is_file() and marker.read_text() == key):
             for old in self.folder.glob('.dataset.*'):

@@ -170,9 +170,23 @@ def test_a_damaged_or_foreign_result_is_made_again(made, tmp_path):
     with np.load(out / 'capture' / 'track.npz') as stored:
         arrays = {name: stored[name] for name in stored.files if name != 'key'}
     create.keep(out / 'capture' / 'track.npz', 'another key', **{**arrays, 'points': arrays['points'] + 50})
+    for file in (out / 'capture').glob('shoulders-*.npz'):
+        file.unlink()
     shutil.rmtree(out / 'dataset')
     run(videos, out)
     assert digest(out / 'dataset') == digest(folder / 'out' / 'dataset')
+
+
+def test_a_dataset_that_is_not_what_the_steps_now_say_is_written_again(made, tmp_path):
+    videos, folder, _ = made
+    out = tmp_path / 'out'
+    shutil.copytree(folder / 'out', out)
+    for file in (out / 'capture').glob('shoulders-*.npz'):
+        with np.load(file) as stored:
+            create.keep(file, str(stored['key']), points=stored['points'] + 20)
+    run(videos, out)
+    moved = load_dataset(out / 'dataset').shoulders - load_dataset(folder / 'out' / 'dataset').shoulders
+    assert (moved[..., :2] > 0).all()
 
 
 def test_what_was_agreed_goes_with_the_dataset(made, tmp_path):
