@@ -56,7 +56,7 @@ def in_eight_bits(size: str, weights: dict, candidates: np.ndarray, maps: Sequen
     """Random weights in 8 bits, where NNCF is installed: calibrated on next to nothing, good for the time alone."""
     if importlib.util.find_spec('nncf') is None:
         return None
-    from lsp_ros.rendering.quantize import quantize
+    from lsp_ros.training.quantize import quantize
 
     return quantize(weights, size, candidates, maps[:2], maps[:1]).renderer
 

@@ -16,7 +16,7 @@ def run_quantize(options: argparse.Namespace) -> int:
 
     from lsp_ros.avatar.avatar import find_avatar
     from lsp_ros.rendering.engines.openvino import LEAST_PSNR
-    from lsp_ros.rendering.quantize import quantize_avatar
+    from lsp_ros.training.quantize import quantize_avatar
 
     folder = find_avatar(options.avatar)
     console = Console(stderr=True)

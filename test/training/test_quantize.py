@@ -10,7 +10,7 @@ import yaml
 
 from lsp_ros.avatar.avatar import Avatar, AvatarError, Int8Renderer, add_int8_renderer, find_avatar
 from lsp_ros.rendering.engines import EngineError, build_engine, make_engine
-from lsp_ros.rendering.quantize import feature_maps, quantize
+from lsp_ros.training.quantize import feature_maps, quantize
 
 pytest.importorskip('nncf')
 
