@@ -1,8 +1,8 @@
 """Stage 3 as a node: face_motion -> image, camera_info and image/compressed, stamped with the motion's own time.
 
 One process draws one stream or many: the parameter `streams` names namespaces, each with face_motion in and pictures
-out. Streams of one avatar share its engine. A worker thread draws for whoever was not served for the longest; where
-drawing takes longer than frames come, frames are left out: no picture falls behind its sound, no stream starves.
+out. Streams of one avatar share its engine. Workers draw for whoever was not served for the longest; where drawing
+takes longer than frames come, frames are left out: no picture falls behind its sound, no stream starves.
 """
 
 import os
@@ -37,6 +37,9 @@ from lsp_ros.rendering.stage import RenderStage
 # A frame that finds the worker busy may wait so long: two that come at once are both drawn, and a renderer that is
 # too slow for good is never further behind than this.
 PATIENCE_SECONDS = 0.04
+# Two pictures at a time, each on half of the cores: a core that another process needs holds up one of them only. For
+# small renderers alone: of a slow one, the second picture would come too late.
+SIDE_BY_SIDE = 2
 MOST_TOGETHER = 16  # the first picture of a batch waits for the last
 STREAM = re.compile(r'(?P<namespace>/?[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*|)(:(?P<avatar>.+))?')
 
@@ -62,6 +65,7 @@ class RendererNode(StreamNode):
         before = threads()
         folders = {avatar: find_avatar(avatar).resolve() for avatar in dict.fromkeys(named.values())}
         faces = {folder: self.load(folder) for folder in dict.fromkeys(folders.values())}
+        self.side_by_side_at_most = max(face.stage.engine.side_by_side for face in faces.values())
         # The engines' threads, and nobody else's: whoever waits for a message must not wait for a picture.
         give_way(threads() - before)
         self.every_nth = timeline.FRAME_RATE // self.value('frame_rate')
@@ -71,7 +75,7 @@ class RendererNode(StreamNode):
     def load(self, folder: Path) -> 'Face':
         avatar = Avatar.load(folder, parts=('rendering',))
         try:
-            engine = make_engine(self.value('engine'), avatar, self.value('threads') or None)
+            engine = make_engine(self.value('engine'), avatar, self.value('threads') or None, self.side_by_side(avatar))
         except EngineError as error:
             raise ValueError(str(error)) from error
         engine.render(np.zeros((PICTURE, PICTURE), np.uint8))  # the first one takes longer
@@ -80,6 +84,10 @@ class RendererNode(StreamNode):
             self.get_logger().warning(f'{avatar.name} is a real person whose consent is not on record or has run out: '
                                       'nobody else may see this')
         return Face(avatar, RenderStage(avatar, engine, mark=self.value('mark')))
+
+    def side_by_side(self, avatar: Avatar) -> int:
+        cores = self.value('threads') or os.cpu_count() or 1
+        return SIDE_BY_SIDE if avatar.manifest.renderer.size == 'live' and cores >= SIDE_BY_SIDE else 1
 
     def serve(self, namespace: str, face: 'Face') -> None:
         """Publishers and the subscription of one stream."""
@@ -96,12 +104,17 @@ class RendererNode(StreamNode):
 
     def start(self) -> None:
         self.turns = Turns(PATIENCE_SECONDS)
-        self.worker = threading.Thread(target=self.guard(self.work), name='renderer')
-        self.worker.start()
+        self.taking, self.taken = threading.Lock(), 0
+        self.showing, self.shown = threading.Condition(), 0
+        self.workers = [threading.Thread(target=self.guard(self.work), name='renderer')
+                        for _ in range(self.side_by_side_at_most)]
+        for worker in self.workers:
+            worker.start()
 
     def stop(self) -> None:
         self.turns.close()
-        self.worker.join()
+        for worker in self.workers:
+            worker.join()
 
     def decode(self, stream: 'Stream', message: FaceMotion) -> 'Frame | None':
         """None for a frame that the picture rate leaves out: its content is not even looked at."""
@@ -117,29 +130,45 @@ class RendererNode(StreamNode):
         if left_out := self.turns.put(stream, frame, frame.arrived):
             self.count(f'{stream.prefix}frames left out', left_out)
 
-    # The worker
+    # The workers
 
     def work(self) -> None:
         give_way([threading.get_native_id()])
-        while served := self.turns.take(lambda stream: stream.face, lambda face: face.most_together):
-            began = time.perf_counter()
-            drawable, maps = [], []
-            for stream, frame in served:
-                try:
-                    (feature_map,) = stream.face.stage.feature_maps(frame.motion)
-                except ValueError as error:  # a face that is nowhere before the camera, say
-                    self.trouble(f'{stream.prefix}frames that cannot be drawn',
-                                 f'{stream.prefix}{error}: frame {frame.place.frame} is left out')
-                    continue
-                drawable.append((stream, frame))
-                maps.append(feature_map)
-            if not drawable:
+        while True:
+            with self.taking:  # so the numbers are in the order in which frames leave the queue
+                served = self.turns.take(lambda stream: stream.face, lambda face: face.most_together)
+                mine, self.taken = self.taken, self.taken + 1
+            if not served:
+                return
+            drawn = self.draw(served)
+            with self.showing:  # in that order, too, whoever drew faster
+                self.showing.wait_for(lambda mine=mine: self.shown == mine)
+                for stream, frame, picture in drawn:
+                    self.publish(stream, frame, picture)
+                    self.took(f'{stream.prefix}motion to image', time.perf_counter() - frame.arrived)
+                self.shown += 1
+                self.showing.notify_all()
+
+    def draw(self, served: list[tuple['Stream', 'Frame']]) -> list[tuple['Stream', 'Frame', np.ndarray]]:
+        """Pictures of frames of one face, as far as they can be drawn."""
+        began = time.perf_counter()
+        drawable, maps = [], []
+        for stream, frame in served:
+            try:
+                (feature_map,) = stream.face.stage.feature_maps(frame.motion)
+            except ValueError as error:  # a face that is nowhere before the camera, say
+                self.trouble(f'{stream.prefix}frames that cannot be drawn',
+                             f'{stream.prefix}{error}: frame {frame.place.frame} is left out')
                 continue
-            pictures = drawable[0][0].face.stage.pictures(maps)
-            self.took('rendering', time.perf_counter() - began)
-            for (stream, frame), picture in zip(drawable, pictures, strict=True):
-                self.publish(stream, frame, picture)
-                self.took(f'{stream.prefix}motion to image', time.perf_counter() - frame.arrived)
+            drawable.append((stream, frame))
+            maps.append(feature_map)
+        if not drawable:
+            return []
+        face = drawable[0][0].face
+        with face.free:
+            pictures = face.stage.pictures(maps)
+        self.took('rendering', time.perf_counter() - began)
+        return [(stream, frame, picture) for (stream, frame), picture in zip(drawable, pictures, strict=True)]
 
     def publish(self, stream: 'Stream', frame: 'Frame', picture: np.ndarray) -> None:
         """To whoever listens: a picture is large, and even a camera_info takes its time."""
@@ -166,6 +195,7 @@ class Face:
         # An engine that only loops over a batch would but keep the first picture back until the last is there.
         together = type(stage.engine).render_batch is not Engine.render_batch
         self.most_together = MOST_TOGETHER if together else 1
+        self.free = threading.Semaphore(stage.engine.side_by_side)
 
 
 @dataclass(frozen=True, eq=False)

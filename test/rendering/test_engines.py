@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -66,6 +67,17 @@ def test_engines_agree(size):
     assert np.abs(draw('openvino', precision='f32').astype(int) - reference).max() <= 1
     assert psnr(draw('openvino', precision='bf16'), reference) > 45
     assert psnr(draw('torch', device='cpu', precision='bf16'), reference) > 45
+
+
+def test_pictures_drawn_side_by_side_are_those_drawn_alone():
+    alone = build_engine('openvino', *setting('live'), threads=2, precision='f32')
+    together = build_engine('openvino', *setting('live'), threads=2, precision='f32', side_by_side=2)
+    assert (alone.side_by_side, together.side_by_side) == (1, 2)
+    maps = [lines(seed) for seed in range(12)]
+    with ThreadPoolExecutor(4) as threads:  # more than there are places: the others wait
+        drawn = list(threads.map(together.render, maps))
+    for map_, picture in zip(maps, drawn, strict=True):
+        assert np.abs(picture.astype(int) - alone.render(map_)).max() <= 1
 
 
 def test_a_picture_stays_when_the_next_is_drawn():

@@ -18,14 +18,17 @@ log = logging.getLogger(__name__)
 __all__ = ['ENGINES', 'Engine', 'EngineError', 'build_engine', 'make_engine']
 
 
-def make_engine(name: str, avatar: 'Avatar', threads: int | None = None) -> Engine:
+def make_engine(name: str, avatar: 'Avatar', threads: int | None = None, side_by_side: int = 1) -> Engine:
     """The engine of that name, drawing that avatar; raises as ``build_engine`` does.
+
+    side_by_side  pictures that OpenVINO may draw at the same time (others draw one); they share its CPU threads
 
     The avatar's renderer in 8 bits is one of those that OpenVINO chooses from; one that does not belong to the
     avatar's weights is left aside with a warning.
     """
     options = {}
     if choose(name) == 'openvino':
+        options['side_by_side'] = side_by_side
         from lsp_ros.avatar.manifest import AvatarError
 
         try:

@@ -15,14 +15,16 @@ class EngineError(RuntimeError):
 
 
 class Engine(Protocol):
-    """Draws pictures with one avatar's renderer. An engine belongs to one thread at a time.
+    """Draws pictures with one avatar's renderer.
 
-    name         'torch', 'openvino' or 'tensorrt'
-    description  one line for people: device, precision, threads
+    name          'torch', 'openvino' or 'tensorrt'
+    description   one line for people: device, precision, threads
+    side_by_side  how many threads may draw with it at the same time
     """
 
     name: str
     description: str
+    side_by_side: int = 1
 
     def render(self, feature_map: np.ndarray) -> np.ndarray:
         """(512, 512) uint8 feature map -> (512, 512, 3) uint8 RGB picture, an array of its own.
