@@ -29,7 +29,7 @@ from lsp_ros.nodes.conversions import (
     motion_from_message,
 )
 from lsp_ros.nodes.node import AVATAR, FRAME_QOS, IMAGE_QOS, Parameter, StreamNode, give_way, run
-from lsp_ros.nodes.streams import Turns
+from lsp_ros.nodes.streams import InOrder, Turns
 from lsp_ros.rendering.engines import Engine, EngineError, make_engine
 from lsp_ros.rendering.sizes import ENGINES, PICTURE
 from lsp_ros.rendering.stage import RenderStage
@@ -78,7 +78,8 @@ class RendererNode(StreamNode):
             engine = make_engine(self.value('engine'), avatar, self.value('threads') or None, self.side_by_side(avatar))
         except EngineError as error:
             raise ValueError(str(error)) from error
-        engine.render(np.zeros((PICTURE, PICTURE), np.uint8))  # the first one takes longer
+        for _ in range(engine.side_by_side):  # the first ones take longer
+            engine.render(np.zeros((PICTURE, PICTURE), np.uint8))
         self.get_logger().info(f'{avatar.name}, engine: {engine.description}')
         if not avatar.consented:
             self.get_logger().warning(f'{avatar.name} is a real person whose consent is not on record or has run out: '
@@ -103,9 +104,7 @@ class RendererNode(StreamNode):
                     lambda frame: self.move(stream, frame))
 
     def start(self) -> None:
-        self.turns = Turns(PATIENCE_SECONDS)
-        self.taking, self.taken = threading.Lock(), 0
-        self.showing, self.shown = threading.Condition(), 0
+        self.turns, self.order = Turns(PATIENCE_SECONDS), InOrder()
         self.workers = [threading.Thread(target=self.guard(self.work), name='renderer')
                         for _ in range(self.side_by_side_at_most)]
         for worker in self.workers:
@@ -135,19 +134,21 @@ class RendererNode(StreamNode):
     def work(self) -> None:
         give_way([threading.get_native_id()])
         while True:
-            with self.taking:  # so the numbers are in the order in which frames leave the queue
-                served = self.turns.take(lambda stream: stream.face, lambda face: face.most_together)
-                mine, self.taken = self.taken, self.taken + 1
+            number, served = self.order.take(self.next_served)
             if not served:
                 return
-            drawn = self.draw(served)
-            with self.showing:  # in that order, too, whoever drew faster
-                self.showing.wait_for(lambda mine=mine: self.shown == mine)
-                for stream, frame, picture in drawn:
-                    self.publish(stream, frame, picture)
-                    self.took(f'{stream.prefix}motion to image', time.perf_counter() - frame.arrived)
-                self.shown += 1
-                self.showing.notify_all()
+            drawn = []
+            try:
+                drawn = self.draw(served)
+            finally:
+                with self.order.turn(number):
+                    for stream, frame, picture in drawn:
+                        self.publish(stream, frame, picture)
+                        self.took(f'{stream.prefix}motion to image', time.perf_counter() - frame.arrived)
+
+    def next_served(self) -> list[tuple['Stream', 'Frame']]:
+        """Frames of one face, which are drawn together; empty at the end."""
+        return self.turns.take(lambda stream: stream.face, lambda face: face.most_together)
 
     def draw(self, served: list[tuple['Stream', 'Frame']]) -> list[tuple['Stream', 'Frame', np.ndarray]]:
         """Pictures of frames of one face, as far as they can be drawn."""

@@ -4,12 +4,14 @@
     FrameJoin     feature frames as they arrive -> an unbroken run of frames for the motion stage
     PacedBuffer   samples that come at their own pace -> as many as the ROS clock asks for
     Mailbox       the newest item only, for a worker that may be slower than its input
-    Turns         items of several streams for one such worker, in fair order
+    Turns         items of several streams for such workers, in fair order
+    InOrder       what several workers made, in the order in which they took the work
 """
 
+import contextlib
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -245,7 +247,7 @@ class Mailbox:
 
 
 class Turns:
-    """Items of several streams wait for one worker, which may be slower than they come.
+    """Items of several streams wait for workers, which may be slower than they come.
 
     The stream that was not served for the longest is next, however fast another one sends. A stream's items leave in
     order; one that has waited for more than ``patience`` seconds is thrown away when the stream's next comes, so that
@@ -295,3 +297,30 @@ class Turns:
         with self._condition:
             self._closed = True
             self._condition.notify_all()
+
+
+class InOrder:
+    """Several workers, each with its own piece of work, hand out what they made in the order of the work."""
+
+    def __init__(self):
+        self._taking = threading.Lock()
+        self._done = threading.Condition()
+        self._next_taken = self._next_done = 0
+
+    def take(self, work: Callable) -> tuple[int, object]:
+        """A number, and what ``work()`` returns, which may wait for it: one worker at a time."""
+        with self._taking:
+            item = work()
+            number, self._next_taken = self._next_taken, self._next_taken + 1
+            return number, item
+
+    @contextlib.contextmanager
+    def turn(self, number: int) -> Iterator[None]:
+        """Waits until all with smaller numbers have had their turn. Who took one must come, whatever happened."""
+        with self._done:
+            self._done.wait_for(lambda: self._next_done == number)
+            try:
+                yield
+            finally:
+                self._next_done += 1
+                self._done.notify_all()

@@ -15,7 +15,7 @@ from lsp_ros.nodes.audio_source import chunk_end
 from lsp_ros.nodes.conversions import Audio, Place
 from lsp_ros.nodes.recording import Recorder, Statistics, write_report
 from lsp_ros.nodes.sound import SoundTimeline
-from lsp_ros.nodes.streams import AudioJoin, FrameJoin, Mailbox, PacedBuffer, Turns
+from lsp_ros.nodes.streams import AudioJoin, FrameJoin, InOrder, Mailbox, PacedBuffer, Turns
 from lsp_ros.speech.stage import SpeechStage
 
 START_NS = 1_700_000_000_000_000_000
@@ -237,6 +237,48 @@ def test_a_closed_mailbox_lets_its_reader_go():
     mailbox.close()
     reader.join(timeout=10)
     assert taken == [None]
+
+
+# InOrder
+
+
+def test_what_several_workers_make_comes_out_in_the_order_of_the_work():
+    order, shown, work = InOrder(), [], iter(range(40))
+
+    def worker():
+        while True:
+            number, item = order.take(lambda: next(work, None))
+            if item is None:
+                return
+            if item % 3 == 0:  # the others overtake it
+                threading.Event().wait(0.002)
+            with order.turn(number):
+                shown.append(item)
+
+    workers = [threading.Thread(target=worker, daemon=True) for _ in range(3)]
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join(timeout=10)
+    assert shown == list(range(40))
+
+
+def test_a_worker_that_fails_holds_up_nobody():
+    order, shown = InOrder(), []
+    first, _ = order.take(lambda: 'first')
+    second, _ = order.take(lambda: 'second')
+
+    def work():
+        with order.turn(second):
+            shown.append('second')
+
+    other = threading.Thread(target=work, daemon=True)
+    other.start()
+    with pytest.raises(ZeroDivisionError), order.turn(first):
+        shown.append('first')
+        raise ZeroDivisionError
+    other.join(timeout=10)
+    assert shown == ['first', 'second']
 
 
 # Turns
