@@ -31,9 +31,9 @@ from lsp_ros.nodes.conversions import (
 from lsp_ros.nodes.node import AUDIO_QOS, IMAGE_QOS, LOSSY_QOS, STATE_QOS, Finished, Parameter, StreamNode, run
 from lsp_ros.nodes.sound import Microphone
 from lsp_ros.nodes.streams import PacedBuffer
+from lsp_ros.speech.mel import FRAME_SUPPORT
 
 SHORTEST_CHUNK = 160
-AFTER_FRAME = 67  # samples after a video frame's end that its features depend on: SpeechStage.look_ahead
 LONGEST_SLEEP_SECONDS = 0.02  # the ROS clock may be set meanwhile
 MICROPHONE_IN_HAND = 480  # 30 ms: what the sound card's blocks and the scheduler need
 TOPIC_IN_HAND = 800
@@ -115,9 +115,9 @@ class AudioSource(StreamNode):
 
 def chunk_end(position: int) -> int:
     """Where the chunk ends that begins at that sample: 160 to 320 samples later."""
-    frames = timeline.frames_in(position - AFTER_FRAME) + 1  # whole ones, with their look-ahead, at the chunk's end
+    frames = timeline.frames_in(position - FRAME_SUPPORT) + 1  # whole ones, with their look-ahead, at the chunk's end
     whole = -(-frames * timeline.SAMPLE_RATE // timeline.FRAME_RATE)
-    return max(whole + AFTER_FRAME, position + SHORTEST_CHUNK)
+    return max(whole + FRAME_SUPPORT, position + SHORTEST_CHUNK)
 
 
 class SilentInput:

@@ -16,6 +16,10 @@ FFT_SIZE = 512
 WINDOW = 266
 SUPPORT = 200
 """Samples from its start that a feature frame depends on (12.5 ms)."""
+FRAME_SUPPORT = max(
+    timeline.feature_start(2 * t + 1) + SUPPORT - timeline.frame_start(t + 1) for t in range(timeline.FRAME_RATE)
+)
+"""Samples after its end that a video frame's two feature frames depend on (67, 4.2 ms)."""
 MIRROR = WINDOW - SUPPORT
 LOW_HZ, HIGH_HZ = 90.0, 7600.0
 FLOOR = 1e-5

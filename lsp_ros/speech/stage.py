@@ -9,7 +9,7 @@ from lsp_ros.signals import SpeechFeatures
 from lsp_ros.speech.activity import SpeechActivity, level_db
 from lsp_ros.speech.encoder import FeatureEncoder
 from lsp_ros.speech.manifold import Manifold
-from lsp_ros.speech.mel import SUPPORT, mel_frames
+from lsp_ros.speech.mel import FRAME_SUPPORT, mel_frames
 
 BLOCK = 1024
 """Video frames worked on at once: bounds the memory that a long file takes."""
@@ -24,9 +24,7 @@ class SpeechStage:
     ``precision`` of the APC, int8 or f32 (:mod:`lsp_ros.compiled`).
     """
 
-    look_ahead = max(
-        timeline.feature_start(2 * t + 1) + SUPPORT - timeline.frame_start(t + 1) for t in range(timeline.FRAME_RATE)
-    )
+    look_ahead = FRAME_SUPPORT
     """Samples after the end of a video frame that must be in before it comes out (67, 4.2 ms)."""
 
     def __init__(self, avatar: Avatar, precision: str = 'int8') -> None:
