@@ -10,11 +10,11 @@ import torch
 
 from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.benchmark.timing import take_turns
-from lsp_ros.rendering.camera import project, to_camera
 from lsp_ros.rendering.engines import Engine, build_engine
 from lsp_ros.rendering.feature_map import draw
 from lsp_ros.rendering.generator import build_generator, load_generator, parameter_count
 from lsp_ros.rendering.sizes import SIZES
+from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.signals import FaceMotion
 
 FRAMES, WARM_UP = 100, 5
@@ -68,10 +68,8 @@ def random_weights(size: str) -> dict[str, np.ndarray]:
 
 def feature_maps(avatar: Avatar, motion: FaceMotion, size: str) -> list[np.ndarray]:
     """The feature maps (512, 512) of a motion, as a renderer of that size is fed."""
-    points = to_camera(motion.points, motion.euler, motion.translation, float(avatar.face.scale))
-    landmarks = project(points, avatar.camera.matrix)
-    shoulders = project(motion.shoulders, avatar.camera.matrix)
-    return [draw(*pair, SIZES[size].subpixel) for pair in zip(landmarks, shoulders, strict=True)]
+    projected = RenderStage(avatar, engine=None).project(motion)
+    return [draw(*pair, SIZES[size].subpixel) for pair in zip(*projected, strict=True)]
 
 
 def build_engines(

@@ -22,9 +22,7 @@ from lsp_ros.motion.lips import MouthPredictor
 from lsp_ros.motion.mouth import MouthNet
 from lsp_ros.motion.sampler import POSE_STATE, HeadPoseSampler
 from lsp_ros.motion.stage import MotionStage
-from lsp_ros.rendering.camera import project, to_camera
-from lsp_ros.rendering.feature_map import draw
-from lsp_ros.rendering.sizes import SIZES
+from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.signals import FEATURE_SIZE, FaceMotion, SpeechFeatures
 from lsp_ros.speech import mel
 from lsp_ros.speech.apc import APC
@@ -266,11 +264,5 @@ def motion_step(avatar: Avatar, features: SpeechFeatures, precision: str) -> Ste
 
 
 def draw_step(avatar: Avatar, motion: FaceMotion) -> Step:
-    matrix, scale = avatar.camera.matrix, float(avatar.face.scale)
-    subpixel = SIZES[avatar.manifest.renderer.size].subpixel
-
-    def step(frame: int) -> np.ndarray:
-        points = to_camera(motion.points[frame], motion.euler[frame], motion.translation[frame], scale)
-        return draw(project(points, matrix), project(motion.shoulders[frame], matrix), subpixel)
-
-    return step
+    stage, blocks = RenderStage(avatar, engine=None), [motion[frame : frame + 1] for frame in range(len(motion))]
+    return lambda frame: stage.feature_maps(blocks[frame])

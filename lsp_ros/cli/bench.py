@@ -15,7 +15,6 @@ from lsp_ros.rendering.sizes import ENGINES, SIZES
 
 STAGES = ('mel', 'apc', 'projection', 'speech', 'mouth', 'head-pose', 'eyes', 'motion', 'drawing', 'renderer')
 MEASURED_ENGINES = tuple(name for name in ENGINES if name != 'auto')
-LEAD_SECONDS = {'future': 0.35, 'microphone': 0.0}
 
 
 def add_commands(commands) -> None:
@@ -200,7 +199,9 @@ def measure_live(options, avatar, speech, console, figures) -> None:
             threads=options.threads, mark=True))
         parameters['audio_source'] = {
             'source': 'file', 'file': str(options.speech.resolve()), 'loop': True,
-            'wait_for_picture': LONGEST_LOADING, 'lead': LEAD_SECONDS[options.source]}
+            'wait_for_picture': LONGEST_LOADING}
+        if options.source == 'microphone':
+            parameters['audio_source']['lead'] = 0.0
         parameters['player'] = player_parameters(options, sound=False)
         parameters['monitor'] = {'report': str(report), 'frame_rate': options.frame_rate, 'duration': seconds,
                                  'warm_up': options.warm_up, 'interval': min(60.0, max(1.0, seconds / 12))}

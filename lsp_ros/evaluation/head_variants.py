@@ -47,11 +47,7 @@ class RecurrentSampler(HeadPoseSampler):
 
 def sampler_of(network: HeadPoseNet, avatar: Avatar, probabilistic: bool = True) -> HeadPoseSampler:
     """What draws poses from a trained network or variant as the avatar would; not ``probabilistic``: its mean."""
-    ranges = avatar.pose_range
-    limits = PoseLimits(
-        np.concatenate([ranges.euler_min, ranges.translation_min]).astype(float),
-        np.concatenate([ranges.euler_max, ranges.translation_max]).astype(float),
-    )
+    limits = PoseLimits.of(avatar.pose_range)
     noise_scale = avatar.manifest.head_pose.noise_scale if probabilistic else 0.0
     if network.lstm is not None:
         return RecurrentSampler(network, noise_scale, limits)

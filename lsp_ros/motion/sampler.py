@@ -16,6 +16,8 @@ from lsp_ros.compiled import Compiled, check_weights, leaky_relu, linear, linear
 if TYPE_CHECKING:
     from openvino import Model
 
+    from lsp_ros.avatar.manifest import PoseRange
+
 POSE_STATE = 12  # ex, ey, ez (degrees), tx, ty, tz (units, from the mean), and their changes per frame
 CHANNELS = 128
 SKIP_CHANNELS = 256
@@ -52,6 +54,14 @@ class PoseLimits:
 
     low: np.ndarray
     high: np.ndarray
+
+    @classmethod
+    def of(cls, ranges: 'PoseRange') -> 'PoseLimits':
+        """The range that an avatar was trained in."""
+        return cls(
+            np.concatenate([ranges.euler_min, ranges.translation_min]).astype(float),
+            np.concatenate([ranges.euler_max, ranges.translation_max]).astype(float),
+        )
 
     @cached_property
     def speed(self) -> np.ndarray:

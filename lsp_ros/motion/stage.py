@@ -60,7 +60,7 @@ class MotionStage:
     def __init__(
         self, avatar: Avatar, seed: int = 0, idle_amplitude: float = 1.0, raw: bool = False, precision: str = 'int8'
     ) -> None:
-        manifest, face, ranges = avatar.manifest, avatar.face, avatar.pose_range
+        manifest, face = avatar.manifest, avatar.face
         self.idle_amplitude = idle_amplitude
         self._seed = seed
         self._face = face
@@ -75,10 +75,7 @@ class MotionStage:
         self._rests = manifest.mouth.rests
         self._join_lips = not raw
         self._seal = manifest.mouth.seal
-        self._limits = UNBOUNDED if raw else PoseLimits(
-            np.concatenate([ranges.euler_min, ranges.translation_min]).astype(float),
-            np.concatenate([ranges.euler_max, ranges.translation_max]).astype(float),
-        )
+        self._limits = UNBOUNDED if raw else PoseLimits.of(avatar.pose_range)
         head, precision = manifest.head_pose, 'f32' if raw else precision
         try:
             self._mouth = MouthPredictor(avatar.weights('mouth'), precision)

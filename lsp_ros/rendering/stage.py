@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 class RenderStage:
     """Draws every frame of a motion block. It keeps no state: frames may be left out or repeated.
 
-    engine   a name as in ``make_engine``, or an engine that is there already
+    engine   a name as in ``make_engine``, or an engine that is there already; None: feature maps alone
     mark     whether pictures carry the visible mark of generated content
     threads  CPU threads of an engine made here
     """
 
-    def __init__(self, avatar: 'Avatar', engine: str | Engine = 'auto', mark: bool = True, threads: int | None = None):
+    def __init__(
+        self, avatar: 'Avatar', engine: str | Engine | None = 'auto', mark: bool = True, threads: int | None = None
+    ):
         self.engine = make_engine(engine, avatar, threads) if isinstance(engine, str) else engine
         self._matrix = avatar.camera.matrix
         self._scale = float(avatar.face.scale)
