@@ -12,10 +12,13 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, MOUTH_OUTPUT, UPPER_LIP_INNER, lip_gap
+from lsp_ros.compiled import check_weights
+from lsp_ros.motion.lips import WEIGHTS
 from lsp_ros.motion.mouth import MouthNet
 from lsp_ros.training.dataset import Dataset, load_dataset, runs
 from lsp_ros.training.features import Listener, hear_elsewhere
@@ -57,6 +60,16 @@ def lip_gaps(displacement: Tensor) -> Tensor:
     return points[..., _UPPER, 1] - points[..., _LOWER, 1]
 
 
+def _weights(file: str) -> dict[str, Tensor]:
+    """Another mouth's weights; ValueError for a file that is none or holds something else."""
+    try:
+        weights = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f'{file}: cannot be read as mouth weights ({error})') from None
+    check_weights(weights, WEIGHTS, f'mouth ({file})')
+    return {name: tensor.float() for name, tensor in weights.items()}
+
+
 class MouthTraining(CarriesState, lightning.LightningModule):
     """Equation 10 between the output at frame t + d and the truth at frame t."""
 
@@ -66,7 +79,7 @@ class MouthTraining(CarriesState, lightning.LightningModule):
         self.net = MouthNet()
         self.net.lstm.dropout = settings.dropout
         if settings.start:
-            self.net.load_state_dict({name: tensor.float() for name, tensor in load_file(settings.start).items()})
+            self.net.load_state_dict(_weights(settings.start))
         # Lip gaps of the mean face (3,) and the largest opening; the data knows them (setup).
         self.register_buffer('mean_gaps', torch.zeros(3), persistent=False)
         self.register_buffer('opening', torch.tensor(float('inf')), persistent=False)

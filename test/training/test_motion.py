@@ -160,6 +160,17 @@ def test_a_mouth_begins_with_another_ones_weights_and_keeps_their_average(folder
         torch.testing.assert_close(weights[name], first[name])
 
 
+def test_a_mouth_does_not_begin_with_something_else(tmp_path):
+    nothing, other = tmp_path / 'nothing.safetensors', tmp_path / 'other.safetensors'
+    nothing.write_bytes(b'none')
+    save_file({'encoder.0.weight': torch.zeros(512, 3)}, other)
+    absent = tmp_path / 'absent'
+    for file, said in ((nothing, 'cannot be read'), (absent, 'cannot be read'), (other, 'encoder.0.weight')):
+        with pytest.raises(ValueError, match=said) as caught:
+            MouthTraining(MouthSettings(start=str(file)))
+        assert str(file) in str(caught.value)
+
+
 def test_pose_states_are_poses_around_the_mean_and_their_changes(folder):
     dataset = load_dataset(folder)
     states, mean = pose_states(dataset), mean_translation(dataset)
