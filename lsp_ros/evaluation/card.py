@@ -1,6 +1,7 @@
 """The model card of an avatar: what it is, what it was made of, and what was measured, with each protocol."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from lsp_ros.avatar.avatar import Avatar
@@ -44,7 +45,7 @@ def write_card(avatar: Avatar, figures: dict, notes: dict[str, str]) -> Path:
     return card
 
 
-def _table(header: list[str], rows: list[list]) -> str:
+def markdown_table(header: list[str], rows: Iterable[list]) -> str:
     lines = [header, ['---'] * len(header), *rows]
     return '\n'.join('| ' + ' | '.join(str(cell) for cell in line) + ' |' for line in lines)
 
@@ -54,7 +55,7 @@ def _apc(figures: dict) -> str:
         '### Speech features (APC)',
         'Protocol: mean absolute error of the normalised log mel spectrum three 120 Hz frames (25 ms) ahead, on the '
         'speakers of the corpus that were kept for validation; beside it the error of saying the last frame again.',
-        _table(
+        markdown_table(
             ['APC', 'last frame again'],
             [[f'{figures["val_loss"]:.4f}', f'{figures["predict_last_frame"]:.4f}']],
         ),
@@ -83,7 +84,7 @@ def _mouth(conditions: dict[str, dict]) -> str:
         'beside it that of a mouth that rests at its mean. Opening: correlation of the lip opening with '
         'the true one in speech. A closure of P, B or M closes if the lip opening falls below 1 % (3 %) of '
         f'the largest true opening ({any_one["largest_opening_mm"]:.1f} mm) within the phone and 50 ms on either side.',
-        _table(
+        markdown_table(
             ['features', 'error (mm)', 'in speech', 'still mouth', 'opening r', 'P/B/M closed (1 %)', '(3 %)'], rows
         ),
     ])
@@ -102,7 +103,7 @@ def _head_pose(figures: dict) -> str:
         'D-Rot: angle between the two heads; D-Pos: distance of the two translations in shares of the face\'s width '
         '(Zhou et al. 2020). Chosen at random, a natural motion does not meet the true one: the last line, true '
         'motion of the same person from another time, is what a perfect but deaf model would score.',
-        _table(
+        markdown_table(
             ['', 'D-L', 'D-V', 'D-Rot/Pos'],
             [
                 row('ours', figures['ours']),
@@ -128,7 +129,7 @@ def _renderer(figures: dict) -> str:
         'boxes around mouth and eyes with a margin of 12 pixels; perceptual distance: sum over five slices of '
         'the mean absolute difference of features, for SqueezeNet as a share of the mean feature. '
         'Beside it the PSNR of showing the mean of the candidate images.',
-        _table(
+        markdown_table(
             ['L1', 'PSNR (dB)', 'SSIM', 'mouth PSNR / SSIM', 'eyes PSNR / SSIM', 'perceptual', 'mean candidate (dB)'],
             [
                 [
@@ -148,4 +149,4 @@ def _renderer(figures: dict) -> str:
 def _files(avatar: Avatar) -> str:
     rows = [[f'`{name}`', f'{(avatar.path / name).stat().st_size / 1e6:.2f} MB'] for name in avatar.manifest.files]
     total = sum((avatar.path / name).stat().st_size for name in avatar.manifest.files) / 1e6
-    return _table(['file', 'size'], [*rows, ['together', f'{total:.1f} MB']])
+    return markdown_table(['file', 'size'], [*rows, ['together', f'{total:.1f} MB']])

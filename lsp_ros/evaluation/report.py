@@ -1,7 +1,6 @@
 """What was measured as Markdown: each table beside the paper's own, each with its protocol and what did not run."""
 
-from collections.abc import Iterable
-
+from lsp_ros.evaluation.card import markdown_table
 from lsp_ros.evaluation.tables import Row, protocol
 
 TITLES = {
@@ -31,11 +30,6 @@ FIGURE9_PROTOCOL = (
     'held-out recording (stars) and of the poses that it learned from (dots). Distance: mean distance of a centre to '
     'the nearest one of training.'
 )
-
-
-def markdown_table(header: list[str], rows: Iterable[list]) -> str:
-    lines = [header, ['---'] * len(header), *rows]
-    return '\n'.join('| ' + ' | '.join(str(cell) for cell in line) + ' |' for line in lines)
 
 
 def table(name: str, rows: list[Row], found: dict[str, dict], command: str) -> str:

@@ -286,17 +286,11 @@ class Evaluation:
             return evaluate_renderer(self.avatar, self.person, load_backbone(self.backbone) if self.backbone else None)
         weights = train_renderer(self.datasets[0], folder, settings)
         candidates = np.load(folder / 'candidates.npy', allow_pickle=False)
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        module = RendererTraining(settings, candidates, None)
-        module.generator.load_state_dict(weights)
-        module.eval().to(device)
-        backbone = load_backbone(self.backbone).to(device) if self.backbone else None
+        module = RendererTraining.finished(settings, candidates, weights)
+        backbone = load_backbone(self.backbone).to(module.device) if self.backbone else None
 
         def render(feature_map: np.ndarray) -> np.ndarray:
-            lines = torch.from_numpy(feature_map)[None, None].to(device) / 255
-            with torch.inference_mode():
-                levels = (module(lines)[0].float() + 1) * 127.5 + SIZES[settings.size].rounding
-            return levels.clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+            return (module.levels(feature_map) + SIZES[settings.size].rounding).clip(0, 255).astype(np.uint8)
 
         figures = compare_pictures(
             render, candidates, self.person, backbone, SIZES[settings.size].subpixel, settings.upper_body

@@ -124,9 +124,12 @@ class Pictures(torch.utils.data.Dataset):
         return len(self.frames)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        feature_map = draw(self.landmarks[index], self.shoulders[index], subpixel=self.subpixel)
         picture = torch.from_numpy(np.array(self.pictures[index])).permute(2, 0, 1)
-        return torch.from_numpy(feature_map)[None], picture, torch.from_numpy(self.landmarks[index])
+        return torch.from_numpy(self.feature_map(index))[None], picture, torch.from_numpy(self.landmarks[index])
+
+    def feature_map(self, index: int) -> np.ndarray:
+        """(512, 512) uint8."""
+        return draw(self.landmarks[index], self.shoulders[index], subpixel=self.subpixel)
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -171,18 +174,14 @@ def teach(teacher: Path, dataset: Dataset, frames: list[int], folder: Path) -> n
         known = RendererSettings.__dataclass_fields__
         stored = json.loads((teacher / SETTINGS_FILE).read_text())
         settings = RendererSettings(**{name: value for name, value in stored.items() if name in known})
-        module = RendererTraining(settings, np.load(teacher / 'candidates.npy'), None)
-        module.generator.load_state_dict(checkpoint_weights(teacher / 'best.ckpt', 'generator'))
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        module.eval().to(device)
+        weights = checkpoint_weights(teacher / 'best.ckpt', 'generator')
+        module = RendererTraining.finished(settings, np.load(teacher / 'candidates.npy'), weights)
         subpixel = renderer_size(settings.size).subpixel
-        maps = Pictures(dataset, frames, subpixel, settings.upper_body, pictures=np.zeros((len(frames), 1, 1, 3)))
+        moments = Pictures(dataset, frames, subpixel, settings.upper_body, pictures=())
         part = file.with_suffix('.part')
         drawn = np.lib.format.open_memmap(part, 'w+', np.uint8, (len(frames), PICTURE, PICTURE, 3))
         for index in track(range(len(frames)), 'pictures of the teacher'):
-            with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=device == 'cuda'):
-                picture = module(maps[index][0][None].to(device) / 255)[0].float()
-            drawn[index] = ((picture + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+            drawn[index] = module.levels(moments.feature_map(index)).round().astype(np.uint8)
         drawn.flush()
         part.replace(file)
     return np.load(file, mmap_mode='r')
@@ -242,6 +241,21 @@ class RendererTraining(lightning.LightningModule):
         self._backbone = [backbone] if backbone is not None else []
         self.progress = 0.0
         """Share of the run that is over, 0 to 1; set by the learning-rate schedule."""
+
+    @classmethod
+    def finished(
+        cls, settings: RendererSettings, candidates: np.ndarray, weights: dict[str, Tensor]
+    ) -> 'RendererTraining':
+        """A trained renderer, or variant, that draws (``levels``) on the GPU where there is one."""
+        module = cls(settings, candidates, None)
+        module.generator.load_state_dict(weights)
+        return module.eval().to('cuda' if torch.cuda.is_available() else 'cpu')
+
+    @torch.inference_mode()
+    def levels(self, feature_map: np.ndarray) -> np.ndarray:
+        """(512, 512) uint8 -> (512, 512, 3) float32 RGB, grey levels from 0 to 255 that are not rounded yet."""
+        lines = torch.from_numpy(feature_map)[None, None].to(self.device) / 255
+        return ((self(lines)[0].float() + 1) * 127.5).clamp(0, 255).permute(1, 2, 0).cpu().numpy()
 
     def on_fit_start(self) -> None:
         for backbone in self._backbone:
