@@ -1,7 +1,7 @@
 """Videos of a person -> a dataset folder, step by step; what a step has finished is never done again.
 
-    <folder>/capture/      what the steps left: look-*, see-*/ (a file for every PIECE pictures), crop, track,
-    shoulders-* <folder>/dataset/      what ``lsp train`` reads
+    <folder>/capture/      what the steps left: look-*, see-*/ (a file for every PIECE pictures), track, shoulders-*
+    <folder>/dataset/      what ``lsp train`` reads
     <folder>/report.html   what is good, what was left out and why, what to record again
 
 Every result is one file that carries the key it was made with: a hash of the videos' content, of the settings and of

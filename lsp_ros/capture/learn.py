@@ -18,6 +18,7 @@ from lsp_ros.training import build
 from lsp_ros.training.dataset import load_dataset, runs
 
 TEACHER = 'presenter'
+FEWEST_POSES = 120  # frames of a sequence that head motion can be learned from
 
 
 def learn(dataset: Path, run: Path, folder: Path, minutes: float, size: str = 'live', backbone: str | None = None,
@@ -46,16 +47,13 @@ def learn(dataset: Path, run: Path, folder: Path, minutes: float, size: str = 'l
         (folder / RECORD).write_bytes((dataset / RECORD).read_bytes())
 
 
-FEWEST_POSES = 120  # frames of a sequence that head motion can be learned from
-
-
 def give(teacher: Avatar, network: str, run: Path) -> None:
     """Puts another avatar's network where a training would have left its best one."""
     file = run / network / 'best.ckpt'
     if file.is_file():
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    prefix = build._PREFIX[network]
+    prefix = build.PREFIX[network]
     weights = {f'{prefix}.{name}': torch.from_numpy(value) for name, value in teacher.weights(network).items()}
     scratch = file.with_suffix('.part')
     torch.save({'state_dict': weights}, scratch)

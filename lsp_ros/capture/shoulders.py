@@ -64,16 +64,12 @@ def _top(column: np.ndarray) -> float:
 
 
 class ShoulderTracker:
-    """Follows both shoulders of one clip from its key picture on, in both directions of time if asked again."""
+    """Follows both shoulders of one clip; its first picture is sought beside the key picture."""
 
     def __init__(self, key: np.ndarray, lines: np.ndarray):
         """``key`` (512, 512, 3) RGB; ``lines`` (18, 2) pixels in it."""
         self._key, self._lines = cv2.cvtColor(key, cv2.COLOR_RGB2GRAY), np.asarray(lines, np.float64)
         self._corners = [self._find_corners(part) for part in (self._lines[:SIDE], self._lines[SIDE:])]
-        self.restart()
-
-    def restart(self) -> None:
-        """The next picture is beside the key picture again."""
         self._last = [np.eye(2, 3), np.eye(2, 3)]
 
     def _find_corners(self, line: np.ndarray) -> np.ndarray:

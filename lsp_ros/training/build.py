@@ -31,7 +31,7 @@ SETTINGS: dict[str, type[Settings]] = {
     'apc': APCSettings, 'mouth': MouthSettings, 'head_pose': HeadPoseSettings, 'renderer': RendererSettings,
 }
 # What stands for the network in its checkpoint.
-_PREFIX = {'apc': 'apc', 'mouth': 'net', 'head_pose': 'net', 'renderer': 'generator'}
+PREFIX = {'apc': 'apc', 'mouth': 'net', 'head_pose': 'net', 'renderer': 'generator'}
 
 # How far the head is sampled from its mean motion, and how it is smoothed (sigma in frames, rotation and translation):
 # what a head learned in minutes on a CPU needs to move gently. One that learned for hours can do with 0.3 and (3, 8).
@@ -61,7 +61,7 @@ def trained(run: Path, network: str) -> dict[str, torch.Tensor]:
     checkpoint = run / network / 'best.ckpt'
     if not checkpoint.is_file():
         raise ValueError(f'{checkpoint}: missing; train {network} first')
-    weights = checkpoint_weights(checkpoint, _PREFIX[network])
+    weights = checkpoint_weights(checkpoint, PREFIX[network])
     return {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
 
 

@@ -6,7 +6,9 @@ whoever makes such a renderer needs it (``pip install .[quantize]``).
 """
 
 import importlib.util
+import logging
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +87,6 @@ def quantize(
     check_nncf()
     # Read on import: NNCF reports to its makers unless it believes that its makers test it.
     os.environ.setdefault('NNCF_CI', '1')
-    import logging
-
     import nncf
 
     from lsp_ros.rendering.engines.openvino import convert
@@ -141,8 +141,6 @@ def _after_last_convolution(model) -> list[str]:
 
 
 def _bytes(model) -> tuple[bytes, bytes]:
-    import tempfile
-
     import openvino
 
     with tempfile.TemporaryDirectory() as folder:

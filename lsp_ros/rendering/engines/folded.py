@@ -1,7 +1,7 @@
-"""The same network in fewer and cheaper steps, for a GPU: nothing is lost but the order of the roundings.
+"""The same network in fewer and cheaper steps: nothing is lost but the order of the roundings.
 
 - A batch norm becomes part of the convolution before it.
-- Convolution, addition and ReLU run as one kernel of cuDNN.
+- Convolution, addition and ReLU run as one kernel of cuDNN on a GPU.
 - Enlarging to nearest neighbours and then convolving 3x3 sees every value up to four times. The sums of weights that
   meet one value are taken once, here: 4/9 of the multiplications are left (sub-pixel convolution, Shi et al. 2016),
   as a ``transposed`` convolution, which every runtime knows, or as ``phases``, which cuDNN does faster.
