@@ -12,8 +12,6 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, MOUTH_OUTPUT, UPPER_LIP_INNER, lip_gap
@@ -23,7 +21,7 @@ from lsp_ros.motion.mouth import MouthNet
 from lsp_ros.training.dataset import Dataset, load_dataset, runs
 from lsp_ros.training.features import Listener, hear_elsewhere
 from lsp_ros.training.losses import mouth_loss
-from lsp_ros.training.trainer import CarriesState, Settings, checkpoint_weights, fit
+from lsp_ros.training.trainer import CarriesState, Settings, checkpoint_weights, fit, read_weights
 
 _UPPER = [list(MOUTH_OUTPUT).index(k) for k in UPPER_LIP_INNER]
 _LOWER = [list(MOUTH_OUTPUT).index(k) for k in LOWER_LIP_INNER]
@@ -62,12 +60,9 @@ def lip_gaps(displacement: Tensor) -> Tensor:
 
 def _weights(file: str) -> dict[str, Tensor]:
     """Another mouth's weights; ValueError for a file that is none or holds something else."""
-    try:
-        weights = load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f'{file}: cannot be read as mouth weights ({error})') from None
+    weights = read_weights(file, 'mouth')
     check_weights(weights, WEIGHTS, f'mouth ({file})')
-    return {name: tensor.float() for name, tensor in weights.items()}
+    return {name: torch.from_numpy(value).float() for name, value in weights.items()}
 
 
 class MouthTraining(CarriesState, lightning.LightningModule):

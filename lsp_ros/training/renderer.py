@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from lsp_ros.rendering.camera import project, to_camera
 from lsp_ros.rendering.feature_map import draw
-from lsp_ros.rendering.generator import LiveGenerator, build_generator
+from lsp_ros.rendering.generator import LiveGenerator, build_generator, load_generator
 from lsp_ros.rendering.sizes import renderer_size
 from lsp_ros.timeline import FRAME_RATE
 from lsp_ros.training.candidates import choose_candidates
@@ -33,7 +33,7 @@ from lsp_ros.training.dataset import Dataset, DatasetError, in_ranges, load_data
 from lsp_ros.training.discriminator import Discriminator
 from lsp_ros.training.losses import adversarial_loss, discriminator_loss, feature_matching_loss
 from lsp_ros.training.perceptual import Backbone, load_backbone, perceptual_distance
-from lsp_ros.training.trainer import SETTINGS_FILE, Settings, checkpoint_weights, cpu_precision, fit
+from lsp_ros.training.trainer import SETTINGS_FILE, Settings, checkpoint_weights, cpu_precision, fit, read_weights
 
 PICTURE = 512
 log = logging.getLogger(__name__)
@@ -79,6 +79,8 @@ class RendererSettings(Settings):
     """How many of them, evenly spread over the training time."""
     teacher_share: float = 0.5
     """Their share of what is learned from; true pictures are shown as often as that takes."""
+    start: str | None = None
+    """File of a renderer's weights to begin with (``renderer_live.safetensors`` of another avatar); None: random."""
     workers: int = 0
     channels_last: bool = True
 
@@ -231,7 +233,10 @@ class RendererTraining(lightning.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.settings = settings
-        self.generator = build_generator(settings.size, settings.width, settings.blocks, settings.candidates)
+        if settings.start:
+            self.generator = load_generator(settings.size, read_weights(settings.start, 'renderer')).train()
+        else:
+            self.generator = build_generator(settings.size, settings.width, settings.blocks, settings.candidates)
         self.discriminator = Discriminator(width=settings.discriminator_width)
         if settings.channels_last:
             self.to(memory_format=torch.channels_last)

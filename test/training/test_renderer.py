@@ -7,6 +7,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from synthetic_dataset import write_synthetic
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -91,6 +92,30 @@ def colour_loss(training: RendererTraining) -> float:
         loss = float((training.eval()(maps / 255) - (pictures / 127.5 - 1)).abs().mean())
     training.train()
     return loss
+
+
+def test_a_renderer_begins_with_the_weights_of_another(tmp_path):
+    torch.manual_seed(1)
+    other = LiveGenerator((8, 8, 8, 8), (1, 1, 1))
+    torch.nn.init.normal_(other.head.weight, std=0.1)  # as new, it draws nothing
+    file = tmp_path / 'renderer_live.safetensors'
+    save_file({name: value.half() for name, value in other.state_dict().items()}, file)
+    candidates = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 3), dtype=np.uint8)
+    settings = RendererSettings(size='live', discriminator_width=4, backbone=None, start=str(file))
+    begun = RendererTraining(settings, candidates, None)
+    assert all(part.training for part in begun.modules())
+    begun, lines = begun.eval(), torch.rand(1, 1, SIDE, SIDE)
+    with torch.inference_mode():
+        expected = other.eval()(lines, other.prepare(begun.candidates))
+        assert (expected - begun(lines)).abs().max() < 0.02  # half precision
+        assert (expected - other.prepare(begun.candidates).base).abs().max() > 0.1
+
+    save_file({'conv.weight': torch.zeros(3)}, file)
+    with pytest.raises(ValueError, match="not those of a 'live' renderer"):
+        RendererTraining(settings, candidates, None)
+    file.write_bytes(b'no weights')
+    with pytest.raises(ValueError, match='cannot be read as renderer weights'):
+        RendererTraining(settings, candidates, None)
 
 
 def test_training_lowers_the_colour_loss(tmp_path):
