@@ -13,6 +13,7 @@ are rounded, and int8 gains less.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,7 +76,7 @@ class Compiled:
                 request.set_input_tensor(index, openvino.Tensor(array, shared_memory=True))
             for index, array in enumerate(found):
                 request.set_output_tensor(index, openvino.Tensor(array, shared_memory=True))
-            self._made[streams] = request.infer, given, found
+            self._made[streams] = partial(request.infer, share_outputs=True), given, found
         return self._made[streams]
 
 

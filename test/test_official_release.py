@@ -195,14 +195,14 @@ def test_head_pose_given_the_noise(avatar, speech, chain, report):
     sampler = MotionStage(avatar, raw=True)._head
     for name, features, limits in (('fed', golden('speech')['projected'][: 2 * STORED], (1e-4, 1e-4)),
                                    ('chain', speech['projected'], (5e-3, 5e-3))):
-        conditions = sampler.condition(pairs(features))[:, None]
-        state = sampler.start(conditions[0])
+        rows = pairs(features)[:, None]
+        state = sampler.start(rows[0])
         for ahead in range(1, 15):
-            sampler.step(state, conditions[ahead])
+            sampler.step(state, rows[ahead])
         said, drawn = [], []
-        for condition, noise in zip(conditions[15:], expected['noise']):
-            said.append(np.concatenate(sampler.step(copy.deepcopy(state), condition), axis=1)[0])
-            drawn.append(sampler.sample(state, condition, noise[None])[0])
+        for heard, noise in zip(rows[15:], expected['noise']):
+            said.append(np.concatenate(sampler.step(copy.deepcopy(state), heard), axis=1)[0])
+            drawn.append(sampler.sample(state, heard, noise[None])[0])
         frames = len(said)
         assert report(f'head distribution, {name}', largest(said, expected['gmm_params'][:frames, 1:]), limits[0])
         assert report(f'head pose drawn, {name}', largest(drawn, expected['raw'][:frames]), limits[1])

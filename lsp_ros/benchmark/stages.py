@@ -235,8 +235,8 @@ def head_pose_part(avatar: Avatar, rows: np.ndarray) -> Part:
 
     def make(precision: str) -> Step:
         sampler = HeadPoseSampler(weights, precision=precision)
-        state = sampler.start(sampler.condition(rows[0]))
-        return lambda frame: sampler.sample(state, sampler.condition(rows[frame]), silent)
+        state = sampler.start(rows[0])
+        return lambda frame: sampler.sample(state, rows[frame], silent)
 
     def reference() -> Step:
         network = eager(HeadPoseNet(), weights)

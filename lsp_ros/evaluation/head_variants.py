@@ -26,22 +26,18 @@ class RecurrentSampler(HeadPoseSampler):
         self._network = network.eval()
         self.noise_scale, self.limits = noise_scale, limits
 
-    def condition(self, features: np.ndarray) -> np.ndarray:
-        """Features (N, 1024) -> encoded speech (N, 512)."""
-        with torch.inference_mode():
-            return self._network.encoder(torch.from_numpy(np.asarray(features, np.float32))).numpy()
-
-    def start(self, condition: np.ndarray, seed: int | np.random.Generator = 0) -> HeadPoseState:
-        """Streams at rest that have heard nothing; condition (B, 512) of the first frame."""
-        B = len(condition)
+    def start(self, features: np.ndarray, seed: int | np.random.Generator = 0) -> HeadPoseState:
+        """Streams at rest that have heard nothing; features (B, 1024) of the first frame."""
+        B = len(features)
         state = HeadPoseState(None, 0, np.zeros((B, POSE_STATE)), np.random.default_rng(seed), np.zeros(B, bool))
-        self.step(state, condition)
+        self.step(state, features)
         return state
 
-    def step(self, state: HeadPoseState, condition: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def step(self, state: HeadPoseState, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         before = torch.from_numpy(state.history).float()[:, None]
         with torch.inference_mode():
-            mean, n, state.rings = self._network.recur(before, torch.from_numpy(condition)[:, None], state.rings)
+            heard = self._network.encoder(torch.from_numpy(features))[:, None]
+            mean, n, state.rings = self._network.recur(before, heard, state.rings)
         return mean[:, 0].numpy(), n[:, 0].numpy()
 
 
@@ -63,10 +59,9 @@ def head_motion(
     low_pass = LowPass(np.repeat(np.asarray(head.smoothing, float), 3))
     amplitude = np.repeat(np.asarray(head.amplitude, float), 3)
     later = np.concatenate([features, np.repeat(features[-1:], look_ahead, axis=0)])
-    conditions = sampler.condition(np.ascontiguousarray(later, np.float32))
 
     def streamed(frame: int) -> np.ndarray:
-        return np.repeat(conditions[frame : frame + 1], streams, axis=0)
+        return np.repeat(later[frame : frame + 1].astype(np.float32), streams, axis=0)
 
     state = sampler.start(streamed(0), seed)
     for ahead in range(1, look_ahead):

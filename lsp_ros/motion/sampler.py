@@ -132,16 +132,11 @@ class HeadPoseSampler:
         check_weights(weights, WEIGHTS, 'head-pose')
         self.noise_scale = noise_scale
         self.limits = limits
-        self._condition = Compiled(lambda streams: _condition_graph(weights, precision, streams))
-        self._layers = Compiled(lambda streams: _graph(weights, precision, streams))
+        self._graph = Compiled(lambda streams: _graph(weights, precision, streams))
 
-    def condition(self, features: np.ndarray) -> np.ndarray:
-        """Features (N, 1024) float32 -> what all layers make of them (N, 3584) float32."""
-        return np.concatenate([self._condition(1, row)[0] for row in features[:, None]])
-
-    def start(self, condition: np.ndarray, seed: int | np.random.Generator = 0) -> HeadPoseState:
-        """Streams that have heard nothing but their first frame and held still for ever: (B, 3584) -> state."""
-        B = len(condition)
+    def start(self, features: np.ndarray, seed: int | np.random.Generator = 0) -> HeadPoseState:
+        """Streams that have heard nothing but their first frame and held still for ever: (B, 1024) -> state."""
+        B = len(features)
         state = HeadPoseState(
             rings=np.zeros((max(DILATIONS), len(DILATIONS), B, CHANNELS), np.float32),
             frame=0,
@@ -150,31 +145,30 @@ class HeadPoseSampler:
             clamped=np.zeros(B, bool),
         )
         for _ in DILATIONS:  # what a layer hears of the past is what it hears now; each pass settles one more
-            state.rings[:] = self._layers(B, condition, state.history, state.rings[0])[1]
+            state.rings[:] = self._graph(B, features, state.history, state.rings[0])[1]
         return state
 
-    def step(self, state: HeadPoseState, condition: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Condition (B, 3584) -> mean (B, 12) and -ln(sigma) (B, 12) of the pose state that follows ``history``."""
-        out, inputs = self._layers(
-            len(condition), condition, state.history, state.rings[(state.frame - _AGO) % len(state.rings), _LAYER]
-        )
+    def step(self, state: HeadPoseState, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Features (B, 1024) -> mean (B, 12) and -ln(sigma) (B, 12) of the pose state that follows ``history``."""
+        past = state.rings[(state.frame - _AGO) % len(state.rings), _LAYER]
+        out, inputs = self._graph(len(features), features, state.history, past)
         state.rings[state.frame % len(state.rings)] = inputs
         state.frame += 1
         return out[:, 1 : 1 + POSE_STATE], out[:, 1 + POSE_STATE :]
 
-    def sample(self, state: HeadPoseState, condition: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
-        """The next pose states (B, 12) float64 (equation 8), remembered as history.
+    def sample(self, state: HeadPoseState, features: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
+        """Features (B, 1024) -> the next pose states (B, 12) float64 (equation 8), remembered as history.
 
         ``noise`` (B, 12) standard normal numbers; drawn from the state's own generator where None.
         """
         if noise is None:
-            noise = state.random.standard_normal((len(condition), POSE_STATE))
+            noise = state.random.standard_normal((len(features), POSE_STATE))
         before = state.history
         with np.errstate(over='ignore', invalid='ignore'):
-            mean, n = self.step(state, condition)
-            pose = mean.astype(np.float64) + noise * np.exp(-n.astype(np.float64)) * self.noise_scale
-        broken = ~np.isfinite(pose).all(axis=1)
-        if broken.any():
+            mean, n = self.step(state, features)
+            pose = mean + noise * np.exp(-n.astype(np.float64)) * self.noise_scale
+        if not np.isfinite(pose).all():
+            broken = ~np.isfinite(pose).all(axis=1)
             state.held += int(broken.sum())
             pose[broken] = np.concatenate([before[broken, :6], np.zeros_like(before[broken, 6:])], axis=1)
         if self.limits is not None:
@@ -207,53 +201,46 @@ def _bias(weights: dict[str, np.ndarray], name: str) -> np.ndarray:
     return weights[f'{name}.bias'].astype(np.float64)
 
 
-def _condition_graph(weights: dict[str, np.ndarray], precision: str, streams: int) -> 'Model':
-    """Features (B, 1024) -> what they add to filter and gate of each layer (B, 3584), all biases included."""
-    import openvino
-    import openvino.opset13 as op
-
-    names = [(f'layers.{layer}.cond_{k}', f'layers.{layer}.{k}') for layer in _LAYER for k in ('filter', 'gate')]
-    w = np.concatenate([_matrix(weights, heard) for heard, _ in names])
-    b = np.concatenate([_bias(weights, heard) + _bias(weights, moved) for heard, moved in names])
-    features = op.parameter([streams, 1024], np.float32)
-    weight, bias = linear_norm(weights, 'encoder.0', 'encoder.1')
-    x = leaky_relu(linear(features, matrix(weight, precision), bias))
-    # The encoder's last layer is linear: it melts into the conditioning of all layers.
-    x = linear(x, matrix(w @ _matrix(weights, 'encoder.3'), precision), b + w @ _bias(weights, 'encoder.3'))
-    return openvino.Model([op.result(x)], [features], 'head_pose_condition')
-
-
 def _graph(weights: dict[str, np.ndarray], precision: str, streams: int) -> 'Model':
-    """Condition (B, 3584), last pose state (B, 12), each layer's input of one dilation ago (14, B, 128) ->
+    """Features (B, 1024), last pose state (B, 12), each layer's input of one dilation ago (14, B, 128) ->
     (B, 25) of which the first number says nothing, and each layer's input now (14, B, 128)."""
     import openvino
     import openvino.opset13 as op
 
-    condition = op.parameter([streams, len(DILATIONS) * 2 * CHANNELS], np.float32)
+    features = op.parameter([streams, 1024], np.float32)
     poses = op.parameter([streams, POSE_STATE], np.float32)
     past = op.parameter([len(DILATIONS), streams, CHANNELS], np.float32)
     rows, columns = op.constant(0), op.constant(1)
-    conditions = op.split(condition, columns, len(DILATIONS)).outputs()
     older = op.split(past, rows, len(DILATIONS)).outputs()
 
     def layer(x, name: str, precision: str = 'f32'):
         return linear(x, matrix(_matrix(weights, name), precision), _bias(weights, name))
 
+    # What is heard adds to filter and gate of each layer. The encoder's last layer is linear: it melts into all these.
+    names = [(f'layers.{k}.cond_{kind}', f'layers.{k}.{kind}') for k in _LAYER for kind in ('filter', 'gate')]
+    w = np.concatenate([_matrix(weights, hears) for hears, _ in names])
+    b = np.concatenate([_bias(weights, hears) + _bias(weights, moves) for hears, moves in names])
+    weight, bias = linear_norm(weights, 'encoder.0', 'encoder.1')
+    x = leaky_relu(linear(features, matrix(weight, precision), bias))
+    x = linear(x, matrix(w @ _matrix(weights, 'encoder.3'), precision), b + w @ _bias(weights, 'encoder.3'))
+    conditions = op.split(x, columns, len(names)).outputs()
+
     x = leaky_relu(layer(leaky_relu(layer(poses, 'start1')), 'start2'))
-    inputs, heard, skip, skip_bias = [], [], [], 0.0
+    inputs, made, skip, skip_bias = [], [], [], 0.0
     for k in _LAYER:
         name = f'layers.{k}'
         inputs.append(op.unsqueeze(x, rows))
         taps = np.concatenate([weights[f'{name}.filter.weight'], weights[f'{name}.gate.weight']])
         taps = matrix(np.concatenate([taps[:, :, 0], taps[:, :, 1]], axis=1), precision)  # tap 0: the older input
         both = op.matmul(op.concat([op.squeeze(older[k], rows), x], 1), taps, False, True)
-        filters, gates = op.split(op.add(both, conditions[k]), columns, 2).outputs()
+        filters, gates = op.split(both, columns, 2).outputs()  # before the sums: they and the rest are one kernel then
+        filters, gates = op.add(filters, conditions[2 * k]), op.add(gates, conditions[2 * k + 1])
         y = op.multiply(op.tanh(filters), op.sigmoid(gates))
-        heard.append(y)
+        made.append(y)
         skip.append(_matrix(weights, f'{name}.skip'))
         skip_bias = skip_bias + _bias(weights, f'{name}.skip')
         x = op.add(x, layer(y, f'{name}.residual', precision))
-    out = leaky_relu(linear(op.concat(heard, 1), matrix(np.concatenate(skip, axis=1), precision), skip_bias))
+    out = leaky_relu(linear(op.concat(made, 1), matrix(np.concatenate(skip, axis=1), precision), skip_bias))
     out = layer(leaky_relu(layer(out, 'end1')), 'end2')
     outputs = [op.result(out), op.result(op.concat(inputs, 0))]
-    return openvino.Model(outputs, [condition, poses, past], 'head_pose')
+    return openvino.Model(outputs, [features, poses, past], 'head_pose')

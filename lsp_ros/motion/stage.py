@@ -133,7 +133,7 @@ class MotionStage:
         self._gate = MouthGate()
         self._active: deque[bool] = deque()
         self._displacements: deque[np.ndarray] = deque()
-        self._conditions: deque[np.ndarray] = deque()
+        self._heard: deque[np.ndarray] = deque()  # (1, 1024) features that the head has not come to
         self._head_state: HeadPoseState | None = None
         self._head_filter = LowPass(self._head_sigma)
         self._control = HeadPoseControl(self._limits, self._metres_per_unit)
@@ -194,7 +194,7 @@ class MotionStage:
         if self._mouth_ahead:
             self._hear_mouth(np.repeat(row, self._mouth_ahead, axis=0))
         self._displacements.extend(self._smoother.flush())
-        self._conditions.extend(np.repeat(self._head.condition(row)[None], self._head_ahead, axis=0))
+        self._heard.extend([row] * self._head_ahead)
         self._active.extend([False] * self._look_ahead)
         motion = self._ready()
         self.reset()
@@ -224,7 +224,7 @@ class MotionStage:
     def _hear(self, rows: np.ndarray, active: np.ndarray) -> None:
         """Take in feature rows (N, 1024) and activity (N,)."""
         self._hear_mouth(rows)
-        self._conditions.extend(self._head.condition(rows)[:, None])
+        self._heard.extend(rows[:, None].copy())
         self._active.extend(active.tolist())
 
     def _hear_mouth(self, rows: np.ndarray) -> None:
@@ -295,8 +295,8 @@ class MotionStage:
         if self._head_state is None:
             self._warm_up()
         state = self._head_state
-        raw = self._head.sample(state, self._conditions[self._head_ahead])[:, :6]
-        self._conditions.popleft()
+        raw = self._head.sample(state, self._heard[self._head_ahead])[:, :6]
+        self._heard.popleft()
         rest = self._limits.rest
         own = rest + lively * (self._head_filter.step(raw[0] * self._head_amplitude) - rest)
         shown, source, clamped = self._control.step(frame, own)
@@ -313,7 +313,7 @@ class MotionStage:
 
     def _warm_up(self) -> None:
         """Give the network its look-ahead: a head at rest that has heard the first frame for ever."""
-        state = self._head.start(self._conditions[0], self._seed)
+        state = self._head.start(self._heard[0], self._seed)
         for ahead in range(1, self._head_ahead):
-            self._head.step(state, self._conditions[ahead])
+            self._head.step(state, self._heard[ahead])
         self._head_state = state

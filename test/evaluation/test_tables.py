@@ -94,9 +94,8 @@ def test_the_recurrent_variant_steps_as_it_is_trained():
     rng = np.random.default_rng(0)
     features, noise = rng.normal(0, 1, (40, 1024)).astype(np.float32), rng.normal(0, 1, (40, 1, 12))
     sampler = RecurrentSampler(network, noise_scale=0.3)
-    conditions = sampler.condition(features)
-    state = sampler.start(conditions[:1])
-    poses = np.concatenate([sampler.sample(state, conditions[t : t + 1], noise[t]) for t in range(40)])
+    state = sampler.start(features[:1])
+    poses = np.concatenate([sampler.sample(state, features[t : t + 1], noise[t]) for t in range(40)])
     # Teacher-forced on these poses; the first frame was heard once more, by a head at rest.
     before = torch.from_numpy(np.concatenate([np.zeros((1, 12)), poses])).float()[None]
     with torch.inference_mode():

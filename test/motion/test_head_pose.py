@@ -59,9 +59,8 @@ def test_cached_steps_equal_the_recomputation_of_255_frames(network):
     features = generator.normal(0, 1, (B, T, 1024)).astype(np.float32)
     noise = generator.normal(0, 1, (T, B, 12))
     sampler = HeadPoseSampler(weights(network))
-    conditions = np.stack([sampler.condition(features[:, t]) for t in range(T)])
-    state = sampler.start(conditions[0])
-    poses = np.stack([sampler.sample(state, conditions[t], noise[t]) for t in range(T)], axis=1)
+    state = sampler.start(features[:, 0])
+    poses = np.stack([sampler.sample(state, features[:, t], noise[t]) for t in range(T)], axis=1)
     # All at once, teacher-forced on these poses: a still head and the first frame's features come before.
     poses, features = torch.from_numpy(poses).float(), torch.from_numpy(features)
     with torch.inference_mode():
@@ -79,19 +78,19 @@ def test_streams_in_a_batch_do_not_touch_one_another(network):
     sampler = HeadPoseSampler(weights(network), limits=LIMITS)
 
     def run(streams):
-        state = sampler.start(sampler.condition(features[0][streams]))
-        return [sampler.sample(state, sampler.condition(f[streams]), e[streams]) for f, e in zip(features, noise)]
+        state = sampler.start(features[0][streams])
+        return [sampler.sample(state, f[streams], e[streams]) for f, e in zip(features, noise)]
 
     np.testing.assert_allclose(np.array(run([0, 1, 2]))[:, [1]], np.array(run([1])), atol=1e-5)
 
 
 def test_the_same_seed_gives_the_same_motion(network):
     sampler = HeadPoseSampler(weights(network))
-    condition = sampler.condition(np.zeros((1, 1024), np.float32))
+    silence = np.zeros((1, 1024), np.float32)
 
     def run(seed):
-        state = sampler.start(condition, seed)
-        return np.array([sampler.sample(state, condition) for _ in range(10)])
+        state = sampler.start(silence, seed)
+        return np.array([sampler.sample(state, silence) for _ in range(10)])
 
     np.testing.assert_array_equal(run(5), run(5))
     assert np.abs(run(5) - run(6)).max() > 1e-3
@@ -99,19 +98,19 @@ def test_the_same_seed_gives_the_same_motion(network):
 
 def test_noise_scale_zero_gives_the_mean(network):
     sampler = HeadPoseSampler(weights(network), noise_scale=0)
-    condition = sampler.condition(np.ones((1, 1024), np.float32))
-    state, twin = sampler.start(condition), sampler.start(condition)
-    np.testing.assert_allclose(sampler.sample(state, condition), sampler.step(twin, condition)[0], atol=1e-7)
+    features = np.ones((1, 1024), np.float32)
+    state, twin = sampler.start(features), sampler.start(features)
+    np.testing.assert_allclose(sampler.sample(state, features), sampler.step(twin, features)[0], atol=1e-7)
 
 
 def test_an_adversarial_network_cannot_leave_the_trained_range(network):
     """32 streams x 10 s of arbitrary features: five minutes of a head that is told to leave."""
     sampler = HeadPoseSampler(wild(network), noise_scale=1.0, limits=LIMITS)
     generator = np.random.default_rng(3)
-    state = sampler.start(sampler.condition(np.zeros((32, 1024), np.float32)))
+    state = sampler.start(np.zeros((32, 1024), np.float32))
     last, clamped = np.zeros((32, 6)), 0
     for _ in range(600):
-        pose = sampler.sample(state, sampler.condition(generator.normal(0, 3, (32, 1024)).astype(np.float32)))
+        pose = sampler.sample(state, generator.normal(0, 3, (32, 1024)).astype(np.float32))
         assert np.isfinite(pose).all()
         assert (pose[:, :6] >= LIMITS.low).all() and (pose[:, :6] <= LIMITS.high).all()
         assert (np.abs(pose[:, :6] - last) <= LIMITS.speed + 1e-9).all()
@@ -123,20 +122,19 @@ def test_an_adversarial_network_cannot_leave_the_trained_range(network):
 @pytest.mark.parametrize('precision', PRECISIONS)
 def test_numbers_that_are_not_finite_hold_the_last_pose_and_are_counted(network, precision):
     sampler = HeadPoseSampler(weights(network), limits=LIMITS, precision=precision)
-    condition = sampler.condition(np.ones((2, 1024), np.float32))
-    state = sampler.start(condition)
+    features = np.ones((2, 1024), np.float32)
+    state = sampler.start(features)
     for _ in range(5):
-        good = sampler.sample(state, condition)
-    broken = condition.copy()
-    broken[1] = np.nan
-    held = sampler.sample(state, broken)
+        good = sampler.sample(state, features)
+    state.rings[:, :, 1] = np.nan
+    held = sampler.sample(state, features)
     np.testing.assert_array_equal(held[1, :6], good[1, :6])
     assert state.held == 1
     # Once its finite memory is over, the stream is well again.
     for _ in range(RECEPTIVE_FIELD):
-        sampler.sample(state, condition)
+        sampler.sample(state, features)
     count = state.held
-    sampler.sample(state, condition)
+    sampler.sample(state, features)
     assert state.held == count and count < RECEPTIVE_FIELD + 1
 
 
