@@ -138,7 +138,7 @@ def main() -> None:
         figures = compare(result.tracks['points'][known], result.tracks['euler'][known],
                           result.tracks['translation'][known], unscaled(result.track.camera, crop), truth,
                           known + excerpt[0])
-        pixels = result.shoulders[0] / crop.scale + [crop.left, crop.top]
+        pixels = result.takes[0].shoulders / crop.scale + [crop.left, crop.top]
         true = truth['shoulder_2d'][excerpt]
         drift = np.linalg.norm((pixels - pixels[0]) - (true - true[0]), axis=-1)
         figures['shoulders, mean error of motion px'] = drift.mean()

@@ -47,7 +47,7 @@ from lsp_ros.media import MediaError
 from lsp_ros.rendering.sizes import PICTURE
 from lsp_ros.signals import SHOULDER_POINTS
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE, frame_start
-from lsp_ros.training.dataset import TRACKS, runs, write_dataset
+from lsp_ros.training.dataset import TRACKS, VALIDATION_SHARE, in_ranges, runs, write_dataset
 
 VERSION = 1  # of what the steps compute: another one makes all of it anew
 PIECE = 150  # pictures after which the work on a clip is kept
@@ -79,6 +79,7 @@ class Settings:
     focal       focal length in pixels of the source picture, if the camera is known; None: searched
     synthetic   the person is computer-generated, nobody has to agree
     landmarker  SHA-256 of the detector's model file, if it is not the one in the wheel
+    held_out    videos that nothing may learn from, to show the avatar on
     """
 
     name: str
@@ -87,6 +88,7 @@ class Settings:
     focal: float | None = None
     synthetic: bool = False
     landmarker: str | None = None
+    held_out: tuple[Path, ...] = ()
 
 
 class CaptureError(ValueError):
@@ -155,6 +157,29 @@ class Seen:
     body_rows: np.ndarray
 
 
+@dataclass
+class Take:
+    """One video's way through the steps; each step adds what it found.
+
+    digest     SHA-256 of the file
+    boxes      (K, 4) where the face was at the first look, in source pixels
+    state      (N,) int8 why a picture is left out (REASONS), 0 for a good one
+    tracked    (N,) int row of each picture in the ``Track``, -1 for one that was not tracked
+    shoulders  (N, 18, 2) pixels of the crop, NaN where they are not known
+    start      first frame on the timeline; stop: the first after its pause
+    """
+
+    digest: str
+    clip: Clip
+    boxes: np.ndarray
+    seen: Seen | None = None
+    state: np.ndarray | None = None
+    tracked: np.ndarray | None = None
+    shoulders: np.ndarray | None = None
+    start: int = 0
+    stop: int = 0
+
+
 class Capture:
     """One run over all videos of one camera."""
 
@@ -168,6 +193,11 @@ class Capture:
         doubles = [video for k, video in enumerate(self.videos) if self.digests[k] in self.digests[:k]]
         if doubles:
             raise CaptureError(f'{doubles[0]}: this video was given twice.')
+        self.held_out = {file_sha256(video) for video in settings.held_out}
+        if not self.held_out <= set(self.digests):
+            raise CaptureError('A video that is held out must be one of the videos.')
+        if self.held_out == set(self.digests):
+            raise CaptureError('All videos are held out: nothing is left to learn from.')
         names = {f'{digest[:8]} {video.name}': digest for video, digest in zip(self.videos, self.digests)}
         self.consent, self.record = consents.bind(consent, names) if consent else (None, None)
         self.work = self.folder / 'capture'
@@ -196,9 +226,8 @@ class Capture:
     def _key(self, *parts) -> str:
         return key_of(*parts, *([self.settings.landmarker] if self.settings.landmarker else []))
 
-    def look(self, number: int) -> tuple[Clip, np.ndarray]:
-        """A first pass over a video: times, cuts, and (K, 4) boxes of the face in source pixels every half second."""
-        path, digest = self.videos[number], self.digests[number]
+    def look(self, path: Path, digest: str) -> Take:
+        """A first pass over a video: times, cuts, and boxes of the face every half second."""
         file, key = self.work / f'look-{digest[:12]}.npz', self._key('look', digest)
         stored = kept(file, key)
         if stored is None:
@@ -219,11 +248,12 @@ class Capture:
             keep(file, key, **stored)
         height, width = (int(side) for side in stored['size'])
         cuts = tuple(int(cut) for cut in stored['cuts'])
-        return Clip(path, width, height, stored['times'], cuts), stored['boxes']
+        return Take(digest, Clip(path, width, height, stored['times'], cuts), stored['boxes'])
 
-    def see(self, number: int, clip: Clip, crop: Crop, done: float, share: float) -> Seen:
+    def see(self, take: Take, crop: Crop, done: float, share: float) -> Seen:
         """Every picture of a clip: cropped, kept as JPEG, and seen by the detector."""
-        parts, missing = self._pieces(number, clip, crop), []
+        clip = take.clip
+        parts, missing = self._pieces(take, crop), []
         for first, file, key in parts:
             if kept(file, key) is None:
                 missing.append((first, file, key))
@@ -259,10 +289,10 @@ class Capture:
             joined['hand'][max(0, row - reach) : row + reach + 1] = True
         return Seen(**joined)
 
-    def _pieces(self, number: int, clip: Clip, crop: Crop) -> list[tuple[int, Path, str]]:
-        folder = self.work / f'see-{self.digests[number][:12]}'
-        return [(first, folder / f'{first:06d}.npz', self._key('see', self.digests[number], asdict(crop), first))
-                for first in range(0, len(clip.times), PIECE)]
+    def _pieces(self, take: Take, crop: Crop) -> list[tuple[int, Path, str]]:
+        folder = self.work / f'see-{take.digest[:12]}'
+        return [(first, folder / f'{first:06d}.npz', self._key('see', take.digest, asdict(crop), first))
+                for first in range(0, len(take.clip.times), PIECE)]
 
     def _see_one(self, piece: dict, row: int, image: np.ndarray, forget: bool, hands: bool, body: bool) -> None:
         wanted = flags.FORGET * forget | flags.HANDS * hands | flags.BODY * body
@@ -276,11 +306,11 @@ class Capture:
             piece['bodies'].append(sight.body)
             piece['body_rows'].append(row)
 
-    def images(self, number: int, clip: Clip, crop: Crop, rows: np.ndarray, encoded: bool = False) -> Iterator:
+    def images(self, take: Take, crop: Crop, rows: np.ndarray, encoded: bool = False) -> Iterator:
         """Kept pictures of a clip in order: (512, 512, 3) RGB, or the JPEG's bytes."""
         wanted = set(int(row) for row in rows)
-        for first, file, key in self._pieces(number, clip, crop):
-            inside = [row for row in range(first, min(first + PIECE, len(clip.times))) if row in wanted]
+        for first, file, key in self._pieces(take, crop):
+            inside = [row for row in range(first, min(first + PIECE, len(take.clip.times))) if row in wanted]
             if not inside:
                 continue
             stored = kept(file, key)
@@ -294,56 +324,54 @@ class Capture:
     def run(self) -> 'Result':
         """All steps. Returns what the report tells about; the dataset is then in ``folder/dataset``."""
         progress = self.progress
-        clips, boxes, numbers = [], [], []
+        takes: list[Take] = []
         with progress.during('look: times, cuts, faces'):
-            for number, video in enumerate(self.videos):
-                clip, found = self.look(number)
+            for number, (video, digest) in enumerate(zip(self.videos, self.digests)):
+                take = self.look(video, digest)
                 try:
                     read_sound(video, 0.1)
                 except MediaError as error:
                     self.left_out.append(str(error))
                     continue
-                if not len(found):
+                if not len(take.boxes):
                     self.left_out.append(f'{video}: no face was found in it.')
                     continue
-                clips.append(clip)
-                boxes.append(found)
-                numbers.append(number)
+                takes.append(take)
                 progress.share((number + 1) / len(self.videos))
-        if not clips:
+        if not takes:
             raise CaptureError(self.left_out[0] if self.left_out else 'No video was given.')
-        sizes = {(clip.width, clip.height) for clip in clips}
+        sizes = {(take.clip.width, take.clip.height) for take in takes}
         if len(sizes) > 1:
             raise CaptureError('The videos have different sizes (' + ', '.join(f'{w}x{h}' for w, h in sorted(sizes)) +
                                '); an avatar has one camera, so record all with the same settings.')
-        crop = choose_crop(np.concatenate(boxes), clips[0].width, clips[0].height)
-        seen = []
+        (size,) = sizes
+        crop = choose_crop(np.concatenate([take.boxes for take in takes]), *size)
         with progress.during('see: landmarks of every picture'):
-            for position, (number, clip) in enumerate(zip(numbers, clips)):
-                seen.append(self.see(number, clip, crop, position / len(clips), 1 / len(clips)))
+            for number, take in enumerate(takes):
+                take.seen = self.see(take, crop, number / len(takes), 1 / len(takes))
         with progress.during('track: focal length, shape, poses'):
-            states, tracked = self._track(numbers, clips, crop, seen)
+            found = self._track(takes, crop)
         with progress.during('shoulders: Lucas-Kanade flow'):
-            shoulders = self._shoulders(numbers, clips, crop, seen, states)
+            self._shoulders(takes, crop)
         with progress.during('dataset: 60 frames a second'):
-            result = self._write(numbers, clips, crop, seen, states, tracked, shoulders)
-        return result
+            return self._write(takes, crop, found)
 
-    def _track(self, numbers: list[int], clips: list[Clip], crop: Crop, seen: list[Seen]):
-        """States (one array of reasons a clip, 0 for good pictures) and the Track of all good pictures of all clips."""
-        states = [first_states(clip, sight) for clip, sight in zip(clips, seen)]
-        good = [np.flatnonzero(state == 0) for state in states]
-        if sum(map(len, good)) < 4 * SHORTEST * max(clip.rate for clip in clips):
+    def _track(self, takes: list[Take], crop: Crop) -> Track:
+        """The Track of all good pictures of all clips; the takes then know their pictures' states and rows in it."""
+        for take in takes:
+            take.state = first_states(take.clip, take.seen)
+        good = [np.flatnonzero(take.state == 0) for take in takes]
+        if sum(map(len, good)) < 4 * SHORTEST * max(take.clip.rate for take in takes):
             raise CaptureError('Hardly any picture shows a face that can be tracked; the report says why.')
         file = self.work / 'track.npz'
-        key = self._key('track', [self.digests[number] for number in numbers], asdict(crop), self.settings.focal)
+        key = self._key('track', [take.digest for take in takes], asdict(crop), self.settings.focal)
         stored = kept(file, key)
         if stored is None:
-            meshes = np.concatenate([sight.faces[rows] for sight, rows in zip(seen, good)])
-            times = np.concatenate([clip.times[rows] for clip, rows in zip(clips, good)])
-            segment = np.concatenate([segments(clip, rows) + 1_000_000 * k
-                                      for k, (clip, rows) in enumerate(zip(clips, good))])
-            centre = crop.camera_centre(clips[0].width, clips[0].height)
+            meshes = np.concatenate([take.seen.faces[rows] for take, rows in zip(takes, good)])
+            times = np.concatenate([take.clip.times[rows] for take, rows in zip(takes, good)])
+            segment = np.concatenate([segments(take.clip, rows) + 1_000_000 * k
+                                      for k, (take, rows) in enumerate(zip(takes, good))])
+            centre = crop.camera_centre(takes[0].clip.width, takes[0].clip.height)
             focal = self.settings.focal * crop.scale if self.settings.focal else None
             found = track(meshes, times, segment, centre, focal, self.progress.share)
             stored = {'euler': found.euler, 'translation': found.translation, 'points': found.points,
@@ -351,90 +379,86 @@ class Capture:
                       'tried': np.array(found.tried).reshape(-1, 2)}
             keep(file, key, **stored)
         focal, *centre = stored['camera'].tolist()
-        tracked = Track(stored['euler'], stored['translation'], stored['points'], Camera(focal, tuple(centre)),
-                        stored['error'], [tuple(pair) for pair in stored['tried'].tolist()])
+        found = Track(stored['euler'], stored['translation'], stored['points'], Camera(focal, tuple(centre)),
+                      stored['error'], [tuple(pair) for pair in stored['tried'].tolist()])
         # What only the tracking can tell.
-        first, per_clip = 0, []
-        for clip, state, rows in zip(clips, states, good):
+        first = 0
+        for take, rows in zip(takes, good):
             part = slice(first, first + len(rows))
-            state[rows[np.abs(tracked.euler[part, 1]) > TURNED_AWAY]] = TURNED
-            state[rows[tracked.error[part] > LOST]] = ERROR
-            drop_short(clip, state)
-            per_clip.append((rows, part))
+            take.tracked = np.full(len(take.state), -1)
+            take.tracked[rows] = np.arange(part.start, part.stop)
+            take.state[rows[np.abs(found.euler[part, 1]) > TURNED_AWAY]] = TURNED
+            take.state[rows[found.error[part] > LOST]] = ERROR
+            drop_short(take.clip, take.state)
             first += len(rows)
-        return states, (tracked, per_clip)
+        return found
 
-    def _shoulders(self, numbers: list[int], clips: list[Clip], crop: Crop, seen: list[Seen], states: list[np.ndarray]):
-        """(N, 18, 2) pixels for each clip's pictures, NaN where they are not known (the states then say so)."""
-        all_points = []
-        for position, (number, clip, sight, state) in enumerate(zip(numbers, clips, seen, states)):
-            file = self.work / f'shoulders-{self.digests[number][:12]}.npz'
-            good = hashlib.sha256(state.tobytes()).hexdigest()
-            key = self._key('shoulders', self.digests[number], asdict(crop), good)
+    def _shoulders(self, takes: list[Take], crop: Crop) -> None:
+        """Finds the shoulders of each take's good pictures; where it cannot, the states then say so."""
+        for number, take in enumerate(takes):
+            file = self.work / f'shoulders-{take.digest[:12]}.npz'
+            good = hashlib.sha256(take.state.tobytes()).hexdigest()
+            key = self._key('shoulders', take.digest, asdict(crop), good)
             stored = kept(file, key)
             if stored is None:
-                points = np.full((len(clip.times), SHOULDER_POINTS, 2), np.nan)
-                for first, stop in shots(clip):
-                    self._shoulders_of_shot(number, clip, crop, sight, state, first, stop, points)
+                points = np.full((len(take.clip.times), SHOULDER_POINTS, 2), np.nan)
+                for first, stop in shots(take.clip):
+                    self._shoulders_of_shot(take, crop, first, stop, points)
                 stored = {'points': points}
                 keep(file, key, **stored)
-            points = stored['points']
-            state[(state == 0) & np.isnan(points[:, 0, 0])] = NO_SHOULDERS
-            drop_short(clip, state)
-            all_points.append(points)
-            self.progress.share((position + 1) / len(clips))
-        if not any((state == 0).any() for state in states):
+            take.shoulders = stored['points']
+            take.state[(take.state == 0) & np.isnan(take.shoulders[:, 0, 0])] = NO_SHOULDERS
+            drop_short(take.clip, take.state)
+            self.progress.share((number + 1) / len(takes))
+        if not any((take.state == 0).any() for take in takes):
             raise CaptureError('The shoulders are not in the picture; record head and shoulders, or place the camera '
                                'farther away.')
-        return all_points
 
-    def _shoulders_of_shot(self, number, clip, crop, sight: Seen, state, first: int, stop: int, points) -> None:
-        good = np.flatnonzero(state[first:stop] == 0) + first
-        masks = [k for k, row in enumerate(sight.body_rows) if row in set(good.tolist())]
+    def _shoulders_of_shot(self, take: Take, crop: Crop, first: int, stop: int, points: np.ndarray) -> None:
+        seen = take.seen
+        good = np.flatnonzero(take.state[first:stop] == 0) + first
+        masks = [k for k, row in enumerate(seen.body_rows) if row in set(good.tolist())]
         if not masks:
             return
-        found = [(k, shoulder_lines(sight.bodies[k], to_lsp73(sight.faces[sight.body_rows[k]])[:, :2])) for k in masks]
+        found = [(k, shoulder_lines(seen.bodies[k], to_lsp73(seen.faces[seen.body_rows[k]])[:, :2])) for k in masks]
         found = [(k, lines) for k, lines in found if lines is not None]
         if not found:
             return
         # The key picture is the one whose lines are most like all others': one bad silhouette must not decide.
         middle = np.median([lines for _, lines in found], axis=0)
         k, lines = min(found, key=lambda pair: np.abs(pair[1] - middle).sum())
-        row = int(sight.body_rows[k])
-        key_image = next(self.images(number, clip, crop, np.array([row])))
-        followed, known = track_shoulders(self.images(number, clip, crop, good), clip.times[good], key_image, lines)
+        key_image = next(self.images(take, crop, seen.body_rows[k : k + 1]))
+        followed, known = track_shoulders(self.images(take, crop, good), take.clip.times[good], key_image, lines)
         points[good[known]] = followed[known]
 
-    def _write(self, numbers, clips, crop: Crop, seen, states, tracked, shoulders) -> 'Result':
+    def _write(self, takes: list[Take], crop: Crop, found: Track) -> 'Result':
         """Puts everything on the timeline and writes the dataset folder, all or nothing."""
-        found, per_clip = tracked
         depth = float(np.median(found.translation[:, 2]))
         camera = found.camera
-        starts, length = [], 0
-        for clip in clips:
-            starts.append(length)
-            length += int(np.floor((clip.times[-1] + 1 / clip.rate) * FRAME_RATE)) + PAUSE
+        length = 0
+        for take in takes:
+            clip, take.start = take.clip, length
+            take.stop = length = length + int(np.floor((clip.times[-1] + 1 / clip.rate) * FRAME_RATE)) + PAUSE
         tracks = {name: np.full((length, *shape), np.nan) for name, shape in TRACKS.items()}
         samples = np.zeros(-(-length * SAMPLE_RATE // FRAME_RATE), np.float32)
-        shown: dict[int, tuple[int, int]] = {}  # timeline frame -> clip, picture
-        for k, (clip, sight, state, (rows, part)) in enumerate(zip(clips, seen, states, per_clip)):
+        shown: dict[int, tuple[int, int]] = {}  # timeline frame -> take, picture
+        for k, take in enumerate(takes):
+            clip = take.clip
             sound = read_sound(clip.path, clip.times[-1] + 1 / clip.rate)
-            begin = frame_start(starts[k])
-            stop = frame_start(starts[k + 1]) if k + 1 < len(clips) else len(samples)
+            begin, stop = frame_start(take.start), frame_start(take.stop) if take.stop < length else len(samples)
             samples[begin:stop] = np.concatenate([sound, room_tone(sound, stop - begin)])[: stop - begin]
-            index = np.full(len(clip.times), -1)
-            index[rows] = np.arange(part.start, part.stop)
-            for first, stop in stretches(clip, state):
-                chosen = index[first:stop]
+            for first, stop in stretches(clip, take.state):
+                chosen = take.tracked[first:stop]
                 at = np.arange(int(np.ceil(clip.times[first] * FRAME_RATE - 1e-6)),
                                int(np.floor(clip.times[stop - 1] * FRAME_RATE + 1e-6)) + 1)
-                flat = shoulders[k][first:stop]
+                flat = take.shoulders[first:stop]
                 rays = np.concatenate([(flat - camera.centre) / camera.focal, np.ones((*flat.shape[:2], 1))], axis=-1)
                 for name, values in (('points', found.points[chosen]), ('euler', found.euler[chosen]),
                                      ('translation', found.translation[chosen]), ('shoulders', rays * depth)):
                     spline = CubicSpline(clip.times[first:stop], values, axis=0)
-                    tracks[name][starts[k] + at] = spline(at / FRAME_RATE)
-            self._place_pictures(clip, sight, state, starts[k], k, shown, tracks)
+                    tracks[name][take.start + at] = spline(at / FRAME_RATE)
+            for frame, row in place_pictures(take, ~np.isnan(tracks['euler'][:, 0])):
+                shown[frame] = (k, row)
         if len(shown) > MOST_PICTURES:
             order = sorted(shown)
             shown = {order[k]: shown[order[k]] for k in np.linspace(0, len(order) - 1, MOST_PICTURES).astype(int)}
@@ -446,10 +470,10 @@ class Capture:
         manifest = {
             'name': self.settings.name,
             'licence': self.settings.licence,
-            'source': self.settings.source or ', '.join(clip.path.name for clip in clips),
+            'source': self.settings.source or ', '.join(take.clip.path.name for take in takes),
             'person': {'kind': 'synthetic' if self.settings.synthetic else 'real', 'consent': self.consent},
             'camera': {'matrix': camera.matrix.tolist(), 'metres_per_unit': 0.01},
-            'split': {'unknown': [list(pair) for pair in runs(~known)]},
+            'split': self._split(takes, known),
             'capture': {'videos': {video.name: digest for video, digest in zip(self.videos, self.digests)},
                         'crop': asdict(crop), 'focal_length': 'given' if self.settings.focal else 'searched'},
         }
@@ -465,59 +489,55 @@ class Capture:
             (scratch / 'frames').mkdir(parents=True)
             write_dataset(scratch, manifest, tracks, samples)
             order = sorted(shown)
-            for k, clip in enumerate(clips):
+            for k, take in enumerate(takes):
                 mine = [frame for frame in order if shown[frame][0] == k]
                 rows = np.array([shown[frame][1] for frame in mine], int)
-                for frame, jpeg in zip(mine, self.images(numbers[k], clip, crop, rows, encoded=True)):
+                for frame, jpeg in zip(mine, self.images(take, crop, rows, encoded=True)):
                     (scratch / 'frames' / f'{frame:06d}.jpg').write_bytes(jpeg)
-                self.progress.share((k + 1) / len(clips))
+                self.progress.share((k + 1) / len(takes))
             if self.record:
                 (scratch / consents.RECORD).write_text(self.record)
             (scratch / '.key').write_text(key)
             if out.exists():
                 shutil.rmtree(out)
             os.replace(scratch, out)
-        return Result(self, clips, crop, seen, states, found, per_clip, shoulders, tracks, known, samples, shown,
-                      starts, numbers)
+        return Result(self, takes, crop, found, tracks, known, samples, shown)
 
-    def _place_pictures(self, clip, sight, state, start, k, shown, tracks) -> None:
-        usual = np.median(sight.sharp[state == 0]) if (state == 0).any() else 0
-        state[(state == 0) & (sight.sharp < BLURRED * usual)] = BLUR
-        for row in np.flatnonzero(state == 0):
-            place = clip.times[row] * FRAME_RATE
-            frame = start + round(place)
-            if abs(place - round(place)) <= PICTURE_OFF and not np.isnan(tracks['euler'][frame, 0]):
-                shown[frame] = (k, int(row))
+    def _split(self, takes: list[Take], known: np.ndarray) -> dict[str, list]:
+        """The ``split`` of ``dataset.yaml``. Where videos are held out, the last fifth of the others validates."""
+        split = {'unknown': runs(~known)}
+        held_out = [(take.start, take.stop) for take in takes if take.digest in self.held_out]
+        if held_out:
+            others = np.flatnonzero(~in_ranges(len(known), held_out))
+            validation = np.zeros(len(known), bool)
+            validation[others[int(len(others) * (1 - VALIDATION_SHARE)) :]] = True
+            # Also of pictures: those that are held out choose no renderer.
+            split |= {'held_out': held_out, 'validation': runs(validation), 'pictures': runs(validation)}
+        return {name: [list(pair) for pair in ranges] for name, ranges in split.items()}
 
 
 @dataclass(frozen=True)
 class Result:
-    """What the report is made of: all that the steps know, clip by clip and on the timeline."""
+    """What the report is made of: all that the steps know, take by take and on the timeline."""
 
     capture: Capture
-    clips: list[Clip]
+    takes: list[Take]
     crop: Crop
-    seen: list[Seen]
-    states: list[np.ndarray]
     track: Track
-    per_clip: list[tuple[np.ndarray, slice]]
-    shoulders: list[np.ndarray]
     tracks: dict[str, np.ndarray]
     known: np.ndarray
     samples: np.ndarray
     shown: dict[int, tuple[int, int]]
-    starts: list[int]
-    numbers: list[int]
 
     def counts(self) -> dict[str, int]:
         """How many pictures were left out for which reason."""
-        states = np.concatenate(self.states)
+        states = np.concatenate([take.state for take in self.takes])
         return {text: int((states == code).sum()) for code, text in REASONS.items() if (states == code).any()}
 
     def picture(self, frame: int) -> np.ndarray:
         """(512, 512, 3) RGB of a timeline frame that has a picture."""
         k, row = self.shown[frame]
-        return next(self.capture.images(self.numbers[k], self.clips[k], self.crop, np.array([row])))
+        return next(self.capture.images(self.takes[k], self.crop, np.array([row])))
 
 
 def face_box(face: np.ndarray) -> np.ndarray:
@@ -547,6 +567,19 @@ def first_states(clip: Clip, seen: Seen) -> np.ndarray:
     state[np.isnan(faces[:, 0, 0])] = NO_FACE
     drop_short(clip, state)
     return state
+
+
+def place_pictures(take: Take, known: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Timeline frame and number of each picture of a take that is sharp, on time, and known (N,) there; a blurred one
+    gets its state."""
+    state, sharp = take.state, take.seen.sharp
+    usual = np.median(sharp[state == 0]) if (state == 0).any() else 0
+    state[(state == 0) & (sharp < BLURRED * usual)] = BLUR
+    for row in np.flatnonzero(state == 0):
+        place = take.clip.times[row] * FRAME_RATE
+        frame = take.start + round(place)
+        if abs(place - round(place)) <= PICTURE_OFF and known[frame]:
+            yield frame, int(row)
 
 
 def shots(clip: Clip) -> list[tuple[int, int]]:

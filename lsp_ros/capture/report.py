@@ -31,8 +31,8 @@ def measure(result: Result) -> dict:
     known, tracks = result.known, result.tracks
     levels = np.array([level_db(result.samples[frame_start(t) : frame_start(t + 1)]) for t in range(len(known))])
     inside = np.zeros(len(known), bool)
-    for start, clip in zip(result.starts, result.clips):
-        inside[start : start + int(clip.times[-1] * FRAME_RATE)] = True
+    for take in result.takes:
+        inside[take.start : take.start + int(take.clip.times[-1] * FRAME_RATE)] = True
     speaking = np.zeros(len(known), bool)
     heard = speech_frames(result.samples)[: len(known)]
     speaking[: len(heard)] = heard
@@ -41,7 +41,7 @@ def measure(result: Result) -> dict:
     gap = lip_gap(points)
     width = np.linalg.norm(points[:, 52] - points[:, 46], axis=1)
     lids = eye_opening(points)
-    sharp = np.concatenate([seen.sharp for seen in result.seen])
+    sharp = np.concatenate([take.seen.sharp for take in result.takes])
     edges = np.flatnonzero(np.diff(np.concatenate([[0], known.astype(int), [0]])))
     return {
         'known minutes': known.sum() / FRAME_RATE / 60,
@@ -114,13 +114,8 @@ def telling_frames(result: Result) -> dict[str, int]:
     lids, width = eye_opening(points), points[:, 52, 0] - points[:, 46, 0]
     middle = result.tracks['shoulders'][frames].mean(axis=1)
     away = np.linalg.norm(middle - np.median(middle, axis=0), axis=1)
-    error = np.full(len(frames), -1.0)
-    for k, (rows, part) in enumerate(result.per_clip):
-        by_row = dict(zip(rows.tolist(), range(part.start, part.stop)))
-        for n, frame in enumerate(frames.tolist()):
-            clip, row = result.shown[frame]
-            if clip == k:
-                error[n] = result.track.error[by_row[row]]
+    placed = (result.shown[frame] for frame in frames.tolist())
+    error = np.array([result.track.error[result.takes[k].tracked[row]] for k, row in placed])
     return {
         'mouth closed': int(frames[np.argmin(gap)]), 'mouth wide open': int(frames[np.argmax(gap)]),
         'mouth wide': int(frames[np.argmax(width)]), 'mouth narrow': int(frames[np.argmin(width)]),
@@ -136,7 +131,7 @@ def telling_frames(result: Result) -> dict[str, int]:
 def write_report(result: Result, file: Path) -> dict:
     """Writes the page, whole or not at all; returns the figures."""
     figures, counts = measure(result), result.counts()
-    pictures = sum(len(clip.times) for clip in result.clips)
+    pictures = sum(len(take.clip.times) for take in result.takes)
     said = advice(figures, counts, pictures)
     frames = np.array(sorted(result.shown))
     try:
@@ -188,7 +183,8 @@ def _left_out(result: Result, counts: dict[str, int], pictures: int) -> str:
     rows = ''.join(f'<tr><td>{html.escape(text)}</td><td>{count}</td><td>{100 * count / pictures:.1f} %</td></tr>'
                    for text, count in counts.items())
     where = []
-    for clip, state in zip(result.clips, result.states):
+    for take in result.takes:
+        clip, state = take.clip, take.state
         edges = np.flatnonzero(np.diff(np.concatenate([[-1], state, [-1]])))
         spans = [(a, b) for a, b in zip(edges[:-1], edges[1:]) if state[a] not in (0, BLUR)]
         where += [f'{clip.path.name}: {clip.times[a]:.2f} to {clip.times[b - 1]:.2f} s, {REASONS[int(state[a])]}'
@@ -210,8 +206,7 @@ def _plots(result: Result) -> list[str]:
     seconds = np.flatnonzero(known) / FRAME_RATE
     euler, points = tracks['euler'][known], tracks['points'][known]
     width = np.linalg.norm(points[:, 52] - points[:, 46], axis=1)
-    error_at = np.concatenate([result.starts[k] / FRAME_RATE + result.clips[k].times[rows]
-                               for k, (rows, _) in enumerate(result.per_clip)])
+    error_at = np.concatenate([take.start / FRAME_RATE + take.clip.times[take.tracked >= 0] for take in result.takes])
     levels = np.array([level_db(result.samples[frame_start(t) : frame_start(t + 6)]) for t in range(0, len(known), 6)])
     return [
         _plot(euler[:, 1], euler[:, 0], 'head pose: yaw and pitch, degrees'),

@@ -88,7 +88,7 @@ def test_the_sound_is_where_its_pictures_are(made):
     videos, _, result = made
     data = load_dataset(result.capture.folder / 'dataset')
     samples = data.read_audio()
-    second = result.starts[1] * SAMPLE_RATE // FRAME_RATE
+    second = result.takes[1].start * SAMPLE_RATE // FRAME_RATE
     loud = np.abs(samples[second:]) > 0.05  # the film's voice is heard in its first half of each second
     assert loud[: SAMPLE_RATE // 2].mean() > 0.5 and loud[SAMPLE_RATE * 5 // 8 : SAMPLE_RATE * 7 // 8].mean() < 0.01
     assert np.abs(samples[second - 3000 : second - 100]).max() > 0  # the room, not digital silence
@@ -154,7 +154,7 @@ def test_a_killed_run_goes_on_where_it_was(made, tmp_path, monkeypatch):
             seen.append(self.seen)
 
     run(videos, out, Counting)
-    pictures = sum(len(clip.times) for clip in whole.clips)
+    pictures = sum(len(take.clip.times) for take in whole.takes)
     assert seen[0] == pictures - 20 * len(finished)
     assert digest(out / 'dataset') == digest(folder / 'out' / 'dataset')
 
