@@ -362,7 +362,7 @@ class Capture:
             take.state = first_states(take.clip, take.seen)
         good = [np.flatnonzero(take.state == 0) for take in takes]
         if sum(map(len, good)) < 4 * SHORTEST * max(take.clip.rate for take in takes):
-            raise CaptureError('Hardly any picture shows a face that can be tracked; the report says why.')
+            raise CaptureError('Hardly any picture shows a face that can be tracked.')
         file = self.work / 'track.npz'
         key = self._key('track', [take.digest for take in takes], asdict(crop), self.settings.focal)
         stored = kept(file, key)
@@ -504,13 +504,16 @@ class Capture:
         return Result(self, takes, crop, found, tracks, known, samples, shown)
 
     def _split(self, takes: list[Take], known: np.ndarray) -> dict[str, list]:
-        """The ``split`` of ``dataset.yaml``. Where videos are held out, the last fifth of the others validates."""
+        """The ``split`` of ``dataset.yaml``. Where videos are held out, the last fifth of what is known of the
+        others validates."""
         split = {'unknown': runs(~known)}
         held_out = [(take.start, take.stop) for take in takes if take.digest in self.held_out]
         if held_out:
-            others = np.flatnonzero(~in_ranges(len(known), held_out))
-            validation = np.zeros(len(known), bool)
-            validation[others[int(len(others) * (1 - VALIDATION_SHARE)) :]] = True
+            others = ~in_ranges(len(known), held_out)
+            learned = np.flatnonzero(known & others)
+            if not len(learned):
+                raise CaptureError('In the videos that are not held out nothing can be tracked.')
+            validation = others & (np.arange(len(known)) >= learned[int(len(learned) * (1 - VALIDATION_SHARE))])
             # Also of pictures: those that are held out choose no renderer.
             split |= {'held_out': held_out, 'validation': runs(validation), 'pictures': runs(validation)}
         return {name: [list(pair) for pair in ranges] for name, ranges in split.items()}

@@ -2,7 +2,7 @@
 
 Few minutes of one person are enough for a renderer and for the way a mouth moves, not for hearing: the speech
 representation is the built-in avatar's, and the mouth goes on learning from its mouth, which has heard hundreds of
-people.
+people. The renderer begins with its renderer, which knows what lines mean.
 """
 
 import os
@@ -19,19 +19,28 @@ from lsp_ros.training.dataset import load_dataset, runs
 
 TEACHER = 'presenter'
 FEWEST_POSES = 120  # frames of a sequence that head motion can be learned from
+MOUTH_MINUTES = 10.0  # it begins with a mouth that knows how to speak; more only learns the footage by heart
+MOUTH_STREAMS = 10  # sequences that the validation footage of the mouth is cut into, at least
 
 
 def learn(dataset: Path, run: Path, folder: Path, minutes: float, size: str = 'live', backbone: str | None = None,
           tell=print) -> None:
-    """Trains mouth, head pose and renderer for ``minutes`` each and writes the avatar; goes on where it was stopped."""
+    """Trains mouth, head pose and renderer for ``minutes`` each (the mouth ``MOUTH_MINUTES`` at most) and writes the
+    avatar, its renderer in 8 bits included; goes on where it was stopped."""
     teacher = Avatar.load(find_avatar(TEACHER), ('speech', 'motion'))
     give(teacher, 'apc', run)
     settings = {network: build.settings_on_cpu(network, minutes) for network in ('mouth', 'head_pose', 'renderer')}
-    # Not projected, as the mouth that it begins with learned it (see its card).
-    settings['mouth'] = replace(settings['mouth'], start=str(teacher.path / 'mouth.safetensors'), projected_share=0.0)
-    settings['renderer'] = replace(settings['renderer'], size=size, backbone=backbone)
-    head = settings['head_pose']
     data = load_dataset(dataset)
+    mouth, head = settings['mouth'], settings['head_pose']
+    # Not projected, as the mouth that it begins with learned it (see its card). Short footage: short sequences.
+    settings['mouth'] = replace(
+        mouth, start=str(teacher.path / 'mouth.safetensors'), projected_share=0.0,
+        max_minutes=min(minutes, MOUTH_MINUTES),
+        sequence=min(mouth.sequence, max(1, int(data.validation_time.sum()) // MOUTH_STREAMS)),
+    )
+    start = teacher.path / f'renderer_{size}.safetensors'
+    settings['renderer'] = replace(settings['renderer'], size=size, backbone=backbone,
+                                   start=str(start) if start.is_file() else None)
     longest = min(max((b - a for a, b in runs(mask)), default=0) for mask in (data.training_mask, data.validation_mask))
     room = longest - RECEPTIVE_FIELD - head.look_ahead
     build.train('mouth', run, [dataset], settings['mouth'])
@@ -45,6 +54,7 @@ def learn(dataset: Path, run: Path, folder: Path, minutes: float, size: str = 'l
     build.build_avatar(run, dataset, folder, size, settings['mouth'].look_ahead, head.look_ahead, projection=0.0)
     if (dataset / RECORD).is_file():
         (folder / RECORD).write_bytes((dataset / RECORD).read_bytes())
+    build.quantise(folder, tell)
 
 
 def give(teacher: Avatar, network: str, run: Path) -> None:

@@ -25,8 +25,11 @@ def add_commands(commands) -> None:
                         help='a Python that has mediapipe; default: what `make setup-capture` installed')
     parser.add_argument('--landmarker', type=Path, default=None, metavar='FILE',
                         help='a face_landmarker.task instead of the models in the mediapipe wheel')
+    parser.add_argument('--held-out', type=Path, action='append', default=[], metavar='VIDEO',
+                        help='one of the videos that nothing learns from, to see the avatar on it; may be repeated')
     parser.add_argument('--dataset-only', action='store_true', help='stop before the training')
-    parser.add_argument('--minutes', type=amount, default=50.0, help='of each training on the CPU')
+    parser.add_argument('--minutes', type=amount, default=50.0,
+                        help='of each training on the CPU; of the mouth 10 at most')
     parser.add_argument('--backbone', default=None, metavar='FILE', help='weights of the perceptual loss (lsp train)')
 
 
@@ -64,7 +67,7 @@ def capture(options: argparse.Namespace, folder: Path, console) -> None:
     from lsp_ros.capture.video import file_sha256
 
     settings = Settings(options.name, options.licence, options.source, options.focal or None, options.synthetic,
-                        file_sha256(options.landmarker) if options.landmarker else None)
+                        file_sha256(options.landmarker) if options.landmarker else None, tuple(options.held_out))
     if not (options.consent or options.synthetic):
         console.print('No consent is on record (--consent): the avatar will be marked unconsented.', style='bold red')
     columns = (bars.TextColumn('{task.description}'), bars.BarColumn(), bars.TaskProgressColumn(),

@@ -88,7 +88,9 @@ def run_all(options: argparse.Namespace) -> int:
 
 
 def run_avatar(options: argparse.Namespace) -> int:
-    import_training().build_avatar(options.folder, options.dataset, options.output, options.size)
+    training = import_training()
+    training.build_avatar(options.folder, options.dataset, options.output, options.size)
+    training.quantise(options.output)
     print(f'the avatar is {options.output}')
     return 0
 

@@ -7,14 +7,17 @@
 Later steps read what earlier ones left, so each can be repeated by itself.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
 
 from lsp_ros.avatar.avatar import Face, write_avatar
 from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT, lip_gap
+from lsp_ros.rendering.engines import EngineError
 from lsp_ros.speech.activity import speech_frames
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.manifold import Manifold
@@ -24,6 +27,7 @@ from lsp_ros.training.features import Listener
 from lsp_ros.training.head_pose import HeadPoseSettings, train_head_pose
 from lsp_ros.training.manifold import person_manifold
 from lsp_ros.training.mouth import MouthSettings, train_mouth
+from lsp_ros.training.quantize import quantize_avatar
 from lsp_ros.training.renderer import RendererSettings, train_renderer
 from lsp_ros.training.trainer import Settings, checkpoint_weights, cpu_precision
 
@@ -98,6 +102,7 @@ def train_all(run: Path, corpus: list[Path], datasets: list[Path], settings: dic
         train(network, run, corpus if network == 'apc' else datasets, settings[network])
     build_avatar(run, datasets[0], folder, settings['renderer'].size, settings['mouth'].look_ahead,
                  settings['head_pose'].look_ahead)
+    quantise(folder)
 
 
 def build_avatar(run: Path, dataset: Path, folder: Path, size: str = 'live', mouth_look_ahead: int = 18,
@@ -126,6 +131,19 @@ def build_avatar(run: Path, dataset: Path, folder: Path, size: str = 'live', mou
     }
     write_avatar(folder, manifest, networks, np.load(run / 'manifold.npy', allow_pickle=False), face(data),
                  np.load(run / 'renderer' / 'candidates.npy', allow_pickle=False))
+
+
+def quantise(folder: Path, tell: Callable[[str], None] = print) -> None:
+    """Puts the renderer in 8 bits into a finished avatar, as ``lsp quantize`` does, so that it is quick at once.
+
+    Where that cannot be done, as without NNCF, ``tell`` hears why in a sentence, and the avatar works without.
+    """
+    try:
+        with Console(stderr=True).status('quantising the renderer') as status:
+            tell(f'{folder}: {quantize_avatar(folder, status.update)}')
+    except EngineError as error:
+        tell(f'{folder} works, but without a renderer in 8 bits it is slower on a CPU: {error}; '
+             f'`lsp quantize {folder}` makes one.')
 
 
 def pixel_size(data: Dataset) -> float:

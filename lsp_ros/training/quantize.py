@@ -2,7 +2,7 @@
 
 The maps come from the avatar itself: its own stages hear the bundled speech while its head is sent over all poses
 that it was trained on. So no dataset is needed, and an imported avatar can be quantised too. NNCF does it; only
-whoever makes such a renderer needs it (``pip install .[quantize]``).
+whoever makes such a renderer needs it (``pip install .[train]``, or ``.[quantize]`` alone).
 """
 
 import importlib.util
@@ -22,6 +22,7 @@ from lsp_ros.media import read_audio
 from lsp_ros.motion.command import pose_to_rep103
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.rendering.engines import Engine, EngineError, build_engine
+from lsp_ros.rendering.engines.openvino import LEAST_PSNR
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, PoseMode
 from lsp_ros.speech.stage import SpeechStage
@@ -37,6 +38,14 @@ class Quantised:
 
     renderer: Int8Renderer
     psnr: np.ndarray
+
+    def __str__(self) -> str:
+        size = (len(self.renderer.graph) + len(self.renderer.numbers)) / 1e6
+        said = (f'renderer in 8 bits, {size:.1f} MB; {self.psnr.mean():.1f} dB from float32 (least '
+                f'{self.psnr.min():.1f}) on {len(self.psnr)} feature maps that it was not calibrated on')
+        if self.psnr.mean() < LEAST_PSNR:
+            said += f"; the engine's 'auto' wants {LEAST_PSNR:g} dB and will not use it"
+        return said
 
 
 def quantize_avatar(folder: str | os.PathLike, step: Callable[[str], None] = lambda _: None) -> Quantised:

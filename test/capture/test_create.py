@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -234,6 +235,24 @@ def test_footage_without_a_face_is_refused_in_one_sentence(tmp_path):
     film = synthetic.write_person(tmp_path / 'empty.mkv', 1.0, face=lambda t: False)
     with pytest.raises(CaptureError, match='empty.mkv: no face was found'):
         run([film], tmp_path / 'out')
+
+
+def test_a_video_that_is_held_out_teaches_nothing_and_chooses_nothing(made, tmp_path):
+    videos, folder, whole = made
+    out = tmp_path / 'out'
+    shutil.copytree(folder / 'out', out)
+    run(videos, out, settings=replace(SETTINGS, held_out=(videos[0],)))
+    data, second = load_dataset(out / 'dataset'), whole.takes[1]
+    assert data.held_out == ((0, second.start),)
+    learned = data.training_time | data.validation_time
+    assert (np.flatnonzero(learned) >= second.start).all() and learned[second.start :].all()
+    assert data.training_mask.any() and data.validation_mask.any()
+    judging, learning = data.validation_pictures(), data.training_pictures()
+    assert judging and learning and min(judging + learning) >= second.start and not set(judging) & set(learning)
+    with pytest.raises(CaptureError, match='must be one of the videos'):
+        run(videos[1:], tmp_path / 'no', settings=replace(SETTINGS, held_out=(videos[0],)))
+    with pytest.raises(CaptureError, match='nothing is left to learn from'):
+        run(videos, tmp_path / 'no', settings=replace(SETTINGS, held_out=tuple(videos)))
 
 
 def test_the_same_video_twice_is_refused(made, tmp_path):

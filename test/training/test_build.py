@@ -1,5 +1,7 @@
 """A run folder and a person's dataset become an avatar that loads."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,12 @@ from synthetic_dataset import write_synthetic
 
 from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.avatar.landmarks import MOUTH_OUTPUT
+from lsp_ros.cli.main import main
 from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.motion.mouth import MouthNet
 from lsp_ros.rendering.generator import build_generator
 from lsp_ros.speech.apc import APC
+from lsp_ros.training import quantize
 from lsp_ros.training.build import (
     SETTINGS,
     build_avatar,
@@ -58,6 +62,25 @@ def test_an_avatar_is_put_together_and_loads(run, folder, tmp_path):
     np.testing.assert_allclose(avatar.camera.matrix, data.camera_matrix)
     assert set(avatar.weights('mouth')) == set(MouthNet().state_dict())
     assert avatar.manifold().shape == (40, 512)
+
+
+def test_a_new_avatar_comes_with_its_renderer_in_8_bits(run, folder, tmp_path, monkeypatch, capsys):
+    pytest.importorskip('nncf')
+    monkeypatch.setattr(quantize, 'CALIBRATION_MAPS', 6)  # as many as it takes to see that it is done
+    monkeypatch.setattr(quantize, 'TRIAL_MAPS', 2)
+    monkeypatch.setattr(quantize, 'find_sample', lambda: folder / 'audio.wav')
+    assert main(['train', 'avatar', str(folder), '--run', str(run), '--size', 'live', '-o', str(tmp_path / 'a')]) == 0
+    avatar = Avatar.load(tmp_path / 'a')
+    assert avatar.int8_renderer().psnr > 38
+    assert 'renderer in 8 bits' in capsys.readouterr().out
+
+
+def test_without_nncf_a_new_avatar_works_and_what_is_missing_is_said(run, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, 'nncf', None)
+    assert main(['train', 'avatar', str(folder), '--run', str(run), '--size', 'live', '-o', str(tmp_path / 'a')]) == 0
+    assert Avatar.load(tmp_path / 'a').int8_renderer() is None
+    said = capsys.readouterr().out
+    assert 'nncf, which is not installed' in said and f'`lsp quantize {tmp_path / "a"}`' in said
 
 
 def test_an_avatar_needs_all_trainings(tmp_path, folder):
