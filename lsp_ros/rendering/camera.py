@@ -6,13 +6,15 @@ the picture spans 0..512. There is no flip of y: the half turn about x inside R 
 
 import numpy as np
 
+HALF_TURN = np.array([180.0, 0.0, 0.0])
+
 
 def rotation(euler: np.ndarray) -> np.ndarray:
     """(..., 3) degrees (ex, ey, ez) -> (..., 3, 3), R = Rz(ez) Ry(ey) Rx(ex + 180).
 
     R turns the head frame (y up, z toward the viewer) into the camera frame (y down, z forward).
     """
-    angles = np.deg2rad(np.asarray(euler, dtype=np.float64) + [180.0, 0.0, 0.0])
+    angles = np.deg2rad(np.asarray(euler, dtype=np.float64) + HALF_TURN)
     (cx, cy, cz), (sx, sy, sz) = np.cos(angles).T, np.sin(angles).T
     turned = np.array(
         [
@@ -26,7 +28,7 @@ def rotation(euler: np.ndarray) -> np.ndarray:
 
 def to_camera(points: np.ndarray, euler: np.ndarray, translation: np.ndarray, scale: float = 1.0) -> np.ndarray:
     """(..., P, 3) head-frame points with (..., 3) degrees and (..., 3) translation -> (..., P, 3) camera frame."""
-    turned = np.einsum('...ij,...pj->...pi', rotation(euler), np.asarray(points, dtype=np.float64))
+    turned = np.asarray(points, dtype=np.float64) @ rotation(euler).swapaxes(-1, -2)
     return scale * turned + np.asarray(translation, dtype=np.float64)[..., None, :]
 
 

@@ -41,14 +41,14 @@ def draw(landmarks: np.ndarray, shoulders: np.ndarray | None, subpixel: bool = F
         given.append(points)
     points = np.concatenate(given).clip(-FARTHEST, FARTHEST)
     if subpixel:
-        points = np.round((points - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
+        points = np.rint((points - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
         # Thickness 1: OpenCV's smooth edges of thicker lines jump back and forth by a quarter of a pixel.
         style = (1, cv2.LINE_AA, SUBPIXEL_BITS)
     else:
         points = points.astype(np.int32)
         style = (THICKNESS, cv2.LINE_8)
     ends = _ENDS if shoulders is not None else _ENDS[: len(FACE_LINES)]
-    points = points[_ROWS[: ends[-1][1]]]
+    points = points.take(_ROWS[: ends[-1][1]], axis=0)
     picture = np.zeros((PICTURE, PICTURE), dtype=np.uint8)
     cv2.polylines(picture, [points[begin:end] for begin, end in ends], False, 255, *style)
     return picture
