@@ -1,6 +1,9 @@
 """The live mouth: the network of :mod:`mouth` one frame after the other, and what is done to its output."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -138,10 +141,9 @@ class MouthGate:
     def __init__(self) -> None:
         self._since = max(BRIDGE_FRAMES, CLOSE_FRAMES)  # frames since somebody spoke
 
-    def step(self, ahead: np.ndarray) -> float:
-        """Activity (K,) of this frame and the ones known ahead -> weight 0..1 of this frame."""
-        spoken = np.flatnonzero(ahead[: BRIDGE_FRAMES + 1])
-        until = int(spoken[0]) if len(spoken) else BRIDGE_FRAMES + 1
+    def step(self, ahead: Iterable[bool]) -> float:
+        """Activity of this frame and the ones known ahead -> weight 0..1 of this frame."""
+        until = next((k for k, spoken in enumerate(islice(ahead, BRIDGE_FRAMES + 1)) if spoken), BRIDGE_FRAMES + 1)
         if until == 0:
             self._since = 0
             return 1.0
@@ -149,9 +151,9 @@ class MouthGate:
         # frames since - 1 lie behind in this pause, this one and until - 1 more are to come
         if self._since + until - 1 <= BRIDGE_FRAMES:
             return 1.0
-        closing = 0.5 + 0.5 * np.cos(np.pi * min(self._since / CLOSE_FRAMES, 1.0))
-        opening = 0.5 + 0.5 * np.cos(np.pi * min(until / (OPEN_FRAMES + 1), 1.0))
-        return float(max(closing, opening))
+        closing = 0.5 + 0.5 * math.cos(math.pi * min(self._since / CLOSE_FRAMES, 1.0))
+        opening = 0.5 + 0.5 * math.cos(math.pi * min(until / (OPEN_FRAMES + 1), 1.0))
+        return max(closing, opening)
 
 
 def contact(gap: np.ndarray, seal: float) -> np.ndarray:

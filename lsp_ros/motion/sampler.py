@@ -83,12 +83,13 @@ class PoseLimits:
         return np.minimum(np.maximum(pose, self.low), self.high)
 
     def soften(self, pose: np.ndarray) -> np.ndarray:
-        """Bend poses (..., 6) smoothly into the box; the inner 90 % stay what they are."""
+        """Bend poses (..., 6) smoothly into the box; the inner 90 % stay what they are, all of them the same array."""
         centre, half = self._box
-        u = (pose - centre) / np.maximum(half, 1e-12)
-        inner = np.abs(u) <= KNEE
+        away = pose - centre
+        inner = np.abs(away) <= KNEE * half
         if inner.all():
             return pose
+        u = away / np.maximum(half, 1e-12)
         bent = np.sign(u) * (KNEE + (1 - KNEE) * np.tanh((np.abs(u) - KNEE) / (1 - KNEE)))
         return np.where(inner, pose, centre + half * bent)
 
@@ -178,8 +179,8 @@ class HeadPoseSampler:
 
     def _bounded(self, state: HeadPoseState, pose: np.ndarray, before: np.ndarray) -> np.ndarray:
         speed, drawn, before = self.limits.speed, pose[:, :6], before[:, :6]
-        state.clamped = self.limits.outside(drawn)
         position = self.limits.soften(drawn)
+        state.clamped = np.zeros(len(drawn), bool) if position is drawn else self.limits.outside(drawn)
         # The first history is zero, which need not lie in the range of this person.
         position = np.minimum(np.maximum(position, before - speed), before + speed)
         position = self.limits.clip(position)

@@ -9,7 +9,7 @@ from lsp_ros.avatar.avatar import Avatar, AvatarError
 from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT
 from lsp_ros.motion.command import HeadPoseControl
 from lsp_ros.motion.footage import Footage
-from lsp_ros.motion.lips import BRIDGE_FRAMES, MouthGate, MouthPredictor, Smoother, join_lips
+from lsp_ros.motion.lips import MouthGate, MouthPredictor, Smoother, join_lips
 from lsp_ros.motion.sampler import UNBOUNDED, HeadPoseSampler, HeadPoseState, PoseLimits
 from lsp_ros.signals import FEATURE_SIZE, FaceMotion, HeadPoseCommand, SpeechFeatures
 from lsp_ros.timeline import FEATURES_PER_FRAME
@@ -28,9 +28,9 @@ class LowPass:
     """
 
     def __init__(self, sigma: np.ndarray) -> None:
-        self._through = sigma <= 0
-        self._rate = np.sqrt(2) / np.where(self._through, 1, sigma)
-        self._decay = np.exp(-self._rate)
+        through = sigma <= 0
+        self._rate = np.sqrt(2) / np.where(through, 1, sigma)
+        self._decay = np.where(through, 0, np.exp(-self._rate))  # 0: nothing is left of the past
         self._value: np.ndarray | None = None
         self._speed = np.zeros(6)
 
@@ -41,7 +41,7 @@ class LowPass:
         gap = self._value - pose
         drive = self._speed + self._rate * gap
         self._speed = (self._speed - self._rate * drive) * self._decay
-        self._value = np.where(self._through, pose, pose + (gap + drive) * self._decay)
+        self._value = pose + (gap + drive) * self._decay
         return self._value
 
 
@@ -67,11 +67,11 @@ class MotionStage:
         self._metres_per_unit = avatar.camera.metres_per_unit
         self._mouth_ahead = manifest.mouth.look_ahead
         self._mouth_sigma = 0.0 if raw else manifest.mouth.smoothing
+        self._lips = slice(0 if manifest.mouth.contour else JAW_OUTPUTS, None)
         amplitude = np.ones((len(MOUTH_OUTPUT), 3), np.float32)
         amplitude[JAW_OUTPUTS:] = manifest.mouth.amplitude
-        self._mouth_amplitude = amplitude
-        self._lips = slice(0 if manifest.mouth.contour else JAW_OUTPUTS, None)
-        self._mouth_rest = face.mouth_rest.astype(np.float32)
+        self._mouth_amplitude = amplitude[self._lips]
+        self._mouth_rest = face.mouth_rest.astype(np.float32)[self._lips]
         self._rests = manifest.mouth.rests
         self._join_lips = not raw
         self._seal = manifest.mouth.seal
@@ -92,9 +92,8 @@ class MotionStage:
         self._eyes_begin = int(np.random.default_rng(seed).integers(self._footage.rows)) if seed else 0
         self._base = face.mean_points.astype(np.float32).copy()
         self._lip_points = MOUTH_OUTPUT[self._lips]
-        self._base[self._lip_points] = face.mouth_mean[self._lip_points]
+        self._lips_rest = face.mouth_mean[self._lip_points].astype(np.float32) + self._mouth_rest
         self._look_ahead = max(self._mouth_ahead + Smoother(self._mouth_sigma).radius, self._head_ahead)
-        self._gate_frames = 1 + min(BRIDGE_FRAMES, self._look_ahead)
         self._silent = np.zeros((FEATURES_PER_FRAME, FEATURE_SIZE), np.float32)
         self.reset()
 
@@ -209,8 +208,8 @@ class MotionStage:
             )
         if active.shape != (N,):
             raise ValueError(f'speech activity has shape {active.shape}, ({N},) is needed for {N} frames')
-        good = np.abs(values).max(axis=(1, 2)) <= LARGEST_FEATURE
-        if not good.all():
+        if N and not np.abs(values).max() <= LARGEST_FEATURE:
+            good = np.abs(values).max(axis=(1, 2)) <= LARGEST_FEATURE
             bad = features.first_frame + int(np.flatnonzero(~good)[0])
             raise ValueError(f'speech features of frame {bad} are not finite or above {LARGEST_FEATURE:g}')
         if features.first_frame < 0:
@@ -256,10 +255,10 @@ class MotionStage:
         """Write the next frame of motion into a row of a block."""
         frame = self._next_out
         speaking = self._active[0]
-        weight = self._gate.step(np.fromiter(islice(self._active, self._gate_frames), bool))
+        weight = self._gate.step(islice(self._active, self._look_ahead + 1))
         self._active.popleft()
         lively = self._lively(weight > 0)
-        motion.points[row] = self._points(frame, weight if self._rests else 1.0, lively)
+        self._shape(motion.points[row], frame, weight if self._rests else 1.0, lively)
         pose, source, clamped = self._pose(frame, lively)
         translation = pose[3:] + self._face.translation_mean
         moved = self._shoulder_amplitude * (translation - self._face.shoulder_translation)
@@ -274,14 +273,13 @@ class MotionStage:
         s = self._liveliness / SETTLE_FRAMES
         return self.idle_amplitude + (1 - self.idle_amplitude) * s * s * (3 - 2 * s)
 
-    def _points(self, frame: int, weight: float, lively: float) -> np.ndarray:
-        rest = self._mouth_rest
-        predicted = self._displacements.popleft().reshape(-1, 3) * self._mouth_amplitude
-        mouth = rest + np.float32(weight) * (predicted - rest)
-        points = self._base.copy()
-        points[self._lip_points] += mouth[self._lips]
+    def _shape(self, points: np.ndarray, frame: int, weight: float, lively: float) -> None:
+        """Write the landmarks (73, 3) of a frame."""
+        predicted = self._displacements.popleft().reshape(-1, 3)[self._lips] * self._mouth_amplitude
+        points[:] = self._base
+        points[self._lip_points] = self._lips_rest + np.float32(weight) * (predicted - self._mouth_rest)
         if self._join_lips:
-            points = join_lips(points, self._seal)
+            points[:] = join_lips(points, self._seal)
         footage = self._footage
         eyes, brows = footage.at(frame + self._eyes_begin)
         # Half a blink looks ill: lids move in full unless there is next to no motion at all.
@@ -289,7 +287,6 @@ class MotionStage:
         points[EYES] = footage.rest_eyes + blinking * (eyes - footage.rest_eyes)
         if brows is not None:
             points[BROWS] = footage.rest_brows + np.float32(lively) * (brows - footage.rest_brows)
-        return points
 
     def _pose(self, frame: int, lively: float) -> tuple[np.ndarray, int, bool]:
         if self._head_state is None:
