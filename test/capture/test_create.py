@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import synthetic_face as synthetic
+from synthetic_dataset import write_synthetic
 
 from lsp_ros.avatar.avatar import Avatar, find_avatar
 from lsp_ros.capture import create, learn
@@ -22,7 +23,7 @@ from lsp_ros.capture.report import write_report
 from lsp_ros.cli.main import main
 from lsp_ros.rendering.camera import project, to_camera
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE
-from lsp_ros.training import build
+from lsp_ros.training import build, quantize
 from lsp_ros.training.dataset import load_dataset, runs
 
 SETTINGS = Settings('somebody', source='drawn', focal=550.0)  # a search takes seconds and has tests of its own
@@ -229,6 +230,22 @@ def test_a_network_of_the_built_in_avatar_takes_the_place_of_a_trained_one(tmp_p
         assert set(weights) == set(teacher.weights(network))
         for name, value in teacher.weights(network).items():
             np.testing.assert_array_equal(weights[name].numpy(), value.astype(weights[name].numpy().dtype))
+
+
+def test_eight_seconds_become_an_avatar(tmp_path, monkeypatch):
+    pytest.importorskip('nncf')
+    monkeypatch.setattr(quantize, 'CALIBRATION_MAPS', 4)
+    monkeypatch.setattr(quantize, 'TRIAL_MAPS', 2)
+    data = write_synthetic(tmp_path / 'nobody', seconds=8.0, pictures=10)
+    monkeypatch.setattr(quantize, 'find_sample', lambda: data / 'audio.wav')
+    told = []
+    learn.learn(data, tmp_path / 'runs', tmp_path / 'avatar', minutes=1e-3, tell=told.append)
+    avatar, teacher = Avatar.load(tmp_path / 'avatar'), Avatar.load(find_avatar(learn.TEACHER))
+    weight = 'lstm.weight_hh_l0'
+    assert not np.array_equal(avatar.weights('mouth')[weight], teacher.weights('mouth')[weight])
+    np.testing.assert_allclose(avatar.weights('mouth')[weight], teacher.weights('mouth')[weight], atol=0.02)
+    assert 'it moves as presenter does' in told[0] and 'renderer in 8 bits' in told[-1]
+    assert avatar.int8_renderer() is not None
 
 
 def test_footage_without_a_face_is_refused_in_one_sentence(tmp_path):
