@@ -18,7 +18,7 @@ import numpy as np
 
 from lsp_ros.avatar.avatar import Avatar, find_avatar
 from lsp_ros.avatar.landmarks import MOUTH_OUTPUT, lip_gap
-from lsp_ros.evaluation.metrics import point_error_mm, psnr, ssim
+from lsp_ros.evaluation.metrics import offset, point_error_mm, psnr, ssim
 from lsp_ros.evaluation.protocols import evaluate_renderer, hear, move, with_networks
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.signals import FaceMotion
@@ -39,7 +39,8 @@ def mouth_figures(points: np.ndarray, dataset: Dataset, judged: list[int]) -> di
     return {
         'error mm': point_error_mm(points[:, MOUTH_OUTPUT], truth[:, MOUTH_OUTPUT], dataset.metres_per_unit),
         'opening, mean error mm': 1000 * dataset.metres_per_unit * float(np.abs(gap - true_gap).mean()),
-        'opening, correlation': float(np.corrcoef(gap, true_gap)[0, 1]) if gap.std() else float('nan'),
+        **({'opening, correlation': float(np.corrcoef(gap, true_gap)[0, 1]),
+            'opening, ms behind': offset(gap, true_gap).ms} if gap.std() > 0 and len(gap) >= 180 else {}),
     }
 
 
