@@ -201,11 +201,11 @@ def projection_part(avatar: Avatar, samples: np.ndarray) -> Part:
 def speech_step(avatar: Avatar, samples: np.ndarray, precision: str) -> Step:
     stage = SpeechStage(avatar, precision)
 
-    def step(frame: int) -> object:
-        first = 0 if frame == 0 else timeline.frame_start(frame) + stage.look_ahead
-        return stage.push(samples[first : timeline.frame_start(frame + 1) + stage.look_ahead])
+    def end(frame: int) -> int:
+        """The first sample at which the frame is whole, as the audio source ends its chunks."""
+        return -(-(frame + 1) * timeline.SAMPLE_RATE // timeline.FRAME_RATE) + stage.look_ahead
 
-    return step
+    return lambda frame: stage.push(samples[end(frame - 1) if frame else 0 : end(frame)])
 
 
 def mouth_part(avatar: Avatar, rows: np.ndarray) -> Part:

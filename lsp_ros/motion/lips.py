@@ -32,6 +32,10 @@ OPEN_FRAMES = 7  # lips part up to 117 ms before the first sound, as people's do
 CLOSE_FRAMES = 9  # and are at rest 150 ms after the last one
 BRIDGE_FRAMES = 12  # a pause of up to 200 ms does not close the mouth
 
+_LIPS = np.concatenate([UPPER_LIP_INNER, LOWER_LIP_INNER, UPPER_LIP_OUTER, LOWER_LIP_OUTER])
+# How these rise with the half gaps of the inner pairs (3, 16): inner lips with their own, outer ones with the mean.
+_FOLLOW = np.concatenate([np.eye(3), -np.eye(3), np.full((3, 5), 1 / 3), np.full((3, 5), -1 / 3)], axis=1)
+
 
 @dataclass
 class MouthState:
@@ -176,15 +180,9 @@ def join_lips(points: np.ndarray, seal: float = 0.0) -> np.ndarray:
     the points.
     """
     heights = points[..., 1]
-    gap = heights[..., UPPER_LIP_INNER] - heights[..., LOWER_LIP_INNER]
+    gap = heights.take(UPPER_LIP_INNER, axis=-1) - heights.take(LOWER_LIP_INNER, axis=-1)
     if not (gap < 3 * seal).any():
         return points
     points = points.copy()
-    heights = points[..., 1]
-    half = (contact(gap, seal) - gap) / 2
-    mean = half.mean(axis=-1, keepdims=True)
-    heights[..., UPPER_LIP_INNER] += half
-    heights[..., LOWER_LIP_INNER] -= half
-    heights[..., UPPER_LIP_OUTER] += mean
-    heights[..., LOWER_LIP_OUTER] -= mean
+    points[..., _LIPS, 1] += (contact(gap, seal) - gap) / 2 @ _FOLLOW
     return points

@@ -60,7 +60,7 @@ def mel_frames(samples: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
     samples (n,), starts (T,) with ``starts + SUPPORT <= n`` -> (T, 80) float32
     """
-    segments = samples[starts[:, None] + TAPS].astype(np.float64) * HANN
+    segments = samples[starts[:, None] + TAPS] * HANN  # float64
     magnitude = np.abs(np.fft.rfft(segments, FFT_SIZE))
     log = np.log(np.maximum(magnitude @ BANK, FLOOR))
     return ((log - _LOG_FLOOR) / -_LOG_FLOOR).astype(np.float32)

@@ -60,7 +60,7 @@ class SpeechStage:
         on as if the bad chunk had not been pushed.
         """
         samples = np.asarray(samples)
-        if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
+        if samples.ndim != 1 or samples.dtype.kind != 'f':
             raise ValueError(f'audio has shape {samples.shape} of {samples.dtype}; expected (n,) floating point')
         if not np.isfinite(samples).all():
             raise ValueError(f'audio holds {np.count_nonzero(~np.isfinite(samples))} values that are not finite')
@@ -94,7 +94,7 @@ class SpeechStage:
             values = projected if self._projection == 1 else raw + self._projection * (projected - raw)
         bounds = [timeline.frame_start(t) - self._start for t in range(first, end + 1)]
         levels = np.array([level_db(self._samples[a:b]) for a, b in zip(bounds[:-1], bounds[1:])], np.float32)
-        active = np.array([self._activity.push(level) for level in levels], bool)
+        active = np.array([self._activity.push(level) for level in levels.tolist()], bool)
         self._frame = end
         drop = timeline.frame_start(end) - self._start
         self._samples, self._start = self._samples[drop:].copy(), self._start + drop
