@@ -13,13 +13,13 @@ are rounded, and int8 gains less.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from openvino import Model, Node
+    from openvino import Core, Model, Node
 
 PRECISIONS = ('f32', 'int8')
 GROUP = 32  # numbers that are rounded with one scale
@@ -37,6 +37,18 @@ def check_weights(weights: dict[str, np.ndarray], needed: dict[str, tuple[int, .
             raise ValueError(f'tensor {name} of the {network} network is missing')
         if weights[name].shape != shape:
             raise ValueError(f'tensor {name} of the {network} network has shape {weights[name].shape}, not {shape}')
+
+
+@cache
+def core() -> 'Core':
+    """OpenVINO, once and for the whole life of a process.
+
+    Its CPU part gives signal handlers a stack, and frees it when its last network goes. Of several such parts, one may
+    put back the stack of another that is gone: the next Ctrl-C then is a crash.
+    """
+    import openvino  # not above: training asks the modules of the networks for names alone
+
+    return openvino.Core()
 
 
 class Compiled:
@@ -60,14 +72,13 @@ class Compiled:
 
     def _for(self, streams: int) -> tuple:
         if streams not in self._made:
-            import openvino  # not above: training asks the modules of the networks for names alone
+            import openvino
 
             model = self._build(streams)
-            core = openvino.Core()
             try:
-                compiled = core.compile_model(model, 'CPU', _SETTINGS)
+                compiled = core().compile_model(model, 'CPU', _SETTINGS)
             except RuntimeError:  # no AVX-512: what weights are multiplied with stays as it is
-                compiled = core.compile_model(model, 'CPU', _SETTINGS | {'DYNAMIC_QUANTIZATION_GROUP_SIZE': 0})
+                compiled = core().compile_model(model, 'CPU', _SETTINGS | {'DYNAMIC_QUANTIZATION_GROUP_SIZE': 0})
             request = compiled.create_infer_request()
             # Arrays that the graph reads and writes in place: nothing is converted or looked up in a step.
             given = [np.zeros(tuple(port.shape), np.float32) for port in model.inputs]

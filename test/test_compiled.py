@@ -97,6 +97,32 @@ def test_an_unknown_precision_is_refused(avatar, network):
         network(avatar.weights(name), precision='int4')
 
 
+def test_ctrl_c_is_safe_when_networks_are_gone():
+    """In a process of its own, which would die: OpenVINO has a hand in how signals are handled."""
+    program = """
+import os, signal
+import numpy as np
+import openvino
+import openvino.opset13 as op
+from lsp_ros.compiled import Compiled
+
+def build(streams):
+    x = op.parameter([streams, 4], np.float32)
+    return openvino.Model([op.result(op.relu(x))], [x], 'small')
+
+came = []
+signal.signal(signal.SIGINT, lambda *_: came.append(1))
+for _ in range(3):
+    networks = [Compiled(build) for _ in range(3)]
+    while networks:
+        networks.pop(0)
+    os.kill(os.getpid(), signal.SIGINT)
+print(len(came))
+"""
+    ran = subprocess.run([sys.executable, '-c', program], text=True, capture_output=True)
+    assert (ran.returncode, ran.stdout) == (0, '3\n'), ran.stderr
+
+
 def test_a_cpu_with_avx2_alone_says_the_same(avatar):
     """OpenVINO's kernels are limited to it, in a process of their own."""
     program = f"""

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import openvino
 
+from lsp_ros.compiled import core
 from lsp_ros.machine import processor
 from lsp_ros.rendering.engines.cache import cache_folder, content_name, is_kept, keep
 from lsp_ros.rendering.engines.engine import Engine, EngineError, check_feature_map
@@ -69,20 +70,19 @@ class OpenVinoEngine(Engine):
             raise ValueError(f"precision '{precision}' is not one of auto, {', '.join(PRECISIONS)}")
         if precision == 'int8' and int8 is None:
             raise EngineError('this avatar has no renderer in 8 bits: lsp quantize makes one')
-        core = openvino.Core()
         content = content_name(weights, size, np.asarray(candidates), openvino.__version__, 'openvino.py', 'folded.py')
 
         def compile(precision: str) -> openvino.CompiledModel:
             if precision == 'int8':
-                model = core.read_model(int8.graph, int8.numbers)
+                model = core().read_model(int8.graph, int8.numbers)
             else:
-                model = _converted(core, content, weights, size, candidates)
-            return core.compile_model(model, 'CPU', _settings(precision, threads, side_by_side))
+                model = _converted(content, weights, size, candidates)
+            return core().compile_model(model, 'CPU', _settings(precision, threads, side_by_side))
 
         compiled = None
         if precision == 'auto':
             there = ['f32']
-            if 'BF16' in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
+            if 'BF16' in core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
                 there.append('bf16')
             if int8 is not None and int8.psnr >= LEAST_PSNR:
                 there.append('int8')
@@ -184,12 +184,10 @@ def _told(found: Mapping) -> str:
     return ', '.join(f'{precision} {took:g} ms' for precision, took in found['milliseconds'].items())
 
 
-def _converted(
-    core: openvino.Core, content: str, weights: Mapping[str, np.ndarray], size: str, candidates: np.ndarray
-) -> openvino.Model:
+def _converted(content: str, weights: Mapping[str, np.ndarray], size: str, candidates: np.ndarray) -> openvino.Model:
     folder = cache_folder() / 'openvino' / content
     if is_kept(folder):
-        return core.read_model(folder / 'model.xml')
+        return core().read_model(folder / 'model.xml')
     model = convert(weights, size, candidates)
     keep(folder, lambda scratch: openvino.save_model(model, scratch / 'model.xml', compress_to_fp16=False))
     return model
