@@ -193,10 +193,11 @@ class Capture:
         doubles = [video for k, video in enumerate(self.videos) if self.digests[k] in self.digests[:k]]
         if doubles:
             raise CaptureError(f'{doubles[0]}: this video was given twice.')
-        self.held_out = {file_sha256(video) for video in settings.held_out}
-        if not self.held_out <= set(self.digests):
-            raise CaptureError('A video that is held out must be one of the videos.')
-        if self.held_out == set(self.digests):
+        self.held_out = {file_sha256(video): video for video in settings.held_out}
+        strange = [video for digest, video in self.held_out.items() if digest not in self.digests]
+        if strange:
+            raise CaptureError(f'{strange[0]}: is to be held out, but is not one of the videos.')
+        if len(self.held_out) == len(self.digests):
             raise CaptureError('All videos are held out: nothing is left to learn from.')
         names = {f'{digest[:8]} {video.name}': digest for video, digest in zip(self.videos, self.digests)}
         self.consent, self.record = consents.bind(consent, names) if consent else (None, None)

@@ -13,9 +13,10 @@ import torch
 
 from lsp_ros.avatar.avatar import Avatar, find_avatar
 from lsp_ros.capture.consent import RECORD
+from lsp_ros.capture.create import key_of
 from lsp_ros.motion.head_pose import RECEPTIVE_FIELD
 from lsp_ros.training import build
-from lsp_ros.training.dataset import load_dataset, runs
+from lsp_ros.training.dataset import Dataset, load_dataset, runs
 
 TEACHER = 'presenter'
 FEWEST_POSES = 120  # frames of a sequence that head motion can be learned from
@@ -28,9 +29,9 @@ def learn(dataset: Path, run: Path, folder: Path, minutes: float, size: str = 'l
     """Trains mouth, head pose and renderer for ``minutes`` each (the mouth ``MOUTH_MINUTES`` at most) and writes the
     avatar, its renderer in 8 bits included; goes on where it was stopped."""
     teacher = Avatar.load(find_avatar(TEACHER), ('speech', 'motion'))
-    give(teacher, 'apc', run)
     settings = {network: build.settings_on_cpu(network, minutes) for network in ('mouth', 'head_pose', 'renderer')}
     data = load_dataset(dataset)
+    check_same(data, run)
     mouth, head = settings['mouth'], settings['head_pose']
     # Not projected, as the mouth that it begins with learned it (see its card). Short footage: short sequences.
     settings['mouth'] = replace(
@@ -41,6 +42,7 @@ def learn(dataset: Path, run: Path, folder: Path, minutes: float, size: str = 'l
     start = teacher.path / f'renderer_{size}.safetensors'
     settings['renderer'] = replace(settings['renderer'], size=size, backbone=backbone,
                                    start=str(start) if start.is_file() else None)
+    give(teacher, 'apc', run)
     longest = min(max((b - a for a, b in runs(mask)), default=0) for mask in (data.training_mask, data.validation_mask))
     room = longest - RECEPTIVE_FIELD - head.look_ahead
     build.train('mouth', run, [dataset], settings['mouth'])
@@ -55,6 +57,16 @@ def learn(dataset: Path, run: Path, folder: Path, minutes: float, size: str = 'l
     if (dataset / RECORD).is_file():
         (folder / RECORD).write_bytes((dataset / RECORD).read_bytes())
     build.quantise(folder, tell)
+
+
+def check_same(data: Dataset, run: Path) -> None:
+    """ValueError where the run folder began to learn from other footage: it may know what is held out now."""
+    wanted, file = key_of(*(data.manifest.get(part) for part in ('camera', 'split', 'capture'))), run / 'footage.key'
+    if file.is_file() and file.read_text() != wanted:
+        raise ValueError(f'{run} has begun to learn from other footage, or from another split of it: delete it, and '
+                         'the same command learns anew.')
+    run.mkdir(parents=True, exist_ok=True)
+    file.write_text(wanted)
 
 
 def give(teacher: Avatar, network: str, run: Path) -> None:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import synthetic_face as synthetic
+import yaml
 from synthetic_dataset import write_synthetic
 
 from lsp_ros.avatar.avatar import Avatar, find_avatar
@@ -247,6 +248,11 @@ def test_eight_seconds_become_an_avatar(tmp_path, monkeypatch):
     assert 'it moves as presenter does' in told[0] and 'renderer in 8 bits' in told[-1]
     assert avatar.int8_renderer() is not None
 
+    manifest = yaml.safe_load((data / 'dataset.yaml').read_text())
+    (data / 'dataset.yaml').write_text(yaml.safe_dump({**manifest, 'split': {'held_out': [[0, 60]]}}))
+    with pytest.raises(ValueError, match='has begun to learn from other footage'):
+        learn.learn(data, tmp_path / 'runs', tmp_path / 'avatar', minutes=1e-3)
+
 
 def test_footage_without_a_face_is_refused_in_one_sentence(tmp_path):
     film = synthetic.write_person(tmp_path / 'empty.mkv', 1.0, face=lambda t: False)
@@ -266,7 +272,7 @@ def test_a_video_that_is_held_out_teaches_nothing_and_chooses_nothing(made, tmp_
     assert data.training_mask.any() and data.validation_mask.any()
     judging, learning = data.validation_pictures(), data.training_pictures()
     assert judging and learning and min(judging + learning) >= second.start and not set(judging) & set(learning)
-    with pytest.raises(CaptureError, match='must be one of the videos'):
+    with pytest.raises(CaptureError, match='a.mkv: is to be held out, but is not one of the videos'):
         run(videos[1:], tmp_path / 'no', settings=replace(SETTINGS, held_out=(videos[0],)))
     with pytest.raises(CaptureError, match='nothing is left to learn from'):
         run(videos, tmp_path / 'no', settings=replace(SETTINGS, held_out=tuple(videos)))
