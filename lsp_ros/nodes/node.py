@@ -61,7 +61,6 @@ SECONDS_BETWEEN_WARNINGS = 5.0
 DIAGNOSTICS_PERIOD = 1.0
 SHORTEST_ALARM_NS = 1000
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
-SS_DISABLE = 2  # signal.h
 KEPT_BYTES = 32 * 2**20
 PRIORITY_AT_START = os.getpriority(os.PRIO_PROCESS, 0)
 
@@ -319,7 +318,6 @@ class StreamNode(LifecycleNode):
             destroy(entity)
         self._entities.clear()
         gc.unfreeze()
-        drop_signal_stack()
 
     def _publish_diagnostics(self) -> None:
         now = time.monotonic()
@@ -360,16 +358,6 @@ def settle() -> None:
         library.malloc_trim(0)
         for option in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
             library.mallopt(option, KEPT_BYTES)
-
-
-class SignalStack(ctypes.Structure):
-    _fields_ = (('address', ctypes.c_void_p), ('flags', ctypes.c_int), ('size', ctypes.c_size_t))  # stack_t
-
-
-def drop_signal_stack() -> None:
-    """To be called when the networks are gone: OpenVINO frees the stack that it gave to this thread's signal handlers,
-    and leaves it in force. The next Ctrl-C would be a crash."""
-    ctypes.CDLL(None).sigaltstack(ctypes.byref(SignalStack(flags=SS_DISABLE)), None)
 
 
 def give_way(threads: Iterable[int]) -> None:
