@@ -35,7 +35,10 @@ WHOLE = ('speech', 'motion', 'drawing')
 """What a frame passes through on its way to the renderer; the others are parts of these."""
 FRAMES, WARM_UP = 600, 60
 TURN = 30
-"""Frames between a part and its reference: weights stay in the cache within a turn, for both alike."""
+"""Frames between a part and its reference: weights stay in the cache within a turn, for both alike.
+
+The first three or so of a turn find nothing there and take twice the time: they are most of what p95 and p99 tell.
+"""
 COMPARED_FRAMES = 8
 LIVE = 'int8'
 """The precision of the networks that runs live."""
