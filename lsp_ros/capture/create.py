@@ -27,7 +27,7 @@ from scipy.interpolate import CubicSpline
 
 from lsp_ros.capture import consent as consents
 from lsp_ros.capture import detector as flags
-from lsp_ros.capture.landmarks import to_lsp73
+from lsp_ros.capture.landmarks import MESH_POINTS, to_lsp73
 from lsp_ros.capture.shoulders import shoulder_lines, track_shoulders
 from lsp_ros.capture.tracking import Camera, Track, track
 from lsp_ros.capture.video import (
@@ -365,7 +365,7 @@ class Capture:
         if sum(map(len, good)) < 4 * SHORTEST * max(take.clip.rate for take in takes):
             raise CaptureError('Hardly any picture shows a face that can be tracked.')
         file = self.work / 'track.npz'
-        key = self._key('track', [take.digest for take in takes], asdict(crop), self.settings.focal)
+        key = self._key('track', [take.digest for take in takes], asdict(crop), self.settings.focal, MESH_POINTS)
         stored = kept(file, key)
         if stored is None:
             meshes = np.concatenate([take.seen.faces[rows] for take, rows in zip(takes, good)])
@@ -399,7 +399,7 @@ class Capture:
         for number, take in enumerate(takes):
             file = self.work / f'shoulders-{take.digest[:12]}.npz'
             good = hashlib.sha256(take.state.tobytes()).hexdigest()
-            key = self._key('shoulders', take.digest, asdict(crop), good)
+            key = self._key('shoulders', take.digest, asdict(crop), good, MESH_POINTS)
             stored = kept(file, key)
             if stored is None:
                 points = np.full((len(take.clip.times), SHOULDER_POINTS, 2), np.nan)

@@ -13,20 +13,22 @@ import numpy as np
 
 from lsp_ros.capture import detector
 
-# The mesh's points that stand for the 73, the mean of several where none lies there. Chosen on pictures of real people
-# and by nearness to the synthetic presenter's exact landmarks (docs/capture.md has the drawing).
+# The mesh's points that stand for the 73, the mean of several where none lies there. The scheme names places (corners,
+# middles, the base of the nose); what lies between them has equal distances: along the contour, from the corner of the
+# mouth to the peak of the upper lip, along the lower lip, on the side of the nose. The lower points of a brow lie under
+# its upper ones. Looked at on real people (docs/capture.md has the drawing).
 MESH_POINTS = (
     # contour 0-14, from the ear at the left of the picture over the chin
-    (127,), (234,), (93, 132), (58,), (172, 136), (150,), (176,), (152,),
-    (400,), (379,), (397, 365), (288,), (323, 361), (454,), (356,),
+    (127, 162), (234,), (93, 132), (58,), (172, 136), (150,), (176,), (152,),
+    (400,), (379,), (397, 365), (288,), (323, 361), (454,), (356, 389),
     # left brow 15-20, right brow 21-26
-    (70,), (105,), (66,), (55, 107), (65,), (53,), (300,), (334,), (296,), (285, 336), (295,), (283,),
+    (70,), (63, 105), (66,), (55, 107), (65,), (53, 52), (300,), (293, 334), (296,), (285, 336), (295,), (283, 282),
     # corners and middles of the lids 27-34
     (33,), (159,), (133,), (145,), (362,), (386,), (263,), (374,),
     # nose 35-45
-    (245,), (198,), (48,), (75,), (2,), (305,), (278,), (420,), (465,), (97,), (326,),
+    (245,), (198, 217), (48,), (98, 97), (2,), (327, 326), (278,), (420, 437), (465,), (97,), (326,),
     # outer lip 46-57, inner lip 58-63, between the lips 64
-    (61,), (40,), (37,), (0,), (267,), (270,), (291,), (321,), (314,), (17,), (84,), (91,),
+    (61,), (40, 39), (37,), (0,), (267,), (270, 269), (291,), (321,), (314, 405), (17,), (84, 181), (91,),
     (178,), (14,), (402,), (311,), (13,), (81,), (13, 14),
     # between corners and middles of the lids 65-72
     (160, 161), (144,), (153, 154), (157, 158), (387, 388), (373,), (380, 381), (384, 385),

@@ -40,6 +40,25 @@ def test_a_face_and_its_body_are_seen(picture):
 
 
 @needs_it
+def test_what_lies_between_the_named_places_has_equal_distances(picture):
+    with Detector() as detector:
+        face = to_lsp73(detector.see(picture, flags.FORGET).face)
+
+    def unevenness(*points):
+        steps = np.linalg.norm(np.diff(face[list(points)], axis=0), axis=1)
+        return steps.max() / steps.min()
+
+    assert unevenness(*CONTOUR) < 1.3
+    assert unevenness(46, 47, 48) < 1.3 and unevenness(50, 51, 52) < 1.3
+    assert unevenness(35, 36, 37) < 1.5 and unevenness(41, 42, 43) < 1.5
+    assert unevenness(52, 53, 54, 55, 56, 57, 46) < 1.5
+    # The lower points of a brow lie under its upper ones, and the base of the nose is a line.
+    for upper, lower in ((16, 20), (17, 19), (22, 26), (23, 25)):
+        assert abs(face[upper, 0] - face[lower, 0]) < 0.09 * np.linalg.norm(face[15] - face[18])
+    assert abs(face[[38, 40], 1].mean() - face[39, 1]) < 0.05 * np.linalg.norm(face[37] - face[41])
+
+
+@needs_it
 def test_a_detector_that_cannot_work_says_so(tmp_path):
     task = tmp_path / 'broken.task'
     task.write_bytes(b'not a model')
