@@ -63,6 +63,11 @@ class Player(StreamNode):
         self.stream_id: str | None = None
         self.delay_ns = self.seconds_ns(max(self.value('presentation_delay'), SHORTEST_DELAY))
         self.sounds = SoundTimeline()
+        self.waiting: deque[tuple[int, np.ndarray]] = deque()
+        self.window = self.open_window() if self.value('window') else None
+        if self.window:
+            self.set_alarm(SECONDS_BETWEEN_LOOKS)
+        # After the window, which would inherit its standard error: sounddevice turns it off while it looks for devices.
         self.loudspeaker = None
         if self.value('sound'):
             self.loudspeaker = Loudspeaker(
@@ -72,10 +77,6 @@ class Player(StreamNode):
                 warn=lambda sentence: self.trouble('missing loudspeaker', f'{sentence}; no sound meanwhile'),
             )
             self.loudspeaker.start()
-        self.waiting: deque[tuple[int, np.ndarray]] = deque()
-        self.window = self.open_window() if self.value('window') else None
-        if self.window:
-            self.set_alarm(SECONDS_BETWEEN_LOOKS)
 
     def stop(self) -> None:
         if self.loudspeaker:
@@ -197,11 +198,13 @@ class Player(StreamNode):
 
     def go_on_without_window(self, status: int) -> None:
         if status == NO_WINDOWS:
-            self.get_logger().info('this OpenCV has no windows (opencv-python-headless): no window')
+            self.get_logger().info('no window: this OpenCV has none (opencv-python-headless); opencv-python has')
         else:
             display = ', '.join(f'{name}={os.environ[name]}' for name in DISPLAYS if os.environ.get(name))
             what = 'the window was lost' if self.window.is_open else 'no window can be opened'
-            self.trouble('missing window', f'{what} ({display}, status {status}): going on without it')
+            if not (self.window.is_open or os.environ.get('DISPLAY')):
+                what = 'no window can be opened without X11: install Xwayland and see that DISPLAY is set'
+            self.trouble('missing window', f'{what} ({display}, status {status}); going on without it')
         self.window.close()
         self.window = None
         self.waiting.clear()

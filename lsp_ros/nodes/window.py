@@ -83,6 +83,9 @@ class Window:
 
 def main() -> int:
     """The window's process; its exit status."""
+    wanted = os.environ.get('QT_QPA_PLATFORM', 'xcb')
+    if 'xcb' not in wanted:  # a Wayland desktop may ask for Wayland, but OpenCV's wheel brings Qt for X11 alone
+        os.environ['QT_QPA_PLATFORM'] = f'{wanted};xcb'
     import cv2
 
     answers = os.dup(1)

@@ -1,10 +1,12 @@
-"""The player's window on a real X server of its own (Xvfb), where that and an OpenCV with windows are installed."""
+"""The player's window on a real X server (Xvfb) or Wayland desktop (Weston) of its own, where those are installed."""
 
 import json
 import os
 import re
 import shutil
 import subprocess
+import time
+from pathlib import Path
 
 import av
 import cv2
@@ -23,6 +25,10 @@ MISSING = [tool for tool in ('Xvfb', 'xdotool', 'import') if not shutil.which(to
 on_a_screen = pytest.mark.skipif(
     bool(MISSING) or not HAS_WINDOWS,
     reason=f'not installed: {", ".join(MISSING + ["an OpenCV with windows (opencv-python)"] * (not HAS_WINDOWS))}',
+)
+on_wayland = pytest.mark.skipif(
+    not (shutil.which('weston') and shutil.which('Xwayland') and Path('/tmp/.X11-unix').is_dir()),
+    reason='not installed: weston, Xwayland',
 )
 LEFT, RIGHT = (200, 30, 30), (30, 60, 220)
 
@@ -95,9 +101,42 @@ class Screen:
         self.server.wait()
 
 
+class WaylandDesktop(Screen):
+    """Weston, which asks programs for Wayland, as such desktops do, and has Xwayland for those that speak X11 alone."""
+
+    def __init__(self, folder: Path):
+        own = {**WITHOUT_DISPLAY, 'XDG_RUNTIME_DIR': str(folder)}
+        log = folder / 'log'
+        options = ['--backend=headless-backend.so', '--socket=desktop', f'--log={log}', '--no-config', '--xwayland']
+        self.server = subprocess.Popen(['weston', *options], env=own)
+        while not (log.exists() and (told := re.search(r'listening on display (:\d+)', log.read_text()))):
+            assert self.server.poll() is None, 'weston ended'
+            time.sleep(0.05)
+        self.environment = {
+            **own, 'DISPLAY': told[1], 'WAYLAND_DISPLAY': 'desktop', 'XDG_SESSION_TYPE': 'wayland',
+            'QT_QPA_PLATFORM': 'wayland',
+        }
+
+    def shows(self, colour: tuple) -> bool:
+        """Whether about half the window has that colour; it may stand a little beyond the edge of the desktop."""
+        window = self.window()
+        picture = self.call('import', '-window', window, 'png:-') if window else b''
+        if not picture:
+            return False
+        seen = cv2.imdecode(np.frombuffer(picture, np.uint8), 1)[..., ::-1]
+        return 0.4 < (np.abs(seen.astype(int) - colour).max(axis=-1) < 12).mean() < 0.6
+
+
 @pytest.fixture
 def screen():
     made = Screen()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def wayland_desktop(tmp_path_factory):
+    made = WaylandDesktop(tmp_path_factory.mktemp('desktop'))
     yield made
     made.close()
 
@@ -109,6 +148,7 @@ def test_a_display_that_is_not_there_costs_the_window_alone(graph, variable):
     show.more()
     assert show.player.end() == 0
     assert sum('no window' in line for line in show.player.said().splitlines()) == 1
+    assert ('install Xwayland' in show.player.said()) == (HAS_WINDOWS and variable == 'WAYLAND_DISPLAY')
     assert show.figures()['offset_ms']['shown_late'] is None
 
 
@@ -130,6 +170,15 @@ def test_the_window_shows_the_picture_and_q_in_it_ends_the_player(graph, screen)
     assert show.player.wait() == 0
     assert show.figures()['offset_ms']['shown_late']['median'] >= 0
     assert not screen.window()
+
+
+@on_wayland
+@on_a_screen
+def test_a_wayland_desktop_shows_it_through_xwayland(graph, wayland_desktop):
+    show = Show(graph, environment=wayland_desktop.environment)
+    show.until(lambda: wayland_desktop.shows(LEFT) and wayland_desktop.shows(RIGHT), 'the picture is not on the screen')
+    assert show.player.end() == 0
+    assert 'WARN' not in show.player.said()
 
 
 @on_a_screen
