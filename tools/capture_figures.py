@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import soundfile
 
-from lsp_ros.avatar.landmarks import CONTOUR, EYES, FACE_LINES, MOUTH, MOUTH_OUTPUT, lip_gap
+from lsp_ros.avatar.landmarks import BROWS, CONTOUR, EYES, FACE_LINES, MOUTH, MOUTH_OUTPUT, NOSE, lip_gap
 from lsp_ros.capture.create import Capture, Settings
 from lsp_ros.capture.detector import FORGET
 from lsp_ros.capture.landmarks import Detector, to_lsp73
@@ -70,11 +70,13 @@ def compare(points, euler, translation, camera, truth, rows) -> dict[str, float]
     gap, true_gap = 10 * lip_gap((points - mean.mean(axis=0)) @ turn * size), 10 * lip_gap(true_points)
     closed = true_gap < 0.3
     figures = {'focal length, error %': 100 * (camera.focal / truth['K'][0, 0] - 1)}
-    for name, group in (('all 73', slice(None)), ('contour', CONTOUR), ('eyes', EYES), ('mouth', MOUTH)):
+    groups = {'all 73': slice(None), 'contour': CONTOUR, 'brows': BROWS, 'nose': NOSE, 'eyes': EYES, 'mouth': MOUTH}
+    for name, group in groups.items():
         figures[f'landmarks {name}, px: constant offset'] = np.linalg.norm(off[:, group].mean(axis=0), axis=-1).mean()
         figures[f'landmarks {name}, px: noise'] = noise[:, group].mean()
     for k, name in enumerate(('pitch', 'yaw', 'roll')):
         figures[f'{name}, mean error deg'] = np.abs(angle[:, k]).mean()
+        figures[f'{name}, slope of measured over true'] = np.polyfit(truth['euler'][rows][:, k], euler[:, k], 1)[0]
     for k, name in enumerate('xyz'):
         figures[f'translation {name}, mean error mm'] = 10 * np.abs(place[:, k]).mean()
     for k, name in enumerate('xyz'):
