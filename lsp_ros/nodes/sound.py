@@ -3,9 +3,13 @@
 The library of the sound card may be absent too, so it is imported when a device is opened.
 """
 
+import atexit
+import contextlib
+import ctypes
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -16,12 +20,17 @@ RETRY_SECONDS = 2.0
 SECONDS_TO_BEGIN = 4.0  # a wireless headset has to change over first
 DEAD_SECONDS = 1.0  # a device that then gives or takes nothing for so long is gone
 BLOCKS_PER_SECOND = 100
+PORTAUDIO = threading.Lock()  # one device at a time: looking for devices ends every stream of the process
+NO_ANSWER = 'the sound system does not answer'
 
 
 class Device:
-    """Keeps one PortAudio stream open in a thread of its own, and tries again where that fails."""
+    """Keeps one PortAudio stream open in a thread of its own, and tries again where that fails.
 
-    kind = ''
+    A sound server that hangs holds up that thread alone: neither who calls nor the end of the process waits for it.
+    """
+
+    kind = channels = ''
 
     def __init__(self, name: str, tell: Callable[[str], None], warn: Callable[[str], None]):
         self.name, self._tell, self._warn = name, tell, warn
@@ -39,25 +48,60 @@ class Device:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                self._serve()
+                with self._patience() as begun:
+                    self._serve(begun)
             except Exception as error:  # PortAudioError has no base class, and the library itself may be missing
-                wanted = f'{self.kind} {self.name!r}' if self.name else self.kind
-                self._warn(f'no {wanted} ({_one_line(error)}), trying again every {RETRY_SECONDS:g} s')
+                self._miss(error)
             self._stopped.wait(RETRY_SECONDS)
 
-    def _serve(self) -> None:
+    @contextlib.contextmanager
+    def _patience(self) -> Iterator[Callable[[], None]]:
+        """PortAudio is ours within; what is yielded is to be called once the device is open, or its lack is told."""
+        if not PORTAUDIO.acquire(timeout=SECONDS_TO_BEGIN):
+            raise OSError(NO_ANSWER)
+        errors = os.dup(2)
+
+        def tell() -> None:
+            os.dup2(errors, 2)  # while PortAudio starts, sounddevice hides what it, and everybody else, writes there
+            self._miss(NO_ANSWER)
+
+        late = threading.Timer(SECONDS_TO_BEGIN, tell)
+        late.daemon = True
+        late.start()
+        try:
+            yield late.cancel
+        finally:
+            late.cancel()
+            late.join()
+            os.close(errors)
+            PORTAUDIO.release()
+
+    def _serve(self, begun: Callable[[], None]) -> None:
         import sounddevice
 
-        sounddevice._terminate()  # PortAudio looks for devices only when it starts: this is how a plugged-in one shows
+        # The process may end while this thread hangs within PortAudio: nothing then waits for it or unloads it.
+        atexit.unregister(sounddevice._exit_handler)
+        ctypes.CDLL(sounddevice._libname)
+        if sounddevice._initialized:
+            sounddevice._terminate()  # PortAudio looks for devices only when it starts: so a plugged-in one shows
         sounddevice._initialize()
+        if not any(found[self.channels] for found in sounddevice.query_devices()):
+            raise OSError('the system has none')
         device = int(self.name) if self.name.isdigit() else self.name or None
-        self._alive_at = time.monotonic() + SECONDS_TO_BEGIN - DEAD_SECONDS
+        # The first calls may only fill a buffer: what counts is what comes once the device has had time to begin.
+        patience = time.monotonic() + SECONDS_TO_BEGIN - DEAD_SECONDS
         with self._open(sounddevice, device) as stream:
+            begun()
             found = sounddevice.query_devices(stream.device)['name']
             self._tell(f'{self.kind} {found!r} at {stream.samplerate:g} Hz')
             while not self._stopped.wait(0.1):
-                if not stream.active or time.monotonic() - self._alive_at > DEAD_SECONDS:
-                    raise OSError(f'{found!r} stopped')
+                if not stream.active or time.monotonic() - max(self._alive_at, patience) > DEAD_SECONDS:
+                    self._miss(f'{found!r} stopped')  # at once: closing it may take long
+                    break
+
+    def _miss(self, why: object) -> None:
+        wanted = f'{self.kind} {self.name!r}' if self.name else self.kind
+        self._warn(f'no {wanted} ({_one_line(why)}), trying again every {RETRY_SECONDS:g} s')
 
     def _open(self, sounddevice, device):
         raise NotImplementedError
@@ -66,7 +110,7 @@ class Device:
 class Microphone(Device):
     """Puts what it hears into a buffer, at 16 kHz."""
 
-    kind = 'microphone'
+    kind, channels = 'microphone', 'max_input_channels'
 
     def __init__(self, name: str, buffer: PacedBuffer, tell: Callable, warn: Callable):
         super().__init__(name, tell, warn)
@@ -98,7 +142,7 @@ class Microphone(Device):
 class Loudspeaker(Device):
     """Plays ``fetch(count, delay_seconds)``: the `count` samples that will be heard after that delay."""
 
-    kind = 'loudspeaker'
+    kind, channels = 'loudspeaker', 'max_output_channels'
 
     def __init__(self, name: str, fetch: Callable[[int, float], np.ndarray], tell: Callable, warn: Callable):
         super().__init__(name, tell, warn)
@@ -179,5 +223,5 @@ class SoundTimeline:
         return round((stamp_ns - self._epoch_ns) / timeline.NANOSECONDS_PER_SAMPLE)
 
 
-def _one_line(error: BaseException) -> str:
-    return ' '.join(str(error).split()).rstrip('.')
+def _one_line(why: object) -> str:
+    return ' '.join(str(why).split()).rstrip('.')
