@@ -35,30 +35,31 @@ class MediaError(ValueError):
 
 
 class AudioResampler:
-    """A live stream of any rate and channel count -> 16 kHz mono, without drift.
+    """A live stream of any rate and channel count -> 16 kHz mono (or another rate ``to``), without drift.
 
-    N samples pushed at ``rate`` give exactly ceil(N * 16000 / rate) by the time of ``flush``, the
+    N samples pushed at ``rate`` give exactly ceil(N * to / rate) by the time of ``flush``, the
     same values in whatever chunks they came. Until then the filter holds back up to 2 ms.
     Channels are averaged.
     """
 
-    def __init__(self, rate: int, channels: int = 1):
-        if not 1000 <= rate <= 768_000:
-            raise ValueError(f'The sample rate is {rate} Hz; it must be from 1000 to 768000.')
+    def __init__(self, rate: int, channels: int = 1, to: int = SAMPLE_RATE):
+        for one in (rate, to):
+            if not 1000 <= one <= 768_000:
+                raise ValueError(f'The sample rate is {one} Hz; it must be from 1000 to 768000.')
         if channels < 1:
             raise ValueError(f'The sound has {channels} channels; it must have at least 1.')
-        self.rate = int(rate)
+        self.rate, self.to = int(rate), int(to)
         self.channels = int(channels)
         self.reset()
 
     def reset(self) -> None:
         """Forgets the stream."""
-        self._filter = av.AudioResampler(format='flt', layout='mono', rate=SAMPLE_RATE)
+        self._filter = av.AudioResampler(format='flt', layout='mono', rate=self.to)
         self._pushed = 0
         self._returned = 0
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """(n,) mono or (n, channels) floats in -1..1 -> the 16 kHz samples that are ready, (m,) float32."""
+        """(n,) mono or (n, channels) floats in -1..1 -> the samples that are ready, (m,) float32."""
         samples = np.asarray(samples, np.float32)
         if samples.ndim == 1 and self.channels == 1:
             samples = samples[:, None]
@@ -71,14 +72,14 @@ class AudioResampler:
 
     def flush(self) -> np.ndarray:
         """The rest of the stream, which ends here; the next push starts a new one."""
-        due = -(-self._pushed * SAMPLE_RATE // self.rate) - self._returned
+        due = -(-self._pushed * self.to // self.rate) - self._returned
         # Silence pushes out what the filter holds back; what is not due is the silence itself.
         rest = self._run(np.zeros(self.rate // 20, np.float32))[:due] if due else np.zeros(0, np.float32)
         self.reset()
         return rest
 
     def _run(self, mono: np.ndarray) -> np.ndarray:
-        if self.rate == SAMPLE_RATE or not len(mono):
+        if self.rate == self.to or not len(mono):
             return mono
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(mono[None]), format='flt', layout='mono')
         frame.sample_rate = self.rate

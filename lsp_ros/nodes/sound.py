@@ -107,6 +107,19 @@ class Device:
         raise NotImplementedError
 
 
+def accepted(sounddevice, check: Callable, found: dict) -> tuple[int, int]:
+    """Sample rate and channels for a device: 16 kHz mono, or what it can do itself. Most cards themselves do 44.1 or
+    48 kHz only, and some stereo only. Raises what PortAudio says where nothing fits."""
+    own = int(found['default_samplerate'])
+    *trials, last = (timeline.SAMPLE_RATE, 1), (own, 1), (own, 2)
+    for rate, channels in trials:
+        with contextlib.suppress(sounddevice.PortAudioError):
+            check(found['index'], channels=channels, dtype='float32', samplerate=rate)
+            return rate, channels
+    check(found['index'], channels=last[1], dtype='float32', samplerate=last[0])
+    return last
+
+
 class Microphone(Device):
     """Puts what it hears into a buffer, at 16 kHz."""
 
@@ -117,25 +130,22 @@ class Microphone(Device):
         self._buffer = buffer
 
     def _open(self, sounddevice, device):
-        rate, resampler = timeline.SAMPLE_RATE, None
-        try:
-            sounddevice.check_input_settings(device, channels=1, dtype='float32', samplerate=rate)
-        except sounddevice.PortAudioError:  # most cards themselves only do 44.1 or 48 kHz
+        found = sounddevice.query_devices(device, 'input')
+        rate, channels = accepted(sounddevice, sounddevice.check_input_settings, found)
+        resampler = None
+        if (rate, channels) != (timeline.SAMPLE_RATE, 1):
             from lsp_ros.media import AudioResampler
 
-            rate = int(sounddevice.query_devices(device, 'input')['default_samplerate'])
-            resampler = AudioResampler(rate)
+            resampler = AudioResampler(rate, channels)
 
         def heard(block, _frames, _time, _status) -> None:
-            samples = block[:, 0].copy()
             self._alive_at = time.monotonic()
-            if resampler is not None:
-                samples = resampler.push(samples)
+            samples = block[:, 0].copy() if resampler is None else resampler.push(block)
             self._buffer.push(np.nan_to_num(samples), self._alive_at)
 
         block = rate // BLOCKS_PER_SECOND
         return sounddevice.InputStream(
-            rate, block, device, channels=1, dtype='float32', latency='low', callback=heard
+            rate, block, device, channels=channels, dtype='float32', latency='low', callback=heard
         )
 
 
@@ -149,18 +159,44 @@ class Loudspeaker(Device):
         self._fetch = fetch
 
     def _open(self, sounddevice, device):
+        found = sounddevice.query_devices(device, 'output')
+        rate, channels = accepted(sounddevice, sounddevice.check_output_settings, found)
+        fetch = self._fetch if rate == timeline.SAMPLE_RATE else AtRate(self._fetch, rate)
+
         def wanted(block, frames, when, _status) -> None:
             self._alive_at = time.monotonic()
             delay = when.outputBufferDacTime - when.currentTime
             if not 0 < delay < 1:  # some drivers do not know
                 delay = stream.latency
-            block[:, 0] = self._fetch(frames, delay)
+            block[:] = fetch(frames, delay)[:, None]
 
-        block = timeline.SAMPLE_RATE // BLOCKS_PER_SECOND
+        block = rate // BLOCKS_PER_SECOND
         stream = sounddevice.OutputStream(
-            timeline.SAMPLE_RATE, block, device, channels=1, dtype='float32', callback=wanted
+            rate, block, device, channels=channels, dtype='float32', callback=wanted
         )
         return stream
+
+
+class AtRate:
+    """What ``fetch`` gives at 16 kHz, at another rate: the same sound at the same time, in whatever blocks."""
+
+    def __init__(self, fetch: Callable[[int, float], np.ndarray], rate: int):
+        from lsp_ros.media import AudioResampler
+
+        self._fetch, self._rate = fetch, rate
+        self._resampler = AudioResampler(timeline.SAMPLE_RATE, to=rate)
+        self._asked = 0  # samples at ``rate``
+        self._ready = np.zeros(rate // 200, np.float32)  # 5 ms of silence: more than the filter ever holds back
+
+    def __call__(self, count: int, delay: float) -> np.ndarray:
+        """(count,) samples that will be heard after ``delay`` seconds."""
+        due = self._asked * timeline.SAMPLE_RATE // self._rate
+        self._asked += count
+        more = self._asked * timeline.SAMPLE_RATE // self._rate - due
+        samples = self._fetch(more, delay + 0.005) if more else np.zeros(0, np.float32)
+        self._ready = np.concatenate([self._ready, self._resampler.push(samples)])
+        now, self._ready = self._ready[:count], self._ready[count:]
+        return now
 
 
 class SoundTimeline:
