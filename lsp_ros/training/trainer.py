@@ -53,14 +53,20 @@ class LinearDecay(callbacks.Callback):
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.spent = 0.0
+        self.spent, self.batches = 0.0, 0
         self._tick: float | None = None
 
     def state_dict(self) -> dict:
-        return {'spent': self.spent}
+        return {'spent': self.spent, 'batches': self.batches}
 
     def load_state_dict(self, state: dict) -> None:
-        self.spent = state['spent']
+        self.spent, self.batches = state['spent'], state.get('batches', 0)
+
+    @property
+    def over(self) -> bool:
+        """Whether the minutes or the batches are spent."""
+        minutes, count = self.settings.max_minutes, self.settings.max_batches
+        return bool(minutes and self.spent >= 60.0 * minutes or count and self.batches >= count)
 
     def progress(self, trainer: lightning.Trainer) -> float:
         """Share of the budget that is spent, 0 to 1."""
@@ -92,9 +98,8 @@ class LinearDecay(callbacks.Callback):
         module.log('budget', share, prog_bar=True)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
-        minutes, count = self.settings.max_minutes, self.settings.max_batches
-        done = trainer.fit_loop.total_batch_idx + 1
-        if (minutes and self.spent >= 60.0 * minutes) or (count and done >= count):
+        self.batches = trainer.fit_loop.total_batch_idx + 1
+        if self.over:
             trainer.should_stop = True
 
     def on_validation_start(self, trainer, module) -> None:
@@ -126,6 +131,11 @@ def fit(
     last = callbacks.ModelCheckpoint(
         out, 'last', save_on_train_epoch_end=False, every_n_epochs=1, enable_version_counter=False
     )
+    decay, resume = LinearDecay(settings), out / 'last.ckpt'
+    if resume.exists() and (out / 'best.ckpt').exists():
+        decay.load_state_dict(_kept(resume, decay))
+        if decay.over and torch.isfinite(_kept(out / 'best.ckpt', best)['best_model_score']):
+            return out / 'best.ckpt'  # Lightning would do one batch more
     trainer = lightning.Trainer(
         default_root_dir=out,
         accelerator=settings.accelerator,
@@ -137,13 +147,12 @@ def fit(
         gradient_clip_val=settings.gradient_clip if module.automatic_optimization else None,
         # A table for each start: Lightning's logger cannot go on with a table whose columns another start chose.
         logger=[TensorBoardLogger(out, name='', version='tensorboard'), CSVLogger(out, name='csv')],
-        callbacks=[LinearDecay(settings), best, last, _progress_bar(), *extra_callbacks],
+        callbacks=[decay, best, last, _progress_bar(), *extra_callbacks],
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=int(reload_data),
         enable_model_summary=False,
     )
-    resume = out / 'last.ckpt'
     # weights_only: our checkpoints hold tensors, numbers and strings alone.
     trainer.fit(module, data, ckpt_path=resume if resume.exists() else None, weights_only=True)
     if trainer.interrupted:
@@ -152,6 +161,12 @@ def fit(
     if not (out / 'best.ckpt').exists() or (score is not None and not torch.isfinite(score)):
         raise ValueError(f'{out}: training ended without a finite {monitor} to choose a model by')
     return out / 'best.ckpt'
+
+
+def _kept(checkpoint: Path, callback: lightning.Callback) -> dict:
+    """What a checkpoint remembers of a callback."""
+    state = torch.load(checkpoint, map_location='cpu', weights_only=True, mmap=True)
+    return state['callbacks'][callback.state_key]
 
 
 class CarriesState:

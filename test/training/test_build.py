@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from synthetic_dataset import write_synthetic
 
@@ -14,6 +15,7 @@ from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.motion.mouth import MouthNet
 from lsp_ros.rendering.generator import build_generator
 from lsp_ros.speech.apc import APC
+from lsp_ros.timeline import SAMPLE_RATE
 from lsp_ros.training import quantize
 from lsp_ros.training.build import (
     SETTINGS,
@@ -73,6 +75,28 @@ def test_a_new_avatar_comes_with_its_renderer_in_8_bits(run, folder, tmp_path, m
     avatar = Avatar.load(tmp_path / 'a')
     assert avatar.int8_renderer().psnr > 38
     assert 'renderer in 8 bits' in capsys.readouterr().out
+
+
+def test_one_command_trains_all_networks_and_writes_the_avatar(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, 'nncf', None)  # quantising has its own test
+    data = write_synthetic(tmp_path / 'data', seconds=30.0, pictures=12)
+    for name in 'abcd':
+        samples = 0.1 * np.random.default_rng(ord(name)).standard_normal(8 * SAMPLE_RATE)
+        soundfile.write(tmp_path / f'{name}.wav', samples, SAMPLE_RATE)
+    command = ['train', 'all', str(data), '--corpus', *(str(tmp_path / f'{name}.wav') for name in 'abcd')]
+    command += ['--run', str(tmp_path / 'run'), '-o', str(tmp_path / 'avatar'), '--size', 'live', '--backbone', 'none']
+    command += ['--on-cpu', '10', '--batch', '2']  # minutes enough; batches end it
+    few = ('max_batches=2', 'validate_every=1', 'validation_share=0.5', 'segment=30', 'sequence=60', 'hearings=1')
+    command += [part for one in few for part in ('--set', one)]
+    assert main(command) == 0
+    assert f'the avatar is {tmp_path / "avatar"}' in capsys.readouterr().out
+    avatar = Avatar.load(tmp_path / 'avatar')
+    assert avatar.manifest.name == 'nobody' and avatar.candidates().shape == (4, 512, 512, 3)
+
+    written = {file: file.stat().st_mtime_ns for file in (tmp_path / 'run').rglob('best.ckpt')}
+    assert len(written) == 4
+    assert main(command) == 0
+    assert {file: file.stat().st_mtime_ns for file in written} == written  # nothing is learned twice
 
 
 def test_without_nncf_a_new_avatar_works_and_what_is_missing_is_said(run, folder, tmp_path, monkeypatch, capsys):

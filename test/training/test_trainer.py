@@ -121,12 +121,20 @@ def test_dropout_and_the_order_of_the_data_go_on_as_well(tmp_path):
     assert torch.equal(models['whole'].net.weight, models['parts'].net.weight)
 
 
-def test_a_finished_run_returns_its_best_model_at_once(tmp_path):
-    fit(Line(), Points(), tmp_path, settings())
+@pytest.mark.parametrize('budget', [{}, {'max_batches': 3}, {'max_minutes': 1e-6}])
+def test_a_finished_run_returns_its_best_model_at_once(tmp_path, budget):
+    fit(Line(), Points(), tmp_path, settings(**budget))
     module = Line()
-    best = fit(module, Points(), tmp_path, settings())
+    best = fit(module, Points(), tmp_path, settings(**budget))
     assert module.rates == []
     assert checkpoint_weights(best, 'net')['weight'].item() != 0
+
+
+def test_a_run_with_a_larger_budget_goes_on(tmp_path):
+    fit(Line(), Points(), tmp_path, settings(max_batches=3))
+    module = Line()
+    fit(module, Points(), tmp_path, settings(max_batches=8))
+    assert len(module.rates) == 5
 
 
 def test_a_run_can_be_resumed_again_and_again_and_keeps_its_tables(tmp_path):
