@@ -515,8 +515,7 @@ class Capture:
             if not len(learned):
                 raise CaptureError('In the videos that are not held out nothing can be tracked.')
             validation = others & (np.arange(len(known)) >= learned[int(len(learned) * (1 - VALIDATION_SHARE))])
-            # Also of pictures: those that are held out choose no renderer.
-            split |= {'held_out': held_out, 'validation': runs(validation), 'pictures': runs(validation)}
+            split |= {'held_out': held_out, 'validation': runs(validation)}
         return {name: [list(pair) for pair in ranges] for name, ranges in split.items()}
 
 

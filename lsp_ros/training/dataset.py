@@ -22,8 +22,8 @@
         split:                                  frame ranges [first, stop), all optional
             validation: [[first, stop], ...]    default: the last fifth of the timeline
             held_out: [[first, stop], ...]      neither trained on nor used to choose a model
-            pictures: [[first, stop], ...]      pictures to validate the renderer with; default: validation and
-                                                held-out ranges. Other pictures train it, held-out ones excepted.
+            pictures: [[first, stop], ...]      pictures to choose a renderer with; default: those of validation.
+                                                Other pictures train it, held-out ones excepted.
             unknown: [[first, stop], ...]       heard, but nothing is known of the face: never judged by them
 
 Frames of reference and the rotation convention are those of ``lsp_ros.signals``.
@@ -239,7 +239,8 @@ def load_dataset(path: Path | str) -> Dataset:
     last_fifth = [[int(length * (1 - VALIDATION_SHARE)), length]]
     validation = _ranges(file, 'validation', split.get('validation', last_fifth), length)
     held_out = _ranges(file, 'held_out', split.get('held_out', []), length)
-    pictures = _ranges(file, 'pictures', split.get('pictures', [*validation, *held_out]), length)
+    choosing = runs(in_ranges(length, validation) & ~in_ranges(length, held_out))
+    pictures = _ranges(file, 'pictures', split.get('pictures', choosing), length)
     unknown = _ranges(file, 'unknown', split.get('unknown', []), length)
     return Dataset(path, manifest, **tracks, validation=validation, held_out=held_out, picture_validation=pictures,
                    unknown=unknown)

@@ -50,6 +50,15 @@ def test_nothing_learns_from_held_out_frames(folder):
     assert max(dataset.training_pictures()) > 410  # validation pictures are chosen by a range of their own
 
 
+def test_held_out_pictures_choose_no_renderer_unless_they_are_named(folder):
+    change(folder, split={'validation': [[400, 480]], 'held_out': [[100, 220], [420, 450]]})
+    dataset = load_dataset(folder)
+    chosen, learned = dataset.validation_pictures(), dataset.training_pictures()
+    assert chosen and learned
+    assert not set(chosen + learned) & {*range(100, 220), *range(420, 450)}
+    assert min(chosen) >= 400 > max(learned)
+
+
 def test_unknown_frames_are_heard_but_judge_nothing(folder):
     change(folder, split={'validation': [[400, 480]], 'unknown': [[50, 60], [390, 410]]})
     dataset = load_dataset(folder)
