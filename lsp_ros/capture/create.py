@@ -12,7 +12,6 @@ touch.
 
 import contextlib
 import hashlib
-import json
 import os
 import resource
 import shutil
@@ -23,15 +22,28 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from lsp_ros.capture import consent as consents
 from lsp_ros.capture import detector as flags
+from lsp_ros.capture.assemble import on_timeline
+from lsp_ros.capture.kept import keep, kept, key_of
 from lsp_ros.capture.landmarks import MESH_POINTS, to_lsp73
 from lsp_ros.capture.shoulders import shoulder_lines, track_shoulders
+from lsp_ros.capture.take import (
+    ERROR,
+    NO_SHOULDERS,
+    REASONS,
+    SHORTEST,
+    TURNED,
+    Seen,
+    Take,
+    drop_short,
+    first_states,
+    segments,
+    shots,
+)
 from lsp_ros.capture.tracking import Camera, Track, track
 from lsp_ros.capture.video import (
-    GAP,
     Clip,
     Crop,
     choose_crop,
@@ -39,37 +51,19 @@ from lsp_ros.capture.video import (
     find_cuts,
     pictures,
     read_sound,
-    room_tone,
     sharpness,
     thumbnail,
 )
 from lsp_ros.media import MediaError
-from lsp_ros.rendering.sizes import PICTURE
 from lsp_ros.signals import SHOULDER_POINTS
-from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE, frame_start
 from lsp_ros.training.dataset import TRACKS, VALIDATION_SHARE, in_ranges, runs, write_dataset
 
-VERSION = 1  # of what the steps compute: another one makes all of it anew
 PIECE = 150  # pictures after which the work on a clip is kept
 LOOK_EVERY = 0.5  # seconds between pictures in which the first look searches a face
 HANDS_EVERY = 0.17  # seconds between pictures that are searched for hands
 BODY_EVERY = 1.0
-PAUSE = FRAME_RATE // 2  # frames after a clip, in which its room is heard and nothing is known
-PICTURE_OFF = 0.25  # of a timeline frame that a picture's time may be beside it
-MOST_PICTURES = 4000  # the renderer keeps all in memory (786 kB each)
-BLURRED = 0.35  # of the clip's usual sharpness
 TURNED_AWAY = 45.0  # degrees of yaw
 LOST = 8.0  # pixels of tracking error
-JUMP = 0.3  # widths of the face from one picture to the next
-SHORTEST = 0.5  # seconds of a stretch that is worth keeping
-
-NO_FACE, HAND, CUT, OUTSIDE, JUMPED, ERROR, TURNED, SHORT, NO_SHOULDERS, BLUR = range(1, 11)
-REASONS = {
-    NO_FACE: 'no face was found', HAND: 'a hand was over the face', CUT: 'a cut', OUTSIDE: 'the face left the picture',
-    JUMPED: 'the landmarks jumped', ERROR: 'the face did not fit its landmarks', TURNED: 'the head was turned away',
-    SHORT: 'too short between two gaps', NO_SHOULDERS: 'the shoulders were not found',
-    BLUR: 'blurred (the picture alone is left out)',
-}
 
 
 @dataclass(frozen=True)
@@ -112,72 +106,6 @@ class Progress:
         finally:
             kind = name.split(':')[0]
             self.seconds[kind] = self.seconds.get(kind, 0.0) + time.perf_counter() - began
-
-
-def key_of(*parts) -> str:
-    """A short hash of anything that JSON can write."""
-    return hashlib.sha256(json.dumps([VERSION, *parts], sort_keys=True, default=str).encode()).hexdigest()[:32]
-
-
-def keep(file: Path, key: str, **arrays) -> None:
-    """Writes arrays under a key; the file is whole or not there."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_name(f'.{file.name}.{os.getpid()}')
-    try:
-        with open(scratch, 'wb') as out:
-            np.savez(out, key=np.array(key), **arrays)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(scratch, file)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def kept(file: Path, key: str) -> dict[str, np.ndarray] | None:
-    """What ``keep`` wrote under that key; None if it was another key, or the file is missing or damaged."""
-    try:
-        with np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files} if str(stored['key']) == key else None
-    except Exception:  # noqa: BLE001  (zip, zlib and format errors of a damaged file; it is simply made again)
-        return None
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the detector saw in a clip's N pictures.
-
-    faces (N, 478, 3) float32 pixels of the crop, NaN without a face; hand (N,) bool; sharp (N,) float32; bodies
-    (B, 256, 256) uint8 of the pictures body_rows (B,).
-    """
-
-    faces: np.ndarray
-    hand: np.ndarray
-    sharp: np.ndarray
-    bodies: np.ndarray
-    body_rows: np.ndarray
-
-
-@dataclass
-class Take:
-    """One video's way through the steps; each step adds what it found.
-
-    digest     SHA-256 of the file
-    boxes      (K, 4) where the face was at the first look, in source pixels
-    state      (N,) int8 why a picture is left out (REASONS), 0 for a good one
-    tracked    (N,) int row of each picture in the ``Track``, -1 for one that was not tracked
-    shoulders  (N, 18, 2) pixels of the crop, NaN where they are not known
-    start      first frame on the timeline; stop: the first after its pause
-    """
-
-    digest: str
-    clip: Clip
-    boxes: np.ndarray
-    seen: Seen | None = None
-    state: np.ndarray | None = None
-    tracked: np.ndarray | None = None
-    shoulders: np.ndarray | None = None
-    start: int = 0
-    stop: int = 0
 
 
 class Capture:
@@ -433,47 +361,14 @@ class Capture:
         points[good[known]] = followed[known]
 
     def _write(self, takes: list[Take], crop: Crop, found: Track) -> 'Result':
-        """Puts everything on the timeline and writes the dataset folder, all or nothing."""
-        depth = float(np.median(found.translation[:, 2]))
-        camera = found.camera
-        length = 0
-        for take in takes:
-            clip, take.start = take.clip, length
-            take.stop = length = length + int(np.floor((clip.times[-1] + 1 / clip.rate) * FRAME_RATE)) + PAUSE
-        tracks = {name: np.full((length, *shape), np.nan) for name, shape in TRACKS.items()}
-        samples = np.zeros(-(-length * SAMPLE_RATE // FRAME_RATE), np.float32)
-        shown: dict[int, tuple[int, int]] = {}  # timeline frame -> take, picture
-        for k, take in enumerate(takes):
-            clip = take.clip
-            sound = read_sound(clip.path, clip.times[-1] + 1 / clip.rate)
-            begin, stop = frame_start(take.start), frame_start(take.stop) if take.stop < length else len(samples)
-            samples[begin:stop] = np.concatenate([sound, room_tone(sound, stop - begin)])[: stop - begin]
-            for first, stop in stretches(clip, take.state):
-                chosen = take.tracked[first:stop]
-                at = np.arange(int(np.ceil(clip.times[first] * FRAME_RATE - 1e-6)),
-                               int(np.floor(clip.times[stop - 1] * FRAME_RATE + 1e-6)) + 1)
-                flat = take.shoulders[first:stop]
-                rays = np.concatenate([(flat - camera.centre) / camera.focal, np.ones((*flat.shape[:2], 1))], axis=-1)
-                for name, values in (('points', found.points[chosen]), ('euler', found.euler[chosen]),
-                                     ('translation', found.translation[chosen]), ('shoulders', rays * depth)):
-                    spline = CubicSpline(clip.times[first:stop], values, axis=0)
-                    tracks[name][take.start + at] = spline(at / FRAME_RATE)
-            for frame, row in place_pictures(take, ~np.isnan(tracks['euler'][:, 0])):
-                shown[frame] = (k, row)
-        if len(shown) > MOST_PICTURES:
-            order = sorted(shown)
-            shown = {order[k]: shown[order[k]] for k in np.linspace(0, len(order) - 1, MOST_PICTURES).astype(int)}
-        known = ~np.isnan(tracks['euler'][:, 0])
-        for values in tracks.values():  # unknown frames hold what was known before, or first
-            last = np.maximum.accumulate(np.where(known, np.arange(length), -1))
-            last[last < 0] = int(np.argmax(known))
-            values[:] = values[last]
+        """Writes the dataset folder, all or nothing."""
+        tracks, known, samples, shown = on_timeline(takes, found)
         manifest = {
             'name': self.settings.name,
             'licence': self.settings.licence,
             'source': self.settings.source or ', '.join(take.clip.path.name for take in takes),
             'person': {'kind': 'synthetic' if self.settings.synthetic else 'real', 'consent': self.consent},
-            'camera': {'matrix': camera.matrix.tolist(), 'metres_per_unit': 0.01},
+            'camera': {'matrix': found.camera.matrix.tolist(), 'metres_per_unit': 0.01},
             'split': self._split(takes, known),
             'capture': {'videos': {video.name: digest for video, digest in zip(self.videos, self.digests)},
                         'crop': asdict(crop), 'focal_length': 'given' if self.settings.focal else 'searched'},
@@ -552,66 +447,6 @@ def over_face(hand: np.ndarray, face: np.ndarray) -> bool:
     """Whether any point of a hand (21, 2) lies on the face's mesh (478, 3)."""
     hull = cv2.convexHull(np.ascontiguousarray(face[:468, :2], np.float32))
     return any(cv2.pointPolygonTest(hull, (float(x), float(y)), False) >= 0 for x, y in hand)
-
-
-def first_states(clip: Clip, seen: Seen) -> np.ndarray:
-    """(N,) int8: why a picture cannot be tracked, as far as the picture itself tells; 0 where it can."""
-    state = np.zeros(len(clip.times), np.int8)
-    faces = seen.faces[:, :468, :2]
-    with np.errstate(invalid='ignore'):
-        outside = ((faces < 0) | (faces > PICTURE)).any(axis=(1, 2))
-        width = faces[..., 0].max(axis=1) - faces[..., 0].min(axis=1)
-        jump = np.linalg.norm(np.diff(faces.mean(axis=1), axis=0), axis=1) > JUMP * width[1:]
-    state[1:][jump] = JUMPED
-    state[outside] = OUTSIDE
-    for cut in clip.cuts:
-        state[max(0, cut - 1) : cut + 1] = CUT
-    state[seen.hand] = HAND
-    state[np.isnan(faces[:, 0, 0])] = NO_FACE
-    drop_short(clip, state)
-    return state
-
-
-def place_pictures(take: Take, known: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Timeline frame and number of each picture of a take that is sharp, on time, and known (N,) there; a blurred one
-    gets its state."""
-    state, sharp = take.state, take.seen.sharp
-    usual = np.median(sharp[state == 0]) if (state == 0).any() else 0
-    state[(state == 0) & (sharp < BLURRED * usual)] = BLUR
-    for row in np.flatnonzero(state == 0):
-        place = take.clip.times[row] * FRAME_RATE
-        frame = take.start + round(place)
-        if abs(place - round(place)) <= PICTURE_OFF and known[frame]:
-            yield frame, int(row)
-
-
-def shots(clip: Clip) -> list[tuple[int, int]]:
-    """Ranges [first, stop) of pictures between cuts."""
-    edges = [0, *clip.cuts, len(clip.times)]
-    return list(zip(edges[:-1], edges[1:]))
-
-
-def stretches(clip: Clip, state: np.ndarray) -> list[tuple[int, int]]:
-    """Ranges [first, stop) of pictures that are good (or only blurred) and follow one another without a gap."""
-    good = (state == 0) | (state == BLUR)
-    found = []
-    for first, stop in runs(good):
-        gaps = np.flatnonzero(np.diff(clip.times[first:stop]) > GAP) + first + 1
-        edges = [first, *gaps, stop]
-        found += [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:])]
-    return found
-
-
-def drop_short(clip: Clip, state: np.ndarray) -> None:
-    for first, stop in stretches(clip, state):
-        if clip.times[stop - 1] - clip.times[first] < SHORTEST:
-            state[first:stop] = SHORT
-
-
-def segments(clip: Clip, rows: np.ndarray) -> np.ndarray:
-    """A number for each of the rows, equal where pictures follow one another without a gap."""
-    broken = (np.diff(rows) > 1) | (np.diff(clip.times[rows]) > GAP)
-    return np.concatenate([[0], np.cumsum(broken)]) if len(rows) else np.zeros(0, int)
 
 
 def peak_memory() -> float:

@@ -13,7 +13,7 @@ import torch
 
 from lsp_ros.avatar.avatar import Avatar, find_avatar
 from lsp_ros.capture.consent import RECORD
-from lsp_ros.capture.create import key_of
+from lsp_ros.capture.kept import key_of
 from lsp_ros.motion.head_pose import RECEPTIVE_FIELD
 from lsp_ros.training import build
 from lsp_ros.training.dataset import Dataset, load_dataset, runs

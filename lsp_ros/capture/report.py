@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from lsp_ros.avatar.landmarks import LEFT_EYE_LIDS, RIGHT_EYE_LIDS, lip_gap
-from lsp_ros.capture.create import BLUR, REASONS, Result
+from lsp_ros.capture.create import Result
+from lsp_ros.capture.take import BLUR, REASONS
 from lsp_ros.rendering.camera import project, to_camera
 from lsp_ros.rendering.feature_map import draw
 from lsp_ros.rendering.sizes import PICTURE

@@ -17,7 +17,7 @@ import yaml
 from synthetic_dataset import write_synthetic
 
 from lsp_ros.avatar.avatar import Avatar, find_avatar
-from lsp_ros.capture import create, learn
+from lsp_ros.capture import assemble, create, kept, learn, take
 from lsp_ros.capture.consent import check
 from lsp_ros.capture.create import Capture, CaptureError, Settings
 from lsp_ros.capture.report import write_report
@@ -81,10 +81,10 @@ def test_clips_are_not_joined_across_a_gap(made):
     (_, before), (after, covered), (seen_again, _), (second_film, _) = seconds
     assert before <= GONE[0] + 0.02 and after >= GONE[1] - 0.02
     assert covered <= HAND[0] + 0.02 and seen_again >= HAND[1] - 0.02
-    assert second_film == pytest.approx(3.2 + create.PAUSE / FRAME_RATE, abs=0.02)
+    assert second_film == pytest.approx(3.2 + assemble.PAUSE / FRAME_RATE, abs=0.02)
     unknown = ~data.known_mask
     assert not any(unknown[frame] for frame in data.pictures)
-    assert {create.REASONS[create.NO_FACE], create.REASONS[create.HAND]} <= set(result.counts())
+    assert {take.REASONS[take.NO_FACE], take.REASONS[take.HAND]} <= set(result.counts())
 
 
 def test_the_sound_is_where_its_pictures_are(made):
@@ -172,7 +172,7 @@ def test_a_damaged_or_foreign_result_is_made_again(made, tmp_path):
     pieces[1].write_bytes(b'x' * 1000)
     with np.load(out / 'capture' / 'track.npz') as stored:
         arrays = {name: stored[name] for name in stored.files if name != 'key'}
-    create.keep(out / 'capture' / 'track.npz', 'another key', **{**arrays, 'points': arrays['points'] + 50})
+    kept.keep(out / 'capture' / 'track.npz', 'another key', **{**arrays, 'points': arrays['points'] + 50})
     for file in (out / 'capture').glob('shoulders-*.npz'):
         file.unlink()
     shutil.rmtree(out / 'dataset')
@@ -186,7 +186,7 @@ def test_a_dataset_that_is_not_what_the_steps_now_say_is_written_again(made, tmp
     shutil.copytree(folder / 'out', out)
     for file in (out / 'capture').glob('shoulders-*.npz'):
         with np.load(file) as stored:
-            create.keep(file, str(stored['key']), points=stored['points'] + 20)
+            kept.keep(file, str(stored['key']), points=stored['points'] + 20)
     run(videos, out)
     moved = load_dataset(out / 'dataset').shoulders - load_dataset(folder / 'out' / 'dataset').shoulders
     assert (moved[..., :2] > 0).all()

@@ -1,0 +1,105 @@
+"""What is known of each video, and which of its pictures are good."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lsp_ros.capture.video import GAP, Clip
+from lsp_ros.rendering.sizes import PICTURE
+from lsp_ros.training.dataset import runs
+
+JUMP = 0.3  # widths of the face from one picture to the next
+SHORTEST = 0.5  # seconds of a stretch that is worth keeping
+
+NO_FACE, HAND, CUT, OUTSIDE, JUMPED, ERROR, TURNED, SHORT, NO_SHOULDERS, BLUR = range(1, 11)
+REASONS = {
+    NO_FACE: 'no face was found', HAND: 'a hand was over the face', CUT: 'a cut', OUTSIDE: 'the face left the picture',
+    JUMPED: 'the landmarks jumped', ERROR: 'the face did not fit its landmarks', TURNED: 'the head was turned away',
+    SHORT: 'too short between two gaps', NO_SHOULDERS: 'the shoulders were not found',
+    BLUR: 'blurred (the picture alone is left out)',
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the detector saw in a clip's N pictures.
+
+    faces (N, 478, 3) float32 pixels of the crop, NaN without a face; hand (N,) bool; sharp (N,) float32; bodies
+    (B, 256, 256) uint8 of the pictures body_rows (B,).
+    """
+
+    faces: np.ndarray
+    hand: np.ndarray
+    sharp: np.ndarray
+    bodies: np.ndarray
+    body_rows: np.ndarray
+
+
+@dataclass
+class Take:
+    """One video's way through the steps; each step adds what it found.
+
+    digest     SHA-256 of the file
+    boxes      (K, 4) where the face was at the first look, in source pixels
+    state      (N,) int8 why a picture is left out (REASONS), 0 for a good one
+    tracked    (N,) int row of each picture in the ``Track``, -1 for one that was not tracked
+    shoulders  (N, 18, 2) pixels of the crop, NaN where they are not known
+    start      first frame on the timeline; stop: the first after its pause
+    """
+
+    digest: str
+    clip: Clip
+    boxes: np.ndarray
+    seen: Seen | None = None
+    state: np.ndarray | None = None
+    tracked: np.ndarray | None = None
+    shoulders: np.ndarray | None = None
+    start: int = 0
+    stop: int = 0
+
+
+def first_states(clip: Clip, seen: Seen) -> np.ndarray:
+    """(N,) int8: why a picture cannot be tracked, as far as the picture itself tells; 0 where it can."""
+    state = np.zeros(len(clip.times), np.int8)
+    faces = seen.faces[:, :468, :2]
+    with np.errstate(invalid='ignore'):
+        outside = ((faces < 0) | (faces > PICTURE)).any(axis=(1, 2))
+        width = faces[..., 0].max(axis=1) - faces[..., 0].min(axis=1)
+        jump = np.linalg.norm(np.diff(faces.mean(axis=1), axis=0), axis=1) > JUMP * width[1:]
+    state[1:][jump] = JUMPED
+    state[outside] = OUTSIDE
+    for cut in clip.cuts:
+        state[max(0, cut - 1) : cut + 1] = CUT
+    state[seen.hand] = HAND
+    state[np.isnan(faces[:, 0, 0])] = NO_FACE
+    drop_short(clip, state)
+    return state
+
+
+def shots(clip: Clip) -> list[tuple[int, int]]:
+    """Ranges [first, stop) of pictures between cuts."""
+    edges = [0, *clip.cuts, len(clip.times)]
+    return list(zip(edges[:-1], edges[1:]))
+
+
+def stretches(clip: Clip, state: np.ndarray) -> list[tuple[int, int]]:
+    """Ranges [first, stop) of pictures that are good (or only blurred) and follow one another without a gap."""
+    good = (state == 0) | (state == BLUR)
+    found = []
+    for first, stop in runs(good):
+        gaps = np.flatnonzero(np.diff(clip.times[first:stop]) > GAP) + first + 1
+        edges = [first, *gaps, stop]
+        found += [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:])]
+    return found
+
+
+def drop_short(clip: Clip, state: np.ndarray) -> None:
+    for first, stop in stretches(clip, state):
+        if clip.times[stop - 1] - clip.times[first] < SHORTEST:
+            state[first:stop] = SHORT
+
+
+def segments(clip: Clip, rows: np.ndarray) -> np.ndarray:
+    """A number for each of the rows, equal where pictures follow one another without a gap."""
+    broken = (np.diff(rows) > 1) | (np.diff(clip.times[rows]) > GAP)
+    return np.concatenate([[0], np.cumsum(broken)]) if len(rows) else np.zeros(0, int)
