@@ -94,9 +94,9 @@ def _table(kind: str, avatar, options: argparse.Namespace, training) -> tuple[st
             evaluation.measure(kind, row)
     found = {row.key: result for row in rows if (result := measured(options.folder, kind, row))}
     again = ['lsp', 'evaluate', kind, options.avatar, '--data', *options.data, '--run', options.folder]
-    for name in ('held_out', 'size', 'backbone'):
-        value = getattr(options, name, None)
-        again += [f'--{name.replace("_", "-")}', value] if value else []
+    again += ['--held-out', options.held_out] if options.held_out else []
+    if kind == 'table3':
+        again += ['--size', size, *(['--backbone', backbone] if backbone else [])]
     text = report.table(kind, rows, found, shlex.join(map(str, again)))
     return text, {'rows': list(found.values()), 'not_run': [r.key for r in rows if r.built and r.key not in found]}
 

@@ -207,7 +207,7 @@ def test_table_3_varies_the_renderer_of_the_size_that_is_asked_for(avatar, folde
     assert row['settings']['upper_body'] is False
     assert row['figures']['l1'] > 0 and row['figures']['l1_deviation'] >= 0
     assert 'input (on live)' in text and 'not measured' in text
-    assert '--size live --backbone none --rows unet' in text  # what would measure the rest
+    assert '--size live --rows unet' in text  # what would measure the rest
     assert [row.key for row in rows_of('table3', 'live')][1:4] == ['unet', 'normal', 'large']
 
 
