@@ -9,6 +9,7 @@
 """
 
 import contextlib
+import math
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterator
@@ -24,6 +25,7 @@ LATEST_SECONDS = 2  # what comes later is no late chunk: somebody began to count
 LONGEST_LEAD_NS = 10 * timeline.NANOSECONDS_PER_SECOND  # no source publishes further ahead of its stamps
 JOIN_FRAMES = 3  # every third frame starts at a whole sample number, so a stage that joins there keeps the timeline
 CLOCK_TOLERANCE_NS = 50_000_000
+SINC_REACH = 16  # samples on either side
 
 
 @dataclass(frozen=True)
@@ -139,13 +141,18 @@ def _joins(gap_seconds: float) -> bool:
 class PacedBuffer:
     """Samples arrive at the pace of their own clock and leave at the pace of ours, for weeks.
 
-    Two clocks always differ by some parts per million. The buffer keeps about ``target`` samples in hand and
-    stretches what it hands out by at most one sample in a call, too little to hear. When it runs dry it hands out
-    silence until it holds ``target`` samples again, or until nothing more came for a while.
+    What comes whole sentences at once leaves as it came. But where samples come at about the pace of the clock, two
+    clocks differ by some parts per million: then the buffer keeps about ``target`` samples in hand and stretches what
+    it hands out by at most one sample in a call, 0.6 % of the pitch, with the spectrum as it was. When it runs dry it
+    hands out silence until it holds ``target`` samples again, or until nothing more came for a while.
     """
 
     WINDOW_SECONDS = 2.0
     PATIENCE_SECONDS = 0.1
+    # Of a live source; a word takes longer to say.
+    LONGEST_PIECE_SECONDS = 0.25
+    LONGEST_PAUSE_SECONDS = 0.4
+    SHORTEST_PROOF_SECONDS = 0.5
 
     def __init__(self, target: int, limit: int):
         self.target, self.limit = target, limit
@@ -153,16 +160,20 @@ class PacedBuffer:
         self.dropped = 0
         self._lock = threading.Lock()
         self._pieces: deque[np.ndarray] = deque()
-        self._level = 0
-        self._filling = True
-        self._pushed_at = 0.0
-        self._lowest = target
-        self._window_end = 0.0
-        self._slew = 0
+        self._arrivals: deque[tuple[float, int]] = deque()  # of one run without a pause: when, how many samples
+        self.clear()
 
     def push(self, samples: np.ndarray, now: float) -> None:
         """Add samples (n,) float32 at `now` seconds on the steady clock; beyond `limit` the oldest go."""
+        if not len(samples):
+            return
         with self._lock:
+            if now - self._pushed_at > self.LONGEST_PAUSE_SECONDS:
+                self._arrivals.clear()
+                self._run_began = now
+            while self._arrivals and now - self._arrivals[0][0] > self.WINDOW_SECONDS:
+                self._arrivals.popleft()
+            self._arrivals.append((now, len(samples)))
             self._pieces.append(samples)
             self._level += len(samples)
             self._pushed_at = now
@@ -172,9 +183,20 @@ class PacedBuffer:
                 self.dropped += len(oldest)
 
     def clear(self) -> None:
+        """Forget all samples, and what was known of the other clock."""
         with self._lock:
             self._pieces.clear()
+            self._arrivals.clear()
             self._level, self._filling = 0, True
+            self._pushed_at = self._run_began = -math.inf
+            self._lowest, self._window_end, self._slew, self._live = 0, 0.0, 0, False
+            self._before = np.zeros(SINC_REACH, dtype=np.float32)  # handed out last
+
+    def catch_up(self, now: float) -> None:
+        """Of a live source only what it says now is of use: leave out what waits beyond `target`."""
+        with self._lock:
+            if self._is_live(now):
+                self._take(max(0, self._level - self.target))
 
     def read(self, count: int, now: float) -> np.ndarray:
         """(count,) float32 samples."""
@@ -182,28 +204,54 @@ class PacedBuffer:
             if self._filling:
                 tail = self._level > 0 and now - self._pushed_at > self.PATIENCE_SECONDS
                 if self._level < self.target and not tail:
-                    return np.zeros(count, dtype=np.float32)
+                    return self._hand_out(np.zeros(count, dtype=np.float32))
                 self._filling, self._lowest, self._slew = False, self._level, 0
                 self._window_end = now + self.WINDOW_SECONDS
             self._watch(now, count)
             wanted = count + self._slew
-            samples = self._take(min(wanted, self._level))
-            if len(samples) < wanted:
+            if self._slew and self._level >= wanted + SINC_REACH and self._is_live(now):
+                self.slewed += 1
+                samples = self._take(wanted)
+                stretched = stretch(np.concatenate([self._before, samples, self._peek(SINC_REACH)]), count)
+                self._hand_out(samples)
+                return stretched
+            samples = self._take(min(count, self._level))
+            if len(samples) < count:
                 self._filling = True
-                return np.concatenate([samples, np.zeros(count, dtype=np.float32)])[:count]
-        if self._slew == 0:
-            return samples
-        self.slewed += 1
-        return np.interp(np.linspace(0, wanted - 1, count), np.arange(wanted), samples).astype(np.float32)
+                samples = np.concatenate([samples, np.zeros(count - len(samples), dtype=np.float32)])
+            return self._hand_out(samples)
 
     def _watch(self, now: float, count: int) -> None:
         """Decide once a window, from the lowest level in it, whether to hand out faster or slower."""
         self._lowest = min(self._lowest, self._level - count)
         if now < self._window_end:
             return
-        excess = self._lowest - self.target
-        self._slew = 1 if excess > self.target else -1 if excess < -self.target and self._level > 0 else 0
+        was_live, self._live = self._live, self._is_live(now)
+        self._slew = 0
+        if was_live and self._live:
+            self._slew = 1 if self._lowest > 2 * self.target else -1 if self._lowest < self.target // 2 else 0
         self._lowest, self._window_end = self._level, now + self.WINDOW_SECONDS
+
+    def _is_live(self, now: float) -> bool:
+        """Whether samples come at about the pace of the clock: as a microphone's do, not as sentences do."""
+        seconds = min(self.WINDOW_SECONDS, now - self._run_began)
+        if now - self._pushed_at > self.LONGEST_PAUSE_SECONDS or seconds < self.SHORTEST_PROOF_SECONDS:
+            return False
+        recent = [count for pushed_at, count in self._arrivals if pushed_at > now - seconds]
+        longest, expected = max(recent, default=0), seconds * timeline.SAMPLE_RATE
+        if longest > self.LONGEST_PIECE_SECONDS * timeline.SAMPLE_RATE:
+            return False
+        return abs(sum(recent) - expected) <= 0.05 * expected + 2 * longest
+
+    def _hand_out(self, samples: np.ndarray) -> np.ndarray:
+        self._before = np.concatenate([self._before, samples])[-SINC_REACH:]
+        return samples
+
+    def _peek(self, count: int) -> np.ndarray:
+        samples = self._take(count)
+        self._pieces.appendleft(samples)
+        self._level += len(samples)
+        return samples
 
     def _take(self, count: int) -> np.ndarray:
         taken = []
@@ -216,6 +264,18 @@ class PacedBuffer:
             taken.append(piece)
             count -= len(piece)
         return np.concatenate(taken) if taken else np.zeros(0, dtype=np.float32)
+
+
+def stretch(samples: np.ndarray, count: int) -> np.ndarray:
+    """(SINC_REACH + n + SINC_REACH,) -> (count,) samples that last as long as the n in the middle, from the first of
+    them to just before what follows: a sinc at each place, under a Hann window, flat up to 7 kHz of 8.
+    """
+    places = SINC_REACH + np.arange(count) * ((len(samples) - 2 * SINC_REACH) / count)
+    whole = places.astype(int)
+    index = whole[:, None] + np.arange(1 - SINC_REACH, SINC_REACH + 1)
+    distance = places[:, None] - index
+    weights = np.sinc(distance) * np.cos(0.5 * np.pi * distance / SINC_REACH) ** 2
+    return (weights * samples[index]).sum(axis=1).astype(np.float32)
 
 
 class Mailbox:
