@@ -1,7 +1,9 @@
 """The lsp command as a user meets it: films, tables, one sentence for what is wrong."""
 
 import argparse
+import configparser
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -216,21 +218,150 @@ def alive(pid: int) -> bool:
         return False
 
 
+def another(process: subprocess.Popen, name: str, before: dict[str, int]) -> dict[str, int]:
+    """The nodes, once the one of that name is another process than before."""
+    return until(lambda: (nodes := children(process.pid)).get(name) not in (None, before[name]) and nodes,
+                 f'{name} is not started again')
+
+
+def obeys(pid: int, number: int) -> bool:
+    """Whether the process has a handler for that signal by now."""
+    caught = next(line for line in Path(f'/proc/{pid}/status').read_text().splitlines() if line.startswith('SigCgt'))
+    return bool(int(caught.split()[1], 16) >> number - 1 & 1)
+
+
 @with_ros
 def test_up_starts_again_what_dies_and_ends_everything_at_ctrl_c(tiny_avatar):
+    """Whatever signal a node gets from outside, even one that it obeys in good order, and as often as it pleases."""
     process = start('up', '--source', 'silence', '--avatar', tiny_avatar, '--no-window', '--no-sound')
-    before = until(lambda: len(nodes := children(process.pid)) == 5 and nodes, 'the nodes do not start')
-    os.kill(before['motion'], signal.SIGKILL)
-    after = until(lambda: (nodes := children(process.pid)).get('motion') not in (None, before['motion']) and nodes,
-                  'the node is not started again')
-    assert {name: pid for name, pid in after.items() if name != 'motion'} \
-        == {name: pid for name, pid in before.items() if name != 'motion'}
+    nodes = first = until(lambda: len(nodes := children(process.pid)) == 5 and nodes, 'the nodes do not start')
+    wait_for_speech_features(process)
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        until(lambda pid=nodes['motion']: obeys(pid, signal.SIGTERM), 'the node does not listen to signals')
+        os.kill(nodes['motion'], number)
+        nodes = another(process, 'motion', nodes)
+    assert {**nodes, 'motion': 0} == {**first, 'motion': 0}
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert 'motion was killed by signal 9; it is started again' in output
+    assert output.count('motion was asked to end by somebody else; it is started again') == 4, output
     assert 'Traceback' not in output
-    assert not any(map(alive, after.values()))
+    assert not any(map(alive, nodes.values()))
+
+
+@with_ros
+def test_a_node_starts_again_after_the_system_has_tidied_up_temporary_files(tiny_avatar):
+    process, nodes = start_silence(tiny_avatar)
+    words = Path(f'/proc/{nodes["motion"]}/cmdline').read_text().split('\0')
+    shutil.rmtree(Path(words[words.index('--params-file') + 1]).parent)
+    for _ in range(2):  # one that starts without its parameters ends at once
+        os.kill(nodes['motion'], signal.SIGTERM)
+        nodes = another(process, 'motion', nodes)
+    assert Path(words[words.index('--params-file') + 1]).is_file()
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, output
+
+
+@with_ros
+def test_what_only_the_parameter_file_says_holds(tiny_avatar, tmp_path):
+    """Everything that this graph needs to end by itself with a report stands in the file."""
+    report = tmp_path / 'report.json'
+    (tmp_path / 'mine.yaml').write_text(f"""
+        /**:
+          ros__parameters: {{avatar: {tiny_avatar}}}
+        /**/audio_source:
+          ros__parameters: {{source: silence}}
+        /**/renderer:
+          ros__parameters: {{frame_rate: 60, threads: 1}}
+        /**/player:
+          ros__parameters: {{window: false, sound: false, frame_rate: 60, duration: 1.0, report: {report}}}
+        """)
+    process = start('up', '--params-file', tmp_path / 'mine.yaml')
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    figures = json.loads(report.read_text())
+    assert figures['images']['received'] and figures['offset_ms']['played_early'] is None
+    assert 'loudspeaker' not in output and 'window' not in output and 'microphone' not in output
+
+
+def test_lsp_up_gives_the_nodes_what_the_user_gave_and_nothing_else(tiny_avatar, tmp_path):
+    from lsp_ros.cli.up import model_parameters, player_parameters
+
+    (tmp_path / 'mine.yaml').touch()
+    options = build_parser().parse_args(['up', '--params-file', str(tmp_path / 'mine.yaml')])
+    assert not any((model_parameters(options) | {'player': player_parameters(options)}).values())
+    options = build_parser().parse_args(['up', '--avatar', str(tiny_avatar), '--seed', '3', '--no-mark'])
+    assert model_parameters(options)['motion'] == {'avatar': str(tiny_avatar), 'seed': 3}
+    assert model_parameters(options)['renderer'] == {'avatar': str(tiny_avatar), 'mark': False}
+
+
+@with_ros
+def test_two_avatars_do_not_speak_in_one_namespace(tiny_avatar, speech, tmp_path):
+    process, _ = start_silence(tiny_avatar)
+    wait_for_speech_features(process)
+    for arguments in (['up', '--source', 'silence'], ['demo', '--speech', speech, '-o', tmp_path / 'demo.mp4']):
+        other = start(*arguments, '--avatar', tiny_avatar)
+        output, _ = other.communicate(timeout=PATIENCE)
+        assert other.returncode == 2
+        assert 'An avatar runs in /avatar already' in output
+        assert '--namespace' in output and 'ROS_DOMAIN_ID' in output
+    assert not (tmp_path / 'demo.mp4').exists()
+    other = start('up', '--source', 'silence', '--avatar', tiny_avatar, '--namespace', '/other', '--no-window',
+                  '--no-sound', '--duration', '1')
+    output, _ = other.communicate(timeout=PATIENCE)
+    assert other.returncode == 0, output
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+
+
+@with_ros
+@pytest.mark.skipif(not shutil.which('flite'), reason='flite is not installed')
+def test_say_live_speaks_through_the_avatar_that_listens_and_leaves_another_one_alone(tiny_avatar, tmp_path):
+    for source, status in (('silence', 2), ('topic', 0)):
+        process = start('up', '--source', source, '--avatar', tiny_avatar, '--no-player')
+        wait_for_speech_features(process)
+        other = start('say', 'Hello there.', '--live', '--tts', 'flite', '--avatar', tiny_avatar)
+        output, _ = other.communicate(timeout=PATIENCE)
+        assert other.returncode == status, output
+        assert ('does not listen to /avatar/audio_in' in output) == (status == 2)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+
+
+def test_only_shared_memory_of_the_dead_is_removed(tmp_path):
+    from lsp_ros.cli.graph import clear_shared_memory
+
+    for name in ('fastdds_1', 'fastdds_2', 'fastrtps_3', 'fastdds_port4', 'fastdds_5', 'another'):
+        for path in (tmp_path / name, tmp_path / f'{name}_el'):
+            path.touch()
+            os.utime(path, (0, 0))
+    os.utime(tmp_path / 'fastdds_5_el')  # just made: its process may be about to lock it
+    holder = subprocess.Popen(['flock', tmp_path / 'fastdds_2_el', 'sh', '-c', 'echo held; cat'], text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    holder.stdout.readline()
+    clear_shared_memory(tmp_path)
+    holder.communicate()
+    kept = {path.name.removesuffix('_el') for path in tmp_path.iterdir()}
+    assert kept == {'fastdds_2', 'fastdds_port4', 'fastdds_5', 'another'}
+    clear_shared_memory(tmp_path)
+    assert not (tmp_path / 'fastdds_2').exists()
+
+
+def test_the_systemd_unit_starts_a_command_that_exists_and_takes_its_end_for_what_it_is():
+    from lsp_ros.cli.graph import SECONDS_TO_END
+    from lsp_ros.cli.main import INTERRUPTED
+
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str
+    unit.read(Path(__file__).parents[1] / 'examples' / 'lsp.service')
+    program, *words = unit['Service']['ExecStart'].split()
+    assert program.endswith('/bin/lsp')
+    assert build_parser().parse_args(words).full_screen
+    assert int(unit['Service']['SuccessExitStatus']) == INTERRUPTED
+    assert int(unit['Service']['TimeoutStopSec']) > SECONDS_TO_END
 
 
 def start_silence(avatar: Path) -> tuple[subprocess.Popen, dict[str, int]]:

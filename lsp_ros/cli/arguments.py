@@ -1,6 +1,7 @@
 """Arguments that several commands share, so that they are called the same everywhere."""
 
 import argparse
+import re
 
 from lsp_ros.rendering.sizes import ENGINES
 
@@ -22,17 +23,30 @@ def command(commands, name: str, run, help: str, **more) -> argparse.ArgumentPar
     return parser
 
 
-def add_avatar_arguments(parser: argparse.ArgumentParser, frame_rate: int) -> None:
-    parser.add_argument('--avatar', default='presenter', metavar='NAME', help='a built-in avatar, or the folder of one')
-    parser.add_argument('--engine', default='auto', choices=ENGINES, help='what computes the pictures')
-    parser.add_argument('--frame-rate', type=int, default=frame_rate, choices=(30, 60), help='pictures a second')
-    parser.add_argument('--threads', type=whole_number, default=0, metavar='N',
-                        help='CPU threads of the engine; 0: the engine chooses')
-    parser.add_argument('--seed', type=whole_number, default=0, metavar='N', help='of the head motion')
-    parser.add_argument('--idle-amplitude', type=amount, default=1.0, metavar='X',
-                        help='how much the face moves while nobody speaks; 0: still')
-    parser.add_argument('--no-mark', dest='mark', action='store_false', default=True,
-                        help='leave out the small visible mark that says that the picture is generated')
+def add_avatar_arguments(parser: argparse.ArgumentParser, frame_rate: int, left_to_nodes: bool = False) -> None:
+    """``left_to_nodes``: what the user does not give is None, so that a parameter file or the nodes' default holds."""
+
+    def add(name: str, default, help: str, **more) -> None:
+        if left_to_nodes and default is not True:
+            help, default = f'{help} (default: {default})', None
+        parser.add_argument(name, default=None if left_to_nodes else default, help=help, **more)
+
+    add('--avatar', 'presenter', 'a built-in avatar, or the folder of one', metavar='NAME')
+    add('--engine', 'auto', 'what computes the pictures', choices=ENGINES)
+    add('--frame-rate', frame_rate, 'pictures a second', type=int, choices=(30, 60))
+    add('--threads', 0, 'CPU threads of the engine; 0: the engine chooses', type=whole_number, metavar='N')
+    add('--seed', 0, 'of the head motion', type=whole_number, metavar='N')
+    add('--idle-amplitude', 1.0, 'how much the face moves while nobody speaks; 0: still', type=amount, metavar='X')
+    add('--no-mark', True, 'leave out the small visible mark that says that the picture is generated', dest='mark',
+        action='store_false')
+
+
+def position(text: str) -> list[int]:
+    """[x, y] from 'X,Y'."""
+    found = re.fullmatch(r'(\d+),(\d+)', text)
+    if not found:
+        raise argparse.ArgumentTypeError(f'{text!r} is no position: two whole numbers are needed, such as 1920,0')
+    return [int(number) for number in found.groups()]
 
 
 def whole_number(text: str) -> int:

@@ -202,7 +202,7 @@ def measure_live(options, avatar, speech, console, figures) -> None:
             'wait_for_picture': LONGEST_LOADING}
         if options.source == 'microphone':
             parameters['audio_source']['lead'] = 0.0
-        parameters['player'] = player_parameters(options, sound=False)
+        parameters['player'] = player_parameters(options) | {'sound': False}
         parameters['monitor'] = {'report': str(report), 'frame_rate': options.frame_rate, 'duration': seconds,
                                  'warm_up': options.warm_up, 'interval': min(60.0, max(1.0, seconds / 12))}
         graph = Graph(parameters, f'/bench_{os.getpid()}', output=log, tell=console.print)

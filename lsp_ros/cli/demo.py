@@ -17,6 +17,7 @@ def add_commands(commands) -> None:
     parser.add_argument('--speech', type=Path, default=None, metavar='FILE', help='instead of the bundled recording')
     parser.add_argument('-o', '--output', type=Path, default=Path('demo.mp4'), metavar='FILE', help='the film')
     parser.add_argument('--report', type=Path, default=None, metavar='FILE', help='write all figures as JSON')
+    parser.add_argument('--namespace', default='/avatar', help='of all nodes and topics')
     add_avatar_arguments(parser, frame_rate=30)
 
 
@@ -25,11 +26,12 @@ def run_demo(options: argparse.Namespace) -> int:
 
     from lsp_ros.avatar.places import find_sample
     from lsp_ros.cli.graph import Graph, GraphError
-    from lsp_ros.cli.up import LONGEST_LOADING, model_parameters, player_parameters
+    from lsp_ros.cli.up import LONGEST_LOADING, model_parameters, namespace, player_parameters
     from lsp_ros.media import read_audio
     from lsp_ros.timeline import SAMPLE_RATE
 
     console = Console()
+    home = namespace(options.namespace)
     speech = options.speech or find_sample()
     seconds = len(read_audio(speech)) / SAMPLE_RATE + SECONDS_AFTER_SPEECH
     with tempfile.TemporaryDirectory(prefix='lsp_demo_') as folder:
@@ -42,10 +44,11 @@ def run_demo(options: argparse.Namespace) -> int:
         interrupted = None
         try:
             with console.status('') as status:
-                Graph(parameters, output=log, tell=console.print).run(lambda: status.update(
+                Graph(parameters, home, output=log, tell=console.print).run(lambda: status.update(
                     f'the avatar speaks: {time.monotonic() - began:.0f} s of about {seconds + 5:.0f} s'))
         except GraphError:
-            console.print(log.read_text(errors='replace')[-3000:], markup=False, highlight=False)
+            if log.is_file():  # otherwise nothing was started
+                console.print(log.read_text(errors='replace')[-3000:], markup=False, highlight=False)
             raise
         except KeyboardInterrupt as interrupt:
             interrupted = interrupt

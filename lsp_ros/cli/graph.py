@@ -1,11 +1,15 @@
 """The live graph as child processes, for machines without ``ros2 launch``; no ROS in this process.
 
-A node that dies is started again. Ctrl-C, SIGTERM, SIGHUP or the end of a node that has finished its work
-ends them all; none outlives this process, even when it is killed.
+A node that dies, or that somebody else ended, is started again. Ctrl-C, SIGTERM or SIGHUP to this process, or a node
+that says that it has finished its work, ends them all; none outlives this process, even when it is killed.
 """
 
+import contextlib
+import fcntl
 import importlib.util
+import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +28,9 @@ SECONDS_TO_RESTART = 1.0
 # A node that fails so often in a row, each time so soon, will not be helped by another start.
 MOST_QUICK_FAILURES = 3
 QUICK_SECONDS = 30.0
+ASKED_TO_END = (0, -signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP)  # exit statuses: that is no failure of the node's
+SHARED_MEMORY = Path('/dev/shm')
+SECONDS_TO_BE_LOCKED = 60.0  # who makes a lock file locks it at once
 
 
 class GraphError(RuntimeError):
@@ -77,12 +84,12 @@ class Graph:
         check_installed()
         if self.params_file and not self.params_file.is_file():
             raise GraphError(f'{self.params_file}: there is no such parameter file.')
+        if 'audio_source' in self.parameters:
+            check_alone(self.namespace)
+        clear_shared_memory()
         with tempfile.TemporaryDirectory(prefix='lsp_graph_') as folder:
-            settings = Path(folder) / 'parameters.yaml'
-            settings.write_text(yaml.safe_dump(
-                {f'/**/{name}': {'ros__parameters': dict(values)} for name, values in self.parameters.items() if values}
-            ) or '{}')
-            children = self.children = [Child(name, self._command(name, settings)) for name in self.parameters]
+            self._settings = Path(folder) / 'parameters.yaml'
+            children = self.children = [Child(name, self._command(name)) for name in self.parameters]
             with open(self.output or os.devnull, 'ab') as log:
                 to = log if self.output else None
                 try:
@@ -94,15 +101,23 @@ class Graph:
                 finally:
                     end(children)
 
-    def _command(self, name: str, settings: Path) -> list[str]:
+    def _command(self, name: str) -> list[str]:
         command = [sys.executable, '-m', f'lsp_ros.nodes.{name}', '--ros-args', '-r', f'__ns:={self.namespace}']
         for topic, target in self.remappings.items():
             command += ['-r', f'{topic}:={target}']
-        for file in filter(None, (self.params_file, settings)):
+        for file in filter(None, (self.params_file, self._settings)):
             command += ['--params-file', str(file)]
         return command
 
+    def _write_settings(self) -> None:
+        """The parameters, for each start anew: in weeks, the system may tidy up what it takes for forgotten."""
+        nodes = {name: dict(values) for name, values in self.parameters.items() if values}
+        self._settings.parent.mkdir(exist_ok=True)
+        self._settings.write_text(yaml.safe_dump(
+            {f'/**/{name}': {'ros__parameters': values} for name, values in nodes.items()}) if nodes else '{}')
+
     def _start(self, child: Child, output) -> None:
+        self._write_settings()
         # A session of its own: Ctrl-C reaches the nodes through us, once, and not through the terminal as well.
         child.process = subprocess.Popen(child.command, env=environment(), stdin=subprocess.DEVNULL, stdout=output,
                                          stderr=output, start_new_session=True)
@@ -110,7 +125,7 @@ class Graph:
         child.restart_at = None
 
     def _finished(self, child: Child, output) -> bool:
-        """Sees after one node; True when it ended of its own accord."""
+        """Sees after one node; True when it has finished its work."""
         now = time.monotonic()
         if child.restart_at is not None:
             if now >= child.restart_at:
@@ -119,10 +134,13 @@ class Graph:
         status = child.process.poll()
         if status is None:
             return False
-        if status == 0:
+        if status == parent.FINISHED:
             return True
-        child.quick_failures = child.quick_failures + 1 if now - child.started < QUICK_SECONDS else 1
         how = f'was killed by signal {-status}' if status < 0 else f'ended with status {status}'
+        if status in ASKED_TO_END:
+            how = 'was asked to end by somebody else'
+        else:
+            child.quick_failures = child.quick_failures + 1 if now - child.started < QUICK_SECONDS else 1
         if child.quick_failures >= MOST_QUICK_FAILURES:
             raise GraphError(f'The node {child.name} {how}, {child.quick_failures} times in a row.')
         self.tell(f'The node {child.name} {how}; it is started again.')
@@ -149,6 +167,38 @@ def check_installed() -> None:
     ):
         if importlib.util.find_spec(module) is None:
             raise GraphError(f'The live graph needs {module}, which is not installed: {remedy}.')
+
+
+def visit(namespace: str, *speech: str) -> dict:
+    """What runs already: 'sources', how many publish that namespace's audio; 'heard': its audio_in took `speech`."""
+    command = [sys.executable, '-m', 'lsp_ros.nodes.visitor', namespace, *speech]
+    seen = subprocess.run(command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if seen.returncode:
+        raise GraphError(f'ROS 2 does not work here: {" ".join(seen.stderr.split()[-30:])} (status {seen.returncode})')
+    return json.loads(seen.stdout.splitlines()[-1])
+
+
+def check_alone(namespace: str) -> None:
+    """Raises GraphError where an avatar speaks in that namespace already: two voices would mix in one face."""
+    if visit(namespace)['sources']:
+        raise GraphError(f'An avatar runs in {namespace} already ({namespace}/audio has a publisher): end it, or give '
+                         'this one another --namespace; if it is on somebody else\'s machine, another ROS_DOMAIN_ID.')
+
+
+def clear_shared_memory(folder: Path = SHARED_MEMORY) -> None:
+    """Removes the segments of Fast DDS, 34 MB each, whose processes are dead.
+
+    As long as one node lives, it does so itself for the others; of nodes that were all killed, everything stays. Each
+    process holds a lock on a file beside its segment, which goes with it.
+    """
+    for lock in folder.glob('fast*_el'):
+        segment = lock.with_name(lock.name.removesuffix('_el'))
+        with contextlib.suppress(OSError), open(lock, 'rb') as file:
+            if '_port' in lock.name or time.time() - lock.stat().st_mtime < SECONDS_TO_BE_LOCKED:
+                continue
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails where its process lives
+            segment.unlink(missing_ok=True)
+            lock.unlink()
 
 
 def end(children: list[Child], seconds: float = SECONDS_TO_END) -> None:

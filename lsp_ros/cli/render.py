@@ -19,7 +19,9 @@ def add_commands(commands) -> None:
     say.add_argument('text', help="what to say; '-' reads it from standard input")
     say.add_argument('--tts', choices=('auto', *SPEAKERS), default='auto', help='the program that speaks')
     say.add_argument('--voice', default=None, help="a voice of that program, such as 'slt' or 'de'")
-    say.add_argument('--live', action='store_true', help='speak through the live ROS graph instead of making a film')
+    say.add_argument('--live', action='store_true', help='speak through the live ROS graph, the one that '
+                     'runs with --source topic or one of its own, instead of making a film')
+    say.add_argument('--namespace', default='/avatar', help='--live: of the graph')
     for parser in (render, say):
         parser.add_argument('-o', '--output', type=Path, default=Path('out.mp4'), metavar='FILE', help='the film')
         add_avatar_arguments(parser, frame_rate=60)

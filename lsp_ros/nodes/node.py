@@ -37,7 +37,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.signals import SignalHandlerOptions
 
 from lsp_ros.avatar.places import shipped_file
-from lsp_ros.nodes.parent import end_with_parent
+from lsp_ros.nodes.parent import end_with_parent, finished_status
 
 # Reliable: a lost chunk is a hole in a sentence. The depths are two seconds of audio and one of frames, so that a
 # machine that was busy for a moment catches up without a loss.
@@ -371,7 +371,7 @@ def give_way(threads: Iterable[int]) -> None:
 
 
 class Finished(Exception):
-    """Raised in what `listen`, `every` or `alarm` calls back: the node's work is done, the process ends with 0."""
+    """Raised in what `listen`, `every` or `alarm` calls back: the node's work is done, and so the process ends."""
 
 
 def run(node_class: type[StreamNode], arguments: list[str] | None = None) -> int:
@@ -403,7 +403,9 @@ def run(node_class: type[StreamNode], arguments: list[str] | None = None) -> int
             node.finish()
         executor.shutdown()
         rclpy.try_shutdown()
-    return 1 if node is not None and node.failure else 0
+    if node is not None and node.failure:
+        return 1
+    return finished_status() if node is not None and node.finished else 0
 
 
 def make_executor() -> Executor:

@@ -2,6 +2,9 @@
 
 `lsp up` and the launch file put their process number into a node's environment. Where they end in good order they end
 their nodes themselves; killed, or ended by a launch that does not look after its processes, they cannot.
+
+To them a node that has done its work says so with a status of its own: a node that somebody else asked to end, by
+whatever signal, has to be started again.
 """
 
 import ctypes
@@ -10,6 +13,7 @@ import signal
 from pathlib import Path
 
 VARIABLE = 'LSP_ROS_PARENT'
+FINISHED = 10  # exit status of a node whose work is done, for the program that started it
 _PR_SET_PDEATHSIG = 1
 
 
@@ -29,6 +33,11 @@ def end_with_parent() -> None:
     # between the two, a shell or a debugger.
     if os.getppid() != int(text) and not _runs(int(text)):
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def finished_status() -> int:
+    """The exit status of a node whose work is done: 0 where it was started by hand."""
+    return FINISHED if os.environ.get(VARIABLE) else 0
 
 
 def _runs(process: int) -> bool:
