@@ -37,7 +37,6 @@ from lsp_ros.training.trainer import SETTINGS_FILE, spent
 
 STEPS = ('data', 'apc', 'mouth', 'head_pose', 'renderer', 'avatar', 'card')
 NETWORKS = ('apc', 'mouth', 'head_pose', 'renderer')
-HELD_OUT = voices.HELD_OUT_VOICE.name
 PEOPLE = 'LibriSpeech, CC BY 4.0'
 
 LIMITS = """\
@@ -52,7 +51,7 @@ follow loudness and stress, as those rules have it.
 
 def speaking_folders(run: Path) -> list[Path]:
     """The dataset folders that mouth and manifold may learn from."""
-    folders = [folder for folder in (run / 'data' / 'voices').iterdir() if folder.name != HELD_OUT]
+    folders = [folder for folder in (run / 'data' / 'voices').iterdir() if folder.name not in voices.HELD_OUT]
     return sorted(folders, key=lambda folder: (folder.name.endswith(voices.SALAD), folder.name)) + people_folders(run)
 
 
@@ -89,13 +88,15 @@ def train(network: str, run: Path, corpus: list[Path], settings) -> None:
 
 def measure(avatar: Avatar, run: Path, backbone: str | None) -> dict:
     """All figures of the card."""
-    person, stranger = load_dataset(run / 'data' / 'presenter'), load_dataset(run / 'data' / 'voices' / HELD_OUT)
+    person = load_dataset(run / 'data' / 'presenter')
+    strangers = {name: load_dataset(run / 'data' / 'voices' / name) for name in voices.HELD_OUT}
+    first = strangers[voices.HELD_OUT_VOICE.name]
     network = load_backbone(backbone) if backbone else None
     return {
         'apc': apc_figures(run / 'apc'),
         'mouth': {
-            'raw (as shipped)': evaluate_mouth(avatar, stranger),
-            'projected on the manifold': evaluate_mouth(avatar, stranger, projection=1.0),
+            **{f'{name}, raw (as shipped)': evaluate_mouth(avatar, clip) for name, clip in strangers.items()},
+            f'{voices.HELD_OUT_VOICE.name}, projected on the manifold': evaluate_mouth(avatar, first, projection=1.0),
         },
         'head_pose': evaluate_head_pose(avatar, person),
         'renderer': evaluate_renderer(avatar, person, network),
@@ -117,7 +118,9 @@ def notes(run: Path, corpus: list[str]) -> dict[str, str]:
         "and espeak-ng) with the exact motion of this person's face, and the same face moved by "
         f'{real:.0f} minutes of recorded people ({PEOPLE}) with phone times found by a speech recogniser, '
         f'{unknown:.0f} of these minutes unknown and not learned from. The last fifth of each clip validates; many '
-        f'were heard also through other rooms and microphones. The voice {HELD_OUT} and its sentences are held out.',
+        f'were heard also through other rooms and microphones. The voices '
+        'awb (sentences, and made-up words), ona and nsk (plain syllables by a Catalan woman and an Indian man) are '
+        'held out.',
         f'- Speech representation: {"; ".join(corpus)}.',
     ]
     rows = []

@@ -5,14 +5,14 @@
 PRESENTER_FOLDER holds the synthetic presenter's rig.npz and scripts/timeline.py, whose rules animate
 every clip: so all voices move one and the same face. Needs the programs flite and festival, the library of
 espeak-ng, and festival's voices: festvox-kdlpc16k, -italp16k, -itapc16k, -czech-dita, -czech-krb, -czech-machac,
--czech-ph, -suopuhe-mv, -suopuhe-lj, -ru. One dataset folder (docs/training.md) for each clip; folders that
-exist are left alone.
+-czech-ph, -suopuhe-mv, -suopuhe-lj, -ru, -ca-ona-hts, -hi-nsk. One dataset folder (docs/training.md) for each clip;
+folders that exist are left alone.
 
 Flite and festival say when each phone ends. Espeak-ng says when each phone begins through its C interface; its
 stops begin at the burst, so their closure, about 45 ms, is taken from the phone before.
 Each voice speaks two clips: sentences, and made-up text (known words in a new order, words that do not exist),
-where size, rate and pitch change from sentence to sentence. The voice awb is kept out of everything but the
-clip ``awb``, which speaks sentences of its own.
+where size, rate and pitch change from sentence to sentence. The voices awb, ona and nsk are kept out of all of them:
+the clip ``awb`` speaks sentences of its own, ``awb_salad`` made-up text, ``ona`` and ``nsk`` plain syllables.
 """
 
 import argparse
@@ -103,6 +103,10 @@ TRAINING_VOICES = (
 )
 ENGLISH_FESTIVAL = ('ked_diphone',)
 HELD_OUT_VOICE = Voice('awb', 'flite', 'awb')
+# Further voices that nothing learns from, nor is chosen by: a Catalan woman and an Indian man speak plain syllables.
+STRANGERS = (Voice('ona', 'festival', 'upc_ca_ona_hts'), Voice('nsk', 'festival', 'hindi_NSK_diphone'))
+DEVANAGARI = ('hindi_NSK_diphone',)
+HELD_OUT = (HELD_OUT_VOICE.name, HELD_OUT_VOICE.name + SALAD, *(voice.name for voice in STRANGERS))
 
 # Espeak-ng's phonemes as flite's (CMU) ones; several share the time equally.
 ESPEAK = {
@@ -120,7 +124,7 @@ ESPEAK = {
     '*': 'd', 'z#': 'z', 's#': 's', 'k#': 'k',
     '_': 'pau', '_:': 'pau', '_::': 'pau', '_^_': 'pau', '_|': 'pau', '_!': 'pau', ';': '', '': '', '|': '',
 }  # fmt: skip
-# Phones of festival's Italian, Czech, Finnish and Russian voices, as far as plain syllables need them.
+# Phones of festival's Italian, Czech, Finnish, Russian, Catalan and Hindi voices, as far as plain syllables need them.
 FESTIVAL = {
     'a': 'aa', 'a1': 'aa', 'aa': 'aa', 'ay': 'ax', 'ae': 'ax', 'ur': 'ax', 'e': 'eh', 'e1': 'eh', 'E1': 'eh',
     'ee': 'eh', 'i': 'iy', 'i1': 'iy', 'ii': 'iy', 'o': 'ao', 'o1': 'ao', 'O1': 'ao', 'oo': 'ao',
@@ -129,6 +133,7 @@ FESTIVAL = {
     'dd': 'd', 'd~': 'd', 'k': 'k', 'kk': 'k', 'g': 'g', 'gg': 'g', 'n': 'n', 'nn': 'n', 'n~': 'n', 'n*': 'ng',
     'N': 'ng', 'ng': 'ng', 'l': 'l', 'll': 'l', 'r': 'r', 'rr': 'r', 's': 's', 'ss': 's', 'z': 'z', 'zz': 'z', 'f': 'f',
     'ff': 'f', 'v': 'v', 'vv': 'v', 'h': 'hh', 'hh': 'hh', 'j': 'y', '#': 'pau', 'pau': 'pau',
+    'ax': 'ax', 'eh': 'eh', 'iy': 'iy', 'oh': 'ow', 'uw': 'uw', 'th': 't', 'dh': 'd',
 }  # fmt: skip
 VOICELESS_STOPS = {'p', 't', 'k', 'ch'}
 VOICED_STOPS = {'b', 'd', 'g', 'jh'}
@@ -288,6 +293,16 @@ def plain_words(rng: np.random.Generator) -> str:
     return ' '.join(words) + '.'
 
 
+def devanagari_words(rng: np.random.Generator) -> str:
+    """Five to eight words of such syllables as a Hindi voice reads them."""
+    parts = 'प ब म प ब म त द क ल न र स व फ'.split(), 'ा ी ू े ो'.split()
+    codas, words = [''] * 10 + 'म न ल र स प ब'.split(), []
+    for _ in range(rng.integers(5, 9)):
+        spelt = (str(rng.choice(part)) for _ in range(rng.integers(2, 4)) for part in parts)
+        words.append(''.join(spelt) + str(rng.choice(codas)))
+    return ' '.join(words)
+
+
 def made_up_text(count: int, rng: np.random.Generator) -> list[str]:
     """Sentences half of known words in a new order, half of words that do not exist."""
     known = sorted({word.strip('.,?!:;').lower() for line in read_sentences('train') for word in line.split()})
@@ -434,6 +449,12 @@ def make_all(presenter: Path, out: Path, only: str | None = None) -> None:
         clips.append((seed + 1, voice, chosen, 'size'))
         clips.append((seed + 101, replace(voice, name=voice.name + SALAD), text, 'all'))
     clips.append((0, HELD_OUT_VOICE, read_sentences('test'), 'nothing'))
+    salad = replace(HELD_OUT_VOICE, name=HELD_OUT_VOICE.name + SALAD)
+    clips.append((201, salad, made_up_text(SENTENCES, np.random.default_rng(2201)), 'nothing'))
+    for seed, voice in enumerate(STRANGERS, 202):
+        text_rng = np.random.default_rng(2000 + seed)
+        words = devanagari_words if voice.voice in DEVANAGARI else plain_words
+        clips.append((seed, voice, [words(text_rng) for _ in range(SENTENCES)], 'nothing'))
     clips = [clip for clip in clips if only in (None, clip[1].name)]
     clips = [clip for clip in clips if not (out / clip[1].name / 'dataset.yaml').exists()]
     espeak = Espeak() if any(voice.engine == 'espeak' for _, voice, _, _ in clips) else None

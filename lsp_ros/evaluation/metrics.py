@@ -5,6 +5,7 @@ Mouth and head follow the paper's tables 1 and 2; D-L, D-V and D-Rot/Pos are tho
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import cv2
@@ -15,6 +16,7 @@ from lsp_ros.rendering.camera import rotation, to_camera
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE, frame_start, frames_in
 
 BILABIALS = ('p', 'b', 'm')
+NASALS = ('n', 'ng')  # sound like an M, with open lips
 CLOSURE_MARGIN = 0.05
 CLOSURE_SHARE = 0.01
 LARGEST_OFFSET = 30  # frames
@@ -41,20 +43,22 @@ class Closures:
 
 
 def closures(
-    gap: np.ndarray, phones: list[tuple[str, float, float]], largest: float, share: float = CLOSURE_SHARE
+    gap: np.ndarray, phones: list[tuple[str, float, float]], largest: float, share: float = CLOSURE_SHARE,
+    of: Collection[str] = BILABIALS,
 ) -> Closures:
-    """P/B/M closures that close.
+    """P/B/M closures that close; or how many of other phones do.
 
     gap      (N,) height of the inner lip opening at 60 fps (``landmarks.lip_gap``)
     phones   (phone, start, end) in seconds
     largest  the person's largest opening, in the same unit
+    of       the phones that count
 
     A closure closes if the gap falls below ``share`` of ``largest`` in a frame within the phone's time
     and 50 ms on either side. Phones that lie outside the N frames do not count.
     """
     closed = total = 0
     for phone, start, end in phones:
-        if phone not in BILABIALS:
+        if phone not in of:
             continue
         first = math.ceil((start - CLOSURE_MARGIN) * FRAME_RATE)
         last = math.floor((end + CLOSURE_MARGIN) * FRAME_RATE)

@@ -17,6 +17,7 @@ from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.avatar.landmarks import EYES, MOUTH, MOUTH_OUTPUT, lip_gap
 from lsp_ros.evaluation.metrics import (
     BILABIALS,
+    NASALS,
     closures,
     head_distances,
     l1,
@@ -80,11 +81,16 @@ def evaluate_mouth(
 ) -> dict:
     """The mouth on a recording with true points and phone times that nothing was trained on.
 
+    'closed' is with the avatar's soft lips (``mouth.seal``), 'closed_by_hard_lips' without; 'nasals_closed' the share
+    of N and NG whose lips close, too: what closing more costs.
+
     ``heard`` is the recording's speech features where they are known already (``hear``).
     """
     if projection is not None:
         avatar = with_projection(avatar, projection)
-    motion = move(avatar, hear(avatar, dataset.read_audio()) if heard is None else heard)
+    heard = hear(avatar, dataset.read_audio()) if heard is None else heard
+    motion = move(avatar, heard)
+    hard = move(with_settings(avatar, mouth=replace(avatar.manifest.mouth, seal=0.0)), heard)
     length = min(len(motion), len(dataset))
     points, truth = motion.points[:length], dataset.points[:length]
     phones = dataset.phones()
@@ -96,6 +102,7 @@ def evaluate_mouth(
     largest = float(true_gap.max())
     still = np.broadcast_to(avatar.face.mouth_mean, points.shape)
     strict, seen = (closures(gap, phones, largest, share) for share in (0.01, 0.03))
+    nasals = closures(gap, phones, largest, of=NASALS)
     return {
         'seconds': length / FRAME_RATE,
         'error_mm': point_error_mm(points[:, MOUTH_OUTPUT], truth[:, MOUTH_OUTPUT], dataset.metres_per_unit),
@@ -109,6 +116,9 @@ def evaluate_mouth(
         'bilabials': strict.total,
         'closed': strict.share,
         'closed_3_percent': seen.share,
+        'closed_by_hard_lips': closures(lip_gap(hard.points[:length]), phones, largest).share,
+        'nasals': nasals.total,
+        'nasals_closed': nasals.share,
         'largest_opening_mm': largest * dataset.metres_per_unit * 1000,
     }
 

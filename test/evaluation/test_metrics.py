@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsp_ros.evaluation.metrics import (
+    NASALS,
     Closures,
     closures,
     head_distances,
@@ -17,6 +18,13 @@ from lsp_ros.evaluation.metrics import (
     psnr,
     ssim,
 )
+
+
+def test_other_phones_can_be_asked_for():
+    gap = np.zeros(120)
+    gap[60:] = 1.0
+    phones = [('n', 0.3, 0.4), ('m', 0.5, 0.6), ('ng', 1.5, 1.6)]
+    assert closures(gap, phones, largest=1.0, of=NASALS) == Closures(1, 2)
 
 
 def test_point_error_is_the_mean_distance_in_millimetres():

@@ -42,6 +42,7 @@ def avatar(tiny_avatar_copy):
 def test_the_mouth_is_judged_on_what_the_live_stages_show(avatar, dataset):
     figures = evaluate_mouth(avatar, dataset)
     assert figures['bilabials'] == 2
+    assert figures['closed_by_hard_lips'] <= figures['closed']
     assert figures['seconds'] == pytest.approx(6.0, abs=0.05)
     motion = move(avatar, hear(avatar, dataset.read_audio()))
     # A recording whose truth is what the avatar does has no error.
@@ -118,6 +119,7 @@ def test_the_card_holds_every_figure_and_stays_when_the_avatar_is_loaded(avatar,
     for text in ('# Model card: tiny', 'CC0-1.0', 'random numbers', '0.0523', '0.0612', '| projected |', '| raw |'):
         assert text in card
     assert f'{figures["renderer"]["psnr"]:.2f}' in card
+    assert f'{100 * figures["mouth"]["raw"]["closed"]:.1f} % of 2' in card
     assert json.loads((avatar.path / 'figures.json').read_text())['apc']['val_loss'] == 0.0523
     Avatar.load(avatar.path)
     shutil.rmtree(avatar.path)
