@@ -1,15 +1,18 @@
 """The renderer in 8 bits, by calibration on the person's own feature maps (post-training quantisation).
 
 The maps come from the avatar itself: its own stages hear the bundled speech while its head is sent over all poses
-that it was trained on. So no dataset is needed, and an imported avatar can be quantised too. NNCF does it; only
-whoever makes such a renderer needs it (``pip install .[train]``, or ``.[quantize]`` alone).
+that it was trained on, and is held at the ends of that range. So no dataset is needed, and an imported avatar can be
+quantised too. NNCF does it; only whoever makes such a renderer needs it (``pip install .[train]``, or ``.[quantize]``
+alone).
 """
 
+import contextlib
 import importlib.util
+import itertools
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +20,7 @@ import cv2
 import numpy as np
 
 from lsp_ros.avatar.avatar import Avatar, Int8Renderer, add_int8_renderer
+from lsp_ros.avatar.landmarks import lip_gap
 from lsp_ros.avatar.places import find_sample
 from lsp_ros.media import read_audio
 from lsp_ros.motion.command import pose_to_rep103
@@ -27,9 +31,10 @@ from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, PoseMode
 from lsp_ros.speech.stage import SpeechStage
 
-CALIBRATION_MAPS, TRIAL_MAPS = 120, 40
+CALIBRATION_MAPS, TRIAL_MAPS = 120, 40  # of speech
+CALIBRATION_POSES = 60  # of the farthest poses; all corners of the range are tried
 POSE_FRAMES = 45  # a new head pose so often; every other one is the avatar's own
-MARGIN = 16  # pixels around what float32 ever draws, in which 8 bits may draw as well
+MARGIN = 16  # pixels around what float32 draws in any of the maps, in which 8 bits may draw as well
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,16 @@ def quantize_avatar(folder: str | os.PathLike, step: Callable[[str], None] = lam
     check_nncf()
     avatar = Avatar.load(Path(folder))
     step('the avatar moves')
-    calibration, trial = (feature_maps(avatar, count, seed)
-                          for count, seed in ((CALIBRATION_MAPS, 1), (TRIAL_MAPS, 2)))
+    spoken, others = (moving(avatar, seed) for seed in (1, 2))
+    ends = at_the_ends(avatar, spoken)
+    corners = at_the_ends(avatar, spoken, corners=True)
+    some = np.random.default_rng(1).choice(len(ends), CALIBRATION_POSES, replace=False)
+    stage = RenderStage(avatar, engine=None, mark=False)
+    calibration = [*spread(stage, spoken, CALIBRATION_MAPS), *(stage.feature_maps(ends[i : i + 1])[0] for i in some)]
+    trial = [*spread(stage, others, TRIAL_MAPS), *stage.feature_maps(corners)]
+    shown = (stage.feature_maps(ends[i : i + 1])[0] for i in range(len(ends)))
     made = quantize(avatar.weights('renderer'), avatar.manifest.renderer.size, avatar.candidates(), calibration,
-                    trial, step)
+                    trial, itertools.chain(trial, shown), step)
     add_int8_renderer(folder, made.renderer.graph, made.renderer.numbers, made.psnr.mean(), made.psnr.min())
     return made
 
@@ -72,6 +83,11 @@ def check_nncf() -> None:
 
 def feature_maps(avatar: Avatar, count: int, seed: int) -> list[np.ndarray]:
     """(512, 512) uint8 maps spread over the bundled speech, with head poses from all of the trained range."""
+    return spread(RenderStage(avatar, engine=None, mark=False), moving(avatar, seed), count)
+
+
+def moving(avatar: Avatar, seed: int) -> FaceMotion:
+    """The avatar speaks, and its head is sent to poses drawn from its trained range."""
     samples = read_audio(find_sample())
     speech, motion = SpeechStage(avatar), MotionStage(avatar, seed=seed)
     heard = [block for block in (speech.push(samples), speech.flush()) if block is not None]
@@ -82,17 +98,50 @@ def feature_maps(avatar: Avatar, count: int, seed: int) -> list[np.ndarray]:
         translation = poses.uniform(ranges.translation_min, ranges.translation_max)
         pose = pose_to_rep103(euler, translation, avatar.camera.metres_per_unit)
         motion.command(HeadPoseCommand(PoseMode.ABSOLUTE, *pose, transition=0.4, timeout=POSE_FRAMES / 60), frame)
-    moved = FaceMotion.join([*(motion.push(block) for block in heard), motion.flush()])
-    stage = RenderStage(avatar, engine=None, mark=False)
-    chosen = np.linspace(0, len(moved) - 1, count).round().astype(int)
-    return [stage.feature_maps(moved[frame : frame + 1])[0] for frame in chosen]
+    return FaceMotion.join([*(motion.push(block) for block in heard), motion.flush()])
+
+
+def spread(stage: RenderStage, motion: FaceMotion, count: int) -> list[np.ndarray]:
+    """That many feature maps, evenly over a motion."""
+    chosen = np.linspace(0, len(motion) - 1, count).round().astype(int)
+    return [stage.feature_maps(motion[frame : frame + 1])[0] for frame in chosen]
+
+
+def at_the_ends(avatar: Avatar, motion: FaceMotion, corners: bool = False) -> FaceMotion:
+    """The head where its trained range ends: every rotation and translation at its least, middle or most, so at each
+    corner, edge and centre of a face of that box, with the mouth of a motion at its closest and its widest.
+
+    ``corners`` leaves the middles out: 128 frames instead of 1458.
+    """
+    ranges, face = avatar.pose_range, avatar.face
+    low = np.concatenate([ranges.euler_min, ranges.translation_min])
+    high = np.concatenate([ranges.euler_max, ranges.translation_max])
+    places = (low, high) if corners else (low, (low + high) / 2, high)
+    poses = np.array(list(itertools.product(*np.transpose(places))), np.float32)
+    gap = lip_gap(motion.points)
+    mouths = motion.points[[gap.argmin(), gap.argmax()]]
+    translation = poses[:, 3:] + face.translation_mean
+    moved = avatar.manifest.upper_body.amplitude * (translation - face.shoulder_translation)
+    count = len(poses) * len(mouths)
+    return FaceMotion(
+        0,
+        points=np.tile(mouths, (len(poses), 1, 1)),
+        euler=poses[:, :3].repeat(len(mouths), axis=0),
+        translation=translation.repeat(len(mouths), axis=0),
+        shoulders=(face.shoulders + moved[:, None]).astype(np.float32).repeat(len(mouths), axis=0),
+        speaking=np.zeros(count, bool), source=np.zeros(count, np.uint8), clamped=np.zeros(count, bool),
+    )  # fmt: skip
 
 
 def quantize(
     weights: dict[str, np.ndarray], size: str, candidates: np.ndarray, calibration: Sequence[np.ndarray],
-    trial: Sequence[np.ndarray], step: Callable[[str], None] = lambda _: None,
+    trial: Sequence[np.ndarray], shown: Iterable[np.ndarray] = (), step: Callable[[str], None] = lambda _: None,
 ) -> Quantised:
-    """The renderer in 8 bits, calibrated on some feature maps and compared with float32 on others."""
+    """The renderer in 8 bits, calibrated on some feature maps and compared with float32 on others.
+
+    shown  maps that tell, with those of the calibration, which pixels of a live renderer ever change: the others are
+           left as they are
+    """
     check_nncf()
     # Read on import: NNCF reports to its makers unless it believes that its makers test it.
     os.environ.setdefault('NNCF_CI', '1')
@@ -100,21 +149,23 @@ def quantize(
 
     from lsp_ros.rendering.engines.openvino import convert
 
-    nncf.set_log_level(logging.ERROR)
     step('float32 draws')
     reference = build_engine('openvino', weights, size, candidates, precision='f32')
-    reach = _reach(reference, calibration, weights, size, candidates) if size == 'live' else None
+    reach = None
+    if size == 'live':
+        reach = _reach(reference, itertools.chain(calibration, shown), weights, size, candidates)
     model = convert(weights, size, candidates, reach)
     step('calibrating')
-    quantised = nncf.quantize(
-        model, nncf.Dataset([feature_map[None] for feature_map in calibration]),
-        preset=nncf.QuantizationPreset.MIXED, target_device=nncf.TargetDevice.CPU, subset_size=len(calibration),
-        # Sums stay in float32: in 8 bits they cost a few dB and are no quicker, as they are part of a convolution.
-        ignored_scope=nncf.IgnoredScope(names=_after_last_convolution(model), types=['Add', 'Interpolate'],
-                                        validate=False),
-        # Corrected biases were worse: the means that they restore are of maps that have hardly anything in common.
-        advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=True),
-    )
+    with _errors_only('nncf'):
+        quantised = nncf.quantize(
+            model, nncf.Dataset([feature_map[None] for feature_map in calibration]),
+            preset=nncf.QuantizationPreset.MIXED, target_device=nncf.TargetDevice.CPU, subset_size=len(calibration),
+            # Sums stay in float32: in 8 bits they cost a few dB and are no quicker, as they are part of a convolution.
+            ignored_scope=nncf.IgnoredScope(names=_after_last_convolution(model), types=['Add', 'Interpolate'],
+                                            validate=False),
+            # Corrected biases were worse: the means that they restore are of maps that have hardly anything in common.
+            advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=True),
+        )
     graph, numbers = _bytes(quantised)
     step('8 bits draws')
     engine = build_engine('openvino', weights, size, candidates, precision='int8',
@@ -123,15 +174,28 @@ def quantize(
     return Quantised(Int8Renderer(graph, numbers, float(psnr.mean())), psnr)
 
 
+@contextlib.contextmanager
+def _errors_only(logger: str) -> Iterator[None]:
+    """Keeps a library's chatter back. Of its logger alone: its handlers may be other people's."""
+    chatter, before = logging.getLogger(logger), logging.getLogger(logger).level
+    chatter.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        chatter.setLevel(before)
+
+
 def _reach(
-    engine: Engine, maps: Sequence[np.ndarray], weights: dict[str, np.ndarray], size: str, candidates: np.ndarray
+    engine: Engine, maps: Iterable[np.ndarray], weights: dict[str, np.ndarray], size: str, candidates: np.ndarray
 ) -> np.ndarray:
     """(512, 512) bool: where any picture differs from the base picture by more than rounding, and a margin around."""
     from lsp_ros.rendering.engines.baked import BakedRenderer
     from lsp_ros.rendering.generator import load_generator
 
     base = (BakedRenderer(load_generator(size, weights), candidates).constant1[0].permute(1, 2, 0).numpy() + 1) * 127.5
-    drawn = np.any([(np.abs(engine.render(each) - base) > 1.5).any(axis=-1) for each in maps], axis=0)
+    drawn = np.zeros(base.shape[:2], bool)
+    for each in maps:
+        drawn |= (np.abs(engine.render(each) - base) > 1.5).any(axis=-1)
     return cv2.dilate(drawn.astype(np.uint8), np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), np.uint8)) > 0
 
 

@@ -1,0 +1,73 @@
+"""The renderer in 8 bits that the built-in avatar is shipped with: near float32 in speech and wherever the head may
+be turned, and still where nothing moves."""
+
+import cv2
+import numpy as np
+import pytest
+
+from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.rendering.engines import build_engine
+from lsp_ros.rendering.stage import RenderStage
+from lsp_ros.training.quantize import at_the_ends, moving, spread
+
+pytest.importorskip('openvino')
+
+
+@pytest.fixture(scope='module')
+def presenter():
+    return Avatar.load(find_avatar('presenter'))
+
+
+@pytest.fixture(scope='module')
+def spoken(presenter):
+    return moving(presenter, seed=7)
+
+
+@pytest.fixture(scope='module')
+def draw(presenter, tmp_path_factory):
+    """Pictures of a motion's feature maps: float32 and 8 bits."""
+    given = presenter.weights('renderer'), presenter.manifest.renderer.size, presenter.candidates()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('LSP_CACHE_DIR', str(tmp_path_factory.mktemp('cache')))
+        engines = [build_engine('openvino', *given, precision=precision, int8=presenter.int8_renderer())
+                   for precision in ('f32', 'int8')]
+    return lambda maps: [np.stack([engine.render(each) for each in maps]).astype(np.int16) for engine in engines]
+
+
+@pytest.fixture(scope='module')
+def stage(presenter):
+    return RenderStage(presenter, engine=None)
+
+
+def psnr(exact, small):
+    """(N,) dB of pictures (N, 512, 512, 3)."""
+    return 10 * np.log10(255**2 / np.mean((exact - small).astype(float) ** 2, axis=(1, 2, 3)))
+
+
+@pytest.fixture(scope='module')
+def corners(presenter, spoken, stage, draw):
+    """The head in every corner of its range, the mouth closed and open in turn."""
+    motion = at_the_ends(presenter, spoken, corners=True)
+    frames = np.arange(0, len(motion), 2) + np.arange(len(motion) // 2) % 2
+    assert len(np.unique(np.hstack([motion.euler, motion.translation])[frames], axis=0)) == 64
+    return draw([stage.feature_maps(motion[frame : frame + 1])[0] for frame in frames])
+
+
+def test_no_corner_of_the_trained_poses_loses_a_part_of_the_head(corners):
+    exact, small = corners
+    assert psnr(exact, small).min() > 45
+    assert (np.abs(exact - small).max(axis=3) > 40).sum(axis=(1, 2)).max() < 20  # a missing ear is a thousand
+
+
+def test_speech_is_drawn_near_float32_and_the_background_stands(spoken, stage, draw, corners):
+    exact, small = draw(spread(stage, spoken, 12))
+    assert psnr(exact, small).min() > 45
+    assert (exact != small).any()
+    # Where float32 draws the same in every picture, rounding shows in few pixels, and hardly;
+    still = (exact == exact[0]).all(axis=(0, 3))
+    assert (small[1:] != small[:-1]).any(axis=3)[:, still].mean() < 0.02
+    assert np.abs(small - exact)[:, still].max() <= 6
+    # and not at all where no pose brings the head.
+    never = still & (corners[0] == exact[0]).all(axis=(0, 3))
+    never = cv2.erode(never.astype(np.uint8), np.ones((65, 65), np.uint8), borderValue=1) > 0
+    assert never.sum() > 5000 and (small == small[0]).all(axis=(0, 3))[never].all()
