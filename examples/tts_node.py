@@ -2,7 +2,8 @@
 
     lsp up --source topic                                     # the avatar, listening to /avatar/audio_in
     python examples/tts_node.py                               # this node
-    python examples/tts_node.py "Hello, nice to meet you."    # or: say one sentence and end
+    python examples/tts_node.py "Hello, nice to meet you."    # or: say one sentence and end; Ctrl-C interrupts it
+    python examples/tts_node.py --cancel                      # or: interrupt what the avatar is saying (barge-in)
 
 Whole sentences are published at once, faster than real time: the avatar keeps them and speaks them at
 their own speed. Any TTS that gives samples fits into ``synthesize``.
@@ -15,9 +16,9 @@ import time
 
 import rclpy
 import soundfile
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from std_msgs.msg import String
+from rclpy.signals import SignalHandlerOptions
+from std_msgs.msg import Empty, String
 
 from lsp_ros.msg import AudioChunk
 
@@ -33,10 +34,12 @@ class TTSNode(Node):
     def __init__(self):
         super().__init__('tts')
         self.publisher = self.create_publisher(AudioChunk, '/avatar/audio_in', 10)
+        self.canceller = self.create_publisher(Empty, '/avatar/cancel', 10)
         self.create_subscription(String, '/say', lambda message: self.say(message.data), 10)
         self.position = 0
 
-    def say(self, text: str) -> None:
+    def say(self, text: str) -> float:
+        """Returns how many seconds it lasts."""
         samples, rate = synthesize(text)
         chunk = AudioChunk(stream_id='tts', first_sample=self.position, sample_rate=rate)
         chunk.header.stamp = self.get_clock().now().to_msg()
@@ -44,21 +47,34 @@ class TTSNode(Node):
         self.publisher.publish(chunk)
         self.position += len(samples)
         self.get_logger().info(f'{len(samples) / rate:.1f} s: {text}')
+        return len(samples) / rate
+
+    def cancel(self) -> None:
+        """Drop what the avatar has not said yet."""
+        self.canceller.publish(Empty())
+        time.sleep(0.5)  # let the message leave before the process does
+
+    def wait_for(self, publisher) -> None:
+        while not publisher.get_subscription_count():
+            rclpy.spin_once(self, timeout_sec=0.1)
 
 
 def main() -> None:
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # a cancel can still be sent after Ctrl-C
     node = TTSNode()
-    if len(sys.argv) > 1:
-        while not node.publisher.get_subscription_count():
-            rclpy.spin_once(node, timeout_sec=0.1)
-        node.say(' '.join(sys.argv[1:]))
-        time.sleep(0.5)  # let the message leave before the process does
-    else:
-        try:
+    words = sys.argv[1:]
+    try:
+        if words == ['--cancel']:
+            node.wait_for(node.canceller)
+            time.sleep(0.5)  # the audio source and the player listen, one may be found later
+            node.cancel()
+        elif words:
+            node.wait_for(node.publisher)
+            time.sleep(node.say(' '.join(words)) + 0.5)
+        else:
             rclpy.spin(node)
-        except (KeyboardInterrupt, ExternalShutdownException):
-            pass
+    except KeyboardInterrupt:
+        node.cancel()
 
 
 if __name__ == '__main__':

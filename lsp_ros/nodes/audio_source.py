@@ -8,32 +8,54 @@ inserting single samples.
 
 A source that knows its future (file, topic) publishes ``lead`` seconds before its stamps, the look-ahead of the
 models, so that the picture is ready at its stamp. A microphone cannot: its stamps lie a moment in the past.
+
+A message on ``cancel`` (barge-in) drops what such a source still has to say: a short fade, then silence, in the same
+stream without a gap.
 """
 
+import contextlib
 import importlib
+import math
 import time
 import uuid
 
 import numpy as np
+from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Empty
 
 from lsp_ros import timeline
 from lsp_ros.msg import AudioChunk
 from lsp_ros.nodes.conversions import (
     ENCODINGS,
+    HIGHEST_RATE,
+    LOWEST_RATE,
+    MOST_CHANNELS,
     Audio,
     AudioFormat,
     audio_to_message,
     foreign_audio_from_message,
     format_from_info,
+    says_no_format,
 )
-from lsp_ros.nodes.node import AUDIO_QOS, IMAGE_QOS, LOSSY_QOS, STATE_QOS, Finished, Parameter, StreamNode, run
+from lsp_ros.nodes.node import (
+    AUDIO_QOS,
+    FRAME_QOS,
+    IMAGE_QOS,
+    LOSSY_QOS,
+    STATE_QOS,
+    Finished,
+    Parameter,
+    StreamNode,
+    run,
+)
 from lsp_ros.nodes.sound import Microphone
 from lsp_ros.nodes.streams import PacedBuffer
 from lsp_ros.speech.mel import FRAME_SUPPORT
 
 SHORTEST_CHUNK = 160
+FADE = np.linspace(1, 0, 130, dtype=np.float32)[1:-1]  # 8 ms: fits into any chunk
 LONGEST_SLEEP_SECONDS = 0.02  # the ROS clock may be set meanwhile
 MICROPHONE_IN_HAND = 480  # 30 ms: what the sound card's blocks and the scheduler need
 TOPIC_IN_HAND = 800
@@ -50,14 +72,15 @@ class AudioSource(StreamNode):
         Parameter('file', '', 'file: anything with sound that FFmpeg reads'),
         Parameter('loop', False, 'file: begin again at its end'),
         Parameter('start_delay', 0.5, 'file: seconds of silence before it begins', 0.0, 3600.0),
-        Parameter('wait_for_picture', 10.0, 'file: wait at most so many seconds for the first picture (camera_info)',
-                  0.0, 3600.0),
+        Parameter('wait_for_picture', 10.0, 'file, topic: hold speech back for at most so many seconds until the first '
+                  'picture (camera_info)', 0.0, 3600.0),
         Parameter('end_after', -1.0, 'file: seconds after its end at which the node ends; negative: never', -1.0,
                   3600.0),
         Parameter('topic_type', '', 'topic: message type of audio_in, such as audio_common_msgs/msg/AudioData; '
                                     'empty: ask the graph'),
-        Parameter('topic_rate', 16000, 'topic: Hz, for messages that do not say it (AudioData)', 1000, 384000),
-        Parameter('topic_channels', 1, 'topic: channels, for messages that do not say it', 1, 64),
+        Parameter('topic_rate', 16000, 'topic: Hz, for messages that do not say it (AudioData)', LOWEST_RATE,
+                  HIGHEST_RATE),
+        Parameter('topic_channels', 1, 'topic: channels, for messages that do not say it', 1, MOST_CHANNELS),
         Parameter('topic_encoding', 'S16LE', 'topic: sample format, for messages that do not say it',
                   choices=tuple(ENCODINGS)),
     )
@@ -69,10 +92,12 @@ class AudioSource(StreamNode):
         make = {'microphone': MicrophoneInput, 'file': FileInput, 'topic': TopicInput, 'silence': SilentInput}
         self.input = make[self.value('source')](self)
         self.publisher = self.publish_on(AudioChunk, 'audio', AUDIO_QOS)
+        self.listen(Empty, 'cancel', FRAME_QOS, lambda message: message, self.cancel)
         self.set_alarm = self.alarm(self.publish_due)
 
     def start(self) -> None:
         self.input.start()
+        self.fading = np.zeros(0, dtype=np.float32)
         self.begin_stream()
         self.set_alarm(0.0)
 
@@ -80,7 +105,7 @@ class AudioSource(StreamNode):
         self.input.stop()
 
     def begin_stream(self) -> None:
-        self.stream_id = uuid.uuid4().hex
+        self.stream_id = f'{self.value("source")}-{uuid.uuid4().hex}'  # a player plays no microphone by itself
         self.position = 0  # samples published
         self.began_ns = self.ticked_ns = self.now_ns()
         self.ticked = time.monotonic()
@@ -91,13 +116,25 @@ class AudioSource(StreamNode):
         self.check_clocks(now, time.monotonic())
         while (early := timeline.samples_to_ns(chunk_end(self.position)) - (now - self.began_ns)) <= 0:
             count = chunk_end(self.position) - self.position
-            samples = np.clip(self.input.read(count, time.monotonic()), -1.0, 1.0)
+            samples = self.input.read(count, time.monotonic())
+            if len(self.fading):
+                samples = samples + np.pad(self.fading, (0, count - len(self.fading)))
+                self.fading = self.fading[:0]
+            samples = np.clip(samples, -1.0, 1.0)
             stamp_ns = self.start_ns + timeline.samples_to_ns(self.position)
             self.publisher.publish(audio_to_message(Audio(self.stream_id, self.position, stamp_ns, samples)))
             self.position += count
             self.happened('chunks')
         early -= self.now_ns() - now
         self.set_alarm(min(max(early / timeline.NANOSECONDS_PER_SECOND, 0.0), LONGEST_SLEEP_SECONDS))
+
+    def cancel(self, _message) -> None:
+        """What is queued is not said any more, and what is being said fades out with the next chunk."""
+        self.count('cancels')
+        if self.input.queues:
+            self.fading = self.input.read(len(FADE), time.monotonic()) * FADE
+            self.input.cancel()
+            self.get_logger().info('cancelled: silence follows')
 
     def check_clocks(self, now_ns: int, steady: float) -> None:
         """A set clock or a long sleep of the machine begins a new stream; a short hold-up is made up for."""
@@ -121,7 +158,9 @@ def chunk_end(position: int) -> int:
 
 
 class SilentInput:
-    """Nobody speaks. What every input has: `lead` in seconds, start(), stop(), read(count, now)."""
+    """Nobody speaks. What every input has: `lead` in seconds, start(), stop(), read(count, now), cancel()."""
+
+    queues = False  # whether it has anything that can be cancelled
 
     def __init__(self, node: AudioSource):
         self.node = node
@@ -131,12 +170,39 @@ class SilentInput:
 
     def stop(self) -> None: ...
 
+    def cancel(self) -> None: ...
+
     def read(self, count: int, now: float) -> np.ndarray:
         return np.zeros(count, dtype=np.float32)
 
 
-class FileInput(SilentInput):
-    """A file, once or for ever, from the moment that there is a picture to go with it."""
+class QueuedInput(SilentInput):
+    """Speech that is known beforehand: it waits for the first picture to go with it, within reason."""
+
+    queues = True
+
+    def __init__(self, node: AudioSource):
+        super().__init__(node)
+        self._subscription = None
+
+    def start(self) -> None:
+        self._subscription = self._subscription or self.node.listen(
+            CameraInfo, 'camera_info', IMAGE_QOS, lambda message: message, self._picture_came
+        )
+        self._patience = time.monotonic() + self.node.value('wait_for_picture')
+
+    def waits(self, now: float) -> bool:
+        return now < self._patience
+
+    def _picture_came(self, _message) -> None:
+        self._patience = 0.0
+        if self._subscription:  # the next one may have been on its way already
+            self.node.unlisten(self._subscription)
+            self._subscription = None
+
+
+class FileInput(QueuedInput):
+    """A file, once or for ever."""
 
     def __init__(self, node: AudioSource):
         super().__init__(node)
@@ -145,26 +211,20 @@ class FileInput(SilentInput):
         if not node.value('file'):
             raise ValueError('source is file, but the parameter file is empty: name a sound file')
         self.samples = read_audio(node.value('file'))
-        self.loop = node.value('loop')
-        self.subscription = None
 
     def start(self) -> None:
-        self.subscription = self.subscription or self.node.listen(
-            CameraInfo, 'camera_info', IMAGE_QOS, lambda message: message, self._picture_came
-        )
+        super().start()
+        self.loop = self.node.value('loop')
         self.position = 0
         self.begins: float | None = None
         self.ended: float | None = None
-        self.patience = time.monotonic() + self.node.value('wait_for_picture')
 
-    def _picture_came(self, _message) -> None:
-        self.patience = 0.0
-        if self.subscription:  # the next one may have been on its way already
-            self.node.unlisten(self.subscription)
-            self.subscription = None
+    def cancel(self) -> None:
+        """The file is at its end, also one that loops or has not begun."""
+        self.position, self.begins, self.loop = len(self.samples), 0.0, False
 
     def read(self, count: int, now: float) -> np.ndarray:
-        if self.begins is None and now >= self.patience:
+        if self.begins is None and not self.waits(now):
             self.begins = now + self.node.value('start_delay')
         samples = np.zeros(count, dtype=np.float32)
         if self.begins is None or now < self.begins:
@@ -211,71 +271,129 @@ class MicrophoneInput(SilentInput):
         return self.buffer.read(count, now)
 
 
-class TopicInput(SilentInput):
-    """Another node's audio topic, live or whole sentences at once; types as in `foreign_audio_from_message`."""
+class TopicInput(QueuedInput):
+    """Another node's audio topic, live or whole sentences at once; types as in `foreign_audio_from_message`.
+
+    Who publishes may be started again with another type or quality of service: who came last is listened to.
+    """
 
     LONGEST_SPEECH_SECONDS = 600
+    SECONDS_BETWEEN_LOOKS = 0.2
+    SECONDS_FOR_INFO = 2.0
 
     def __init__(self, node: AudioSource):
         super().__init__(node)
         self.buffer = PacedBuffer(TOPIC_IN_HAND, limit=self.LONGEST_SPEECH_SECONDS * timeline.SAMPLE_RATE)
-        self.format = AudioFormat(node.value('topic_rate'), node.value('topic_channels'), node.value('topic_encoding'))
-        self.resampler = None
-        self.subscribed = False
-        node.every(0.1, self._look_for_topic)
+        self.topic = node.resolve_topic_name('audio_in')
+        self.assumed = AudioFormat(
+            node.value('topic_rate'), node.value('topic_channels'), node.value('topic_encoding')
+        )
+        self.subscriptions = []
+        self.listening: tuple[str, bool | None] = ('', None)  # message type, best effort
+        self.known: set[bytes] = set()  # publishers
+        node.every(self.SECONDS_BETWEEN_LOOKS, self._look_for_topic)
 
     def start(self) -> None:
+        super().start()
+        self.held = True
+        self.cancel()
+
+    def cancel(self) -> None:
         self.buffer.clear()
+        self.resampler = None
 
     def read(self, count: int, now: float) -> np.ndarray:
+        if self.waits(now):
+            return np.zeros(count, dtype=np.float32)
+        if self.held:
+            self.held = False
+            self.buffer.catch_up(now)
         return self.buffer.read(count, now)
 
     def _look_for_topic(self) -> None:
         """Subscribe once somebody publishes: only then are the type and the quality of service known."""
-        if self.subscribed:
-            return
-        publishers = self.node.get_publishers_info_by_topic(self.node.resolve_topic_name('audio_in'))
+        publishers = self.node.get_publishers_info_by_topic(self.topic)
         if not publishers:
-            self.node.trouble('looks for audio_in', 'nobody publishes audio_in yet; silence meanwhile')
+            if not self.subscriptions:
+                self.node.trouble('looks for audio_in', 'nobody publishes audio_in yet; silence meanwhile')
             return
-        lossy = any(publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for publisher in publishers)
+        came = [each for each in publishers if bytes(each.endpoint_gid) not in self.known]
+        self.known = {bytes(each.endpoint_gid) for each in publishers}
+        types = {each.topic_type for each in publishers}
+        type_name, _ = self.listening
+        if came or type_name not in types:
+            type_name = (came or publishers)[0].topic_type
+        type_name = self.node.value('topic_type') or type_name
+        if types != {type_name}:
+            self.node.trouble('looks at unheard audio_in', f'audio_in is published as {", ".join(sorted(types))}: only '
+                              f'{type_name} is heard')
+        best_effort = ReliabilityPolicy.BEST_EFFORT
+        lossy = any(each.qos_profile.reliability == best_effort for each in publishers if each.topic_type == type_name)
+        if (type_name, lossy) == self.listening:
+            return
         try:
-            type_name = self.node.value('topic_type') or publishers[0].topic_type
-            self._subscribe(type_name, LOSSY_QOS if lossy else AUDIO_QOS)
-        except ValueError as error:
-            self.node.trouble('unknown audio_in types', str(error))
-
-    def _subscribe(self, type_name: str, qos: QoSProfile) -> None:
-        message_type = find_message_type(type_name)
-        self.node.listen(message_type, 'audio_in', qos, self._decode, self._hear)
-        self.subscribed = True
-        self.node.get_logger().info(f'audio_in carries {type_name}')
-        if type_name.startswith('audio_common_msgs/') and hasattr(message_type(), 'data'):
-            try:  # ros-drivers' package says in a topic of its own how its bytes are to be read
-                info_type = find_message_type('audio_common_msgs/msg/AudioInfo')
-            except ValueError:
+            message_type = find_message_type(type_name)
+            if self.subscriptions:  # the next look subscribes: there can be one type on a topic, and this one has to go
+                self._unsubscribe(type_name)
                 return
-            self.node.listen(info_type, 'audio_info', STATE_QOS, format_from_info, self._learn)
+            self._subscribe(message_type, LOSSY_QOS if lossy else AUDIO_QOS)
+        except (ValueError, RuntimeError) as error:  # not installed, or the old one is still there
+            self.node.trouble('unknown audio_in types', str(error))
+            return
+        self.listening = type_name, lossy
+        self.node.get_logger().info(f'audio_in carries {type_name}')
+
+    def _unsubscribe(self, type_name: str) -> None:
+        for subscription in self.subscriptions:
+            self.node.unlisten(subscription)
+        self.subscriptions, self.listening = [], (type_name, None)
+
+    def _subscribe(self, message_type: type, qos: QoSProfile) -> None:
+        self.subscriptions = [self.node.listen(message_type, 'audio_in', qos, self._decode, self._hear)]
+        self.format, self.doubt_at = self.assumed, math.inf
+        if not says_no_format(message_type()):
+            return
+        self.doubt_at = time.monotonic() + self.SECONDS_FOR_INFO
+        with contextlib.suppress(ValueError):
+            # ros-drivers' package says in a topic of its own how its bytes are to be read.
+            info_type = find_message_type('audio_common_msgs/msg/AudioInfo')
+            topic = info_topic(self.node)
+            self.subscriptions.append(self.node.listen(info_type, topic, STATE_QOS, format_from_info, self._learn))
 
     def _learn(self, audio_format: AudioFormat) -> None:
-        self.format = audio_format
+        self.format, self.doubt_at = audio_format, math.inf
 
-    def _decode(self, message) -> tuple[np.ndarray, int]:
-        return foreign_audio_from_message(message, self.format)
+    def _decode(self, message) -> np.ndarray:
+        """(n,) float32 at 16 kHz."""
+        samples, rate = foreign_audio_from_message(message, self.format)
+        if time.monotonic() > self.doubt_at:
+            self.doubt_at = math.inf
+            self.node.get_logger().warning(
+                f'no audio_info says how the bytes of audio_in are to be read: {rate} Hz, {self.format.channels} '
+                f'channels, {self.format.encoding} is assumed (parameters topic_rate, topic_channels, topic_encoding)'
+            )
+        if rate == timeline.SAMPLE_RATE:
+            return np.array(samples, dtype=np.float32)
+        if self.resampler is None or self.resampler.rate != rate:
+            from lsp_ros.media import AudioResampler
 
-    def _hear(self, heard: tuple[np.ndarray, int]) -> None:
-        samples, rate = heard
-        if rate != timeline.SAMPLE_RATE:
-            if self.resampler is None or self.resampler.rate != rate:
-                from lsp_ros.media import AudioResampler
+            self.resampler = AudioResampler(rate)
+        return self.resampler.push(samples)
 
-                self.resampler = AudioResampler(rate)
-            samples = self.resampler.push(samples)
+    def _hear(self, samples: np.ndarray) -> None:
         dropped = self.buffer.dropped
-        self.buffer.push(np.array(samples, dtype=np.float32), time.monotonic())
+        self.buffer.push(samples, time.monotonic())
         if self.buffer.dropped > dropped:
             self.node.trouble('dropped samples', f'more than {self.LONGEST_SPEECH_SECONDS} s of audio are waiting: the '
                               'oldest are dropped', self.buffer.dropped - dropped)
+
+
+def info_topic(node: Node) -> str:
+    """Where ros-drivers' `audio_info` is: where it was remapped to, else beside the `audio_in` that was found."""
+    resolved = node.resolve_topic_name('audio_info')
+    if resolved != node.resolve_topic_name('audio_info', only_expand=True):
+        return resolved
+    return node.resolve_topic_name('audio_in').rpartition('/')[0] + '/audio_info'
 
 
 def find_message_type(type_name: str):

@@ -144,7 +144,7 @@ ARRAYS = {  # mgonzs13: field of audio_data, PortAudio's number of its sample fo
     'int8_data': (16, 'S8'),
     'uint8_data': (32, 'U8'),
 }
-HIGHEST_RATE = 384_000
+LOWEST_RATE, HIGHEST_RATE = 1000, 384_000
 MOST_CHANNELS = 64
 
 
@@ -172,6 +172,12 @@ def foreign_audio_from_message(message, assumed: AudioFormat = AudioFormat()) ->
     else:
         raise ValueError(f'{type(message).__name__} is not an audio message that is known here')
     return _to_mono(samples, channels, rate), rate
+
+
+def says_no_format(message) -> bool:
+    """Whether it carries plain bytes: their rate, channels and encoding have to be known from elsewhere."""
+    message = getattr(message, 'audio', message)
+    return hasattr(message, 'data') and not hasattr(message, 'number_of_channels')
 
 
 def format_from_info(info) -> AudioFormat:
@@ -206,8 +212,8 @@ def _from_arrays(data, number: int) -> np.ndarray:
 
 
 def _to_mono(samples: np.ndarray, channels: int, rate: int) -> np.ndarray:
-    if not 1 <= rate <= HIGHEST_RATE:
-        raise ValueError(f'audio at {rate} Hz: 1 to {HIGHEST_RATE} Hz are allowed')
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise ValueError(f'audio at {rate} Hz: {LOWEST_RATE} to {HIGHEST_RATE} Hz are allowed')
     if not 1 <= channels <= MOST_CHANNELS:
         raise ValueError(f'audio with {channels} channels: 1 to {MOST_CHANNELS} are allowed')
     if len(samples) % channels:

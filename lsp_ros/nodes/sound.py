@@ -203,6 +203,8 @@ class SoundTimeline:
     """The last seconds of sound, found again by their time on the ROS clock; what never came is silence."""
 
     FAR, NEAR = 480, 32  # samples: 30 ms is a jump, 2 ms is nothing
+    FADE = 128  # 8 ms
+    STRAY = 1600  # 100 ms of chunks may have been on their way when all was cancelled
 
     def __init__(self, seconds: int = 8):
         self._ring = np.zeros(seconds * timeline.SAMPLE_RATE, dtype=np.float32)
@@ -210,10 +212,30 @@ class SoundTimeline:
         self._epoch_ns: int | None = None
         self._end = 0
         self._cursor: int | None = None
+        self._stray = 0  # samples that are still to be taken for silence
         self.jumps = 0
+
+    def cancel(self) -> None:
+        """Fade out what is being played, forget all that is known of what follows.
+
+        Who publishes the sound does the same, but a chunk may be on its way: what comes counts as silence until one
+        ends in silence.
+        """
+        with self._lock:
+            size = len(self._ring)
+            index = np.arange(max(self._cursor or 0, self._end - size), self._end)
+            fade = np.zeros(len(index), dtype=np.float32)
+            if self._cursor is not None:
+                ramp = np.linspace(1, 0, self.FADE + 2, dtype=np.float32)[1:-1]
+                fade[: self.FADE] = ramp[: len(fade)]
+            self._ring[index % size] *= fade
+            self._stray = self.STRAY
 
     def write(self, stamp_ns: int, samples: np.ndarray) -> None:
         with self._lock:
+            if self._stray > 0 and len(samples):
+                self._stray = self._stray - len(samples) if samples[-1] else 0
+                samples = np.zeros_like(samples)
             size = len(self._ring)
             start = 0 if self._epoch_ns is None else self._index(stamp_ns)
             if self._epoch_ns is None or abs(start - self._end) > size:  # the first sound, or another clock

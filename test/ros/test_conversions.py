@@ -14,6 +14,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from lsp_ros import signals
+from lsp_ros.media import AudioResampler
 from lsp_ros.motion.command import REP103_TO_CAMERA
 from lsp_ros.msg import AudioChunk, HeadPoseCommand
 from lsp_ros.nodes import conversions
@@ -290,6 +291,21 @@ def test_audio_of_other_packages(message, rate):
     np.testing.assert_allclose(samples, TONE / 32768, atol=1e-6)
 
 
+@pytest.mark.parametrize('rate', [conversions.LOWEST_RATE, conversions.HIGHEST_RATE])
+def test_every_rate_that_is_let_in_can_be_resampled(rate):
+    samples, found = conversions.foreign_audio_from_message(raw_audio(sample_rate=rate))
+    resampler = AudioResampler(found)
+    assert len(resampler.push(samples)) + len(resampler.flush()) == -(-len(samples) * 16_000 // rate)
+
+
+def test_it_is_known_which_messages_do_not_say_how_they_are_to_be_read():
+    plain = SimpleNamespace(data=AS_BYTES)
+    for message in (plain, SimpleNamespace(header=Header(), audio=plain)):
+        assert conversions.says_no_format(message)
+    for message in (mgonzs13(8, 'int16_data', []), raw_audio(), AudioChunk()):
+        assert not conversions.says_no_format(message)
+
+
 @pytest.mark.parametrize('number, field, kind, middle', [(16, 'int8_data', 'b', 0), (32, 'uint8_data', 'B', 128)])
 def test_eight_bit_audio(number, field, kind, middle):
     values = array.array(kind, [middle - 64, middle, middle + 64])
@@ -318,6 +334,8 @@ def test_the_info_topic_says_how_bytes_are_read():
         (SimpleNamespace(data=AS_BYTES[:-1]), '639 bytes'),
         (raw_audio(format='opus'), 'opus'),
         (raw_audio(sample_rate=0), '0 Hz'),
+        (raw_audio(sample_rate=999), '999 Hz: 1000 to 384000'),
+        (raw_audio(sample_rate=384_001), '384001 Hz'),
         (raw_audio(number_of_channels=3), '3 channels'),
         (mgonzs13(4, 'int32_data', []), 'format 4'),
         (mgonzs13(1, 'float32_data', array.array('f', [nan])), 'NaN'),
