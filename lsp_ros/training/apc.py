@@ -8,6 +8,9 @@ hours old, which is what a kiosk gives it, at the cost of short segments.
 
 import hashlib
 import logging
+import os
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +25,8 @@ from lsp_ros import media
 from lsp_ros.signals import FEATURE_SIZE
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.mel import BANDS, FLOOR, log_mel
-from lsp_ros.training.trainer import CarriesState, Settings, checkpoint_weights, fit
+from lsp_ros.timeline import FEATURE_RATE
+from lsp_ros.training.trainer import Batches, CarriesState, Settings, checkpoint_weights, fit, place, seed
 
 log = logging.getLogger(__name__)
 
@@ -64,17 +68,22 @@ class APCTraining(CarriesState, lightning.LightningModule):
 
     def validation_step(self, mel: torch.Tensor, index: int) -> None:
         loss, repeat, self._state = self.losses(mel, self._state)
-        self.log_dict({'val_loss': loss, 'val_repeat_last': repeat}, prog_bar=True, batch_size=1)
+        self.log_dict({'val_loss': loss, 'val_repeat_last': repeat}, prog_bar=True, batch_size=1, sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), self.settings.lr, self.settings.betas)
 
 
 class Streams(torch.utils.data.Dataset):
-    """Utterances laid end to end in ``batch`` parallel streams; item k is segment k of all of them."""
+    """Utterances laid end to end in ``batch`` parallel streams; item k is segment k of all of them.
 
-    def __init__(self, clips: list[np.ndarray], settings: APCSettings, batch: int, shuffle: bool) -> None:
-        self.clips, self.settings, self.batch, self.shuffle = clips, settings, batch, shuffle
+    ``place``: which of how many devices this is; each has ``batch`` streams of its own.
+    """
+
+    def __init__(
+        self, clips: list[np.ndarray], settings: APCSettings, batch: int, shuffle: bool, place: tuple[int, int] = (0, 1)
+    ) -> None:
+        self.clips, self.settings, self.batch, self.shuffle, self.place = clips, settings, batch, shuffle, place
         self.lay(0)
 
     def lay(self, epoch: int) -> None:
@@ -90,10 +99,15 @@ class Streams(torch.utils.data.Dataset):
                 clip = np.where(clip > 0, np.maximum(clip + np.float32(gain), 0), 0)
             pieces += [clip, np.zeros((rng.integers(*settings.pause), BANDS), np.float32)]
         mel = np.concatenate(pieces)
-        length = (len(mel) // self.batch - settings.shift) // settings.segment * settings.segment + settings.shift
+        device, devices = self.place
+        streams = self.batch * devices
+        length = (len(mel) // streams - settings.shift) // settings.segment * settings.segment + settings.shift
         if length <= settings.shift:
-            raise ValueError(f'the corpus has {len(mel)} feature frames, too few for {self.batch} streams')
-        self.mel = torch.from_numpy(mel[: self.batch * length].reshape(self.batch, length, BANDS))
+            part = 'learn from' if self.shuffle else 'validate with'
+            raise ValueError(f'the corpus has {len(mel)} feature frames to {part}, too few for {streams} streams of '
+                             f'{settings.segment}')
+        mine = slice(device * self.batch * length, (device + 1) * self.batch * length)
+        self.mel = torch.from_numpy(mel[mine].reshape(self.batch, length, BANDS))
 
     def __len__(self) -> int:
         return (self.mel.shape[1] - self.settings.shift) // self.settings.segment
@@ -116,14 +130,21 @@ class APCData(lightning.LightningDataModule):
         files = audio_files(self.corpus)
         with ThreadPoolExecutor(2) as pool:
             mels = list(track(pool.map(self._mel, files), 'log mel', len(files)))
-        kept = [(f, m) for f, m in zip(files, mels) if len(m) > 4 * self.settings.shift]
+        settings = self.settings
+        kept = [(f, m) for f, m in zip(files, mels) if len(m) > 4 * settings.shift]
+        if len(kept) < 2:
+            raise ValueError(
+                f'of {len(files)} audio files {len(kept)} are longer than {4 * settings.shift} feature frames of '
+                f'1/{FEATURE_RATE} s; to learn and to validate, two are needed at least'
+            )
         if len(kept) < len(files):
             left = len(files) - len(kept)
             log.warning('%d of %d files are too short to learn from and were left out', left, len(files))
         files, mels = zip(*kept)
-        held = [split_hash(f) < self.settings.validation_share for f in files]
-        self.train = Streams([m for m, h in zip(mels, held) if not h], self.settings, self.settings.batch, True)
-        self.val = Streams([m for m, h in zip(mels, held) if h], self.settings, min(8, self.settings.batch), False)
+        held = validation_files(files, settings.validation_share)
+        training, validation = ([m for m, h in zip(mels, held) if h == part] for part in (False, True))
+        self.train = Streams(training, settings, settings.batch, True, place(self))
+        self.val = Streams(validation, settings, min(8, settings.batch), False)
 
     def _mel(self, file: Path) -> np.ndarray:
         stat = file.stat()
@@ -133,14 +154,14 @@ class APCData(lightning.LightningDataModule):
             return np.load(cached)
         mel = log_mel(media.read_audio(file)).astype(np.float16)
         self.cache.mkdir(parents=True, exist_ok=True)
-        part = cached.with_suffix('.part.npy')
+        part = cached.with_suffix(f'.{os.getpid()}.part.npy')
         np.save(part, mel)
         part.replace(cached)
         return mel
 
     def train_dataloader(self) -> torch.utils.data.DataLoader:
         self.train.lay(self.trainer.current_epoch if self.trainer else 0)
-        return torch.utils.data.DataLoader(self.train, batch_size=None, shuffle=False)
+        return Batches(self.train, batch_size=None, shuffle=False)
 
     def val_dataloader(self) -> torch.utils.data.DataLoader:
         return torch.utils.data.DataLoader(self.val, batch_size=None)
@@ -158,14 +179,30 @@ def audio_files(corpus: list[Path]) -> list[Path]:
     return sorted(files)
 
 
-def split_hash(file: Path) -> float:
-    """A number in [0, 1) from the file's stem up to its first dash: a speaker's or a prompt's name
-    in common corpora, so that a split by it keeps a speaker's utterances together."""
-    return int(hashlib.sha256(file.stem.split('-')[0].encode()).hexdigest()[:8], 16) / 2**32
+def split_hash(name: str) -> float:
+    """A number in [0, 1) from a name."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32
+
+
+def validation_files(files: Sequence[Path], share: float) -> list[bool]:
+    """Which of at least two files validate: about that share.
+
+    Split by the file's name up to its first dash, which in some corpora (LibriSpeech, say) is the speaker's, so that
+    no speaker is on both sides. Where all names begin alike, as with one speaker alone, file by file.
+    """
+    names = [file.stem.split('-')[0] for file in files]
+    if len(set(names)) == 1:
+        log.warning('all files are named %s-...: the corpus is split file by file, not by speaker', names[0])
+        names = [str(file) for file in files]
+    counts = Counter(names)
+    order = sorted(counts, key=lambda name: (split_hash(name) >= share, counts[name], split_hash(name)))
+    held = set(order[: min(max(1, sum(split_hash(name) < share for name in order)), len(order) - 1)])
+    return [name in held for name in names]
 
 
 def train_apc(corpus: list[Path], out: Path, settings: APCSettings) -> dict[str, torch.Tensor]:
     """Train (or resume) an APC on all audio under ``corpus``; returns the best model's state dict."""
+    seed(settings)
     module = APCTraining(settings)
     data = APCData(corpus, out / 'mel', settings)
     best = fit(module, data, out, settings, reload_data=True)

@@ -6,6 +6,7 @@ kept under the hash of the sound, the APC and the manifold.
 """
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +84,7 @@ class Listener:
                 if self.manifold is not None:
                     found['projected'] = self.manifold.project(raw)[0]
                 found = {name: value.astype(np.float16).reshape(-1, FRAME_FEATURES) for name, value in found.items()}
-                part = files[k].with_suffix('.part.npz')
+                part = files[k].with_suffix(f'.{os.getpid()}.part.npz')
                 np.savez(part, **found)
                 part.replace(files[k])
         features = []

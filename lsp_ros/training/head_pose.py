@@ -10,12 +10,14 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, DistributedSampler
 
 from lsp_ros.motion.head_pose import RECEPTIVE_FIELD, HeadPoseNet
-from lsp_ros.training.dataset import Dataset, load_dataset, runs
+from lsp_ros.motion.sampler import POSE_STATE
+from lsp_ros.training.dataset import Dataset, DatasetError, load_dataset, runs
 from lsp_ros.training.features import Listener, hear_elsewhere
-from lsp_ros.training.losses import head_pose_nll
-from lsp_ros.training.trainer import Settings, checkpoint_weights, fit
+from lsp_ros.training.losses import SMALLEST_SIGMA, head_pose_nll
+from lsp_ros.training.trainer import Batches, Settings, checkpoint_weights, fit, place, seed
 
 
 @dataclass
@@ -56,6 +58,12 @@ def mean_translation(dataset: Dataset) -> np.ndarray:
     return dataset.translation[dataset.training_mask].mean(axis=0, dtype=np.float64)
 
 
+def smallest_sigma(metres_per_unit: float) -> Tensor:
+    """(12,) what ``SMALLEST_SIGMA`` is for each number of a pose state: degrees, and centimetres in the unit given."""
+    length = SMALLEST_SIGMA * 0.01 / metres_per_unit
+    return torch.tensor(([SMALLEST_SIGMA] * 3 + [length] * 3) * 2)
+
+
 def network(settings: HeadPoseSettings) -> HeadPoseNet:
     """A new network, or variant, of these settings."""
     return HeadPoseNet(settings.dropout, settings.history, settings.speech, settings.recurrent)
@@ -68,6 +76,11 @@ class HeadPoseTraining(lightning.LightningModule):
         super().__init__()
         self.settings = settings
         self.net = network(settings)
+        # In degrees and the dataset's unit of length, which the data knows (setup).
+        self.register_buffer('smallest_sigma', torch.full((POSE_STATE,), SMALLEST_SIGMA), persistent=False)
+
+    def setup(self, stage: str) -> None:
+        self.smallest_sigma.copy_(smallest_sigma(self.trainer.datamodule.datasets[0].metres_per_unit))
 
     def loss(self, batch: tuple[Tensor, Tensor], remembered: Tensor | None = None) -> Tensor:
         """Of the true states, given the ``remembered`` ones (by default the true ones)."""
@@ -76,7 +89,8 @@ class HeadPoseTraining(lightning.LightningModule):
         count = self.settings.sequence
         if not self.settings.probabilistic:
             return torch.nn.functional.mse_loss(mean[:, -count:].float(), states[:, -count:])
-        return head_pose_nll(mean[:, -count:].float(), log_inv_sigma[:, -count:].float(), states[:, -count:])
+        log_inv_sigma = log_inv_sigma[:, -count:].float()
+        return head_pose_nll(mean[:, -count:].float(), log_inv_sigma, states[:, -count:], self.smallest_sigma)
 
     def slips(self, states: Tensor) -> Tensor:
         """States (B, T, 12) as a live network would remember them, each window with a strength of its own."""
@@ -90,14 +104,19 @@ class HeadPoseTraining(lightning.LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        self.log('val_loss', self.loss(batch), prog_bar=True, batch_size=len(batch[0]))
+        self.log('val_loss', self.loss(batch), prog_bar=True, batch_size=len(batch[0]), sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), self.settings.lr, self.settings.betas)
 
 
 class PoseWindows(torch.utils.data.Dataset):
-    """Windows of ``RECEPTIVE_FIELD + sequence`` states with the features that lie look-ahead later."""
+    """Windows of ``RECEPTIVE_FIELD + sequence`` states with the features that lie look-ahead later.
+
+    How a window is heard is drawn anew for each ``epoch``, or, not to ``augment``, as training mostly hears it.
+    """
+
+    epoch = 0
 
     def __init__(self, tracks: list, settings: HeadPoseSettings, stride: int, augment: bool) -> None:
         self.tracks, self.settings, self.augment = tracks, settings, augment
@@ -116,14 +135,24 @@ class PoseWindows(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         track, start = self.starts[index]
         states, hearings = self.tracks[track]
-        heard = hearings[torch.randint(len(hearings), ()) if self.augment else 0]
-        raw = self.augment and torch.rand(()) > self.settings.projected_share
-        features = heard['raw' if raw or 'projected' not in heard else 'projected']
+        rng = np.random.default_rng((self.settings.seed, self.epoch, index))
+        heard = hearings[rng.integers(len(hearings)) if self.augment else 0]
+        projected = (rng.random() if self.augment else 0.5) < self.settings.projected_share
+        features = heard['projected' if projected and 'projected' in heard else 'raw']
         later = start + self.settings.look_ahead
         return (
             torch.from_numpy(states[start : start + self.length]),
             torch.from_numpy(features[later : later + self.length].astype(np.float32)),
         )
+
+
+class Draw(DistributedSampler):
+    """``count`` windows, drawn anew each epoch by seed and epoch alone; each device has a share of them."""
+
+    def __init__(self, windows: PoseWindows, count: int, device: int, devices: int, seed: int) -> None:
+        super().__init__(windows, devices, device, seed=seed, drop_last=True)
+        self.num_samples = min(self.num_samples, count // devices)
+        self.total_size = self.num_samples * devices
 
 
 class HeadPoseData(lightning.LightningDataModule):
@@ -135,6 +164,9 @@ class HeadPoseData(lightning.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         settings, mean = self.settings, mean_translation(self.datasets[0])
+        for dataset in self.datasets[1:]:
+            if dataset.metres_per_unit != self.datasets[0].metres_per_unit:
+                raise DatasetError(f'{dataset.path}: another unit of length than that of {self.datasets[0].path}')
         training, validation = [], []
         for number, dataset in enumerate(self.datasets):
             states, samples = pose_states(dataset, mean), dataset.read_audio()
@@ -151,13 +183,16 @@ class HeadPoseData(lightning.LightningDataModule):
         self.train = PoseWindows(training, settings, settings.stride, True)
         self.val = PoseWindows(validation, settings, settings.sequence, False)
 
-    def train_dataloader(self) -> torch.utils.data.DataLoader:
-        count = min(self.settings.windows, len(self.train))
-        sampler = torch.utils.data.RandomSampler(self.train, num_samples=count)
-        return torch.utils.data.DataLoader(self.train, self.settings.batch, sampler=sampler, drop_last=True)
+    def train_dataloader(self) -> DataLoader:
+        self.train.epoch = self.trainer.current_epoch
+        sampler = Draw(self.train, self.settings.windows, *place(self), self.settings.seed)
+        sampler.set_epoch(self.train.epoch)
+        return Batches(self.train, self.settings.batch, sampler=sampler, drop_last=True)
 
-    def val_dataloader(self) -> torch.utils.data.DataLoader:
-        return torch.utils.data.DataLoader(self.val, self.settings.batch)
+    def val_dataloader(self) -> DataLoader:
+        device, devices = place(self)
+        sampler = DistributedSampler(self.val, devices, device, shuffle=False)
+        return DataLoader(self.val, self.settings.batch, sampler=sampler)
 
 
 def train_head_pose(
@@ -169,5 +204,6 @@ def train_head_pose(
     """
     folders = [datasets] if isinstance(datasets, Path) else datasets
     data = HeadPoseData([load_dataset(folder) for folder in folders], listener, settings)
-    best = fit(HeadPoseTraining(settings), data, out, settings)
+    seed(settings)
+    best = fit(HeadPoseTraining(settings), data, out, settings, reload_data=True)
     return checkpoint_weights(best, 'net')

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-# The likelihood of a head pose does not grow below this standard deviation (degrees, units).
+# The likelihood of a head pose does not grow below this standard deviation (degrees, centimetres).
 SMALLEST_SIGMA = 0.03
 
 
@@ -14,12 +14,14 @@ def mouth_loss(displacement: Tensor, truth: Tensor) -> Tensor:
     return 3 * torch.nn.functional.mse_loss(displacement, truth)
 
 
-def head_pose_nll(mean: Tensor, log_inv_sigma: Tensor, truth: Tensor, smallest_sigma: float = SMALLEST_SIGMA) -> Tensor:
+def head_pose_nll(
+    mean: Tensor, log_inv_sigma: Tensor, truth: Tensor, smallest_sigma: float | Tensor = SMALLEST_SIGMA
+) -> Tensor:
     """Equation 11: mean negative log-likelihood a number of ``truth`` under N(mean, exp(-n)^2).
 
     ``n`` is limited to ln(1 / smallest_sigma), so that a lucky guess cannot drive the loss to minus infinity.
     """
-    n = log_inv_sigma.clamp(max=math.log(1 / smallest_sigma))
+    n = log_inv_sigma.clamp(max=-torch.as_tensor(smallest_sigma, device=mean.device).log())
     return (0.5 * math.log(2 * math.pi) - n + 0.5 * ((truth - mean) * n.exp()) ** 2).mean()
 
 

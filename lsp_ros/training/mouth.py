@@ -21,7 +21,16 @@ from lsp_ros.motion.mouth import MouthNet
 from lsp_ros.training.dataset import Dataset, load_dataset, runs
 from lsp_ros.training.features import Listener, hear_elsewhere
 from lsp_ros.training.losses import mouth_loss
-from lsp_ros.training.trainer import CarriesState, Settings, checkpoint_weights, fit, read_weights
+from lsp_ros.training.trainer import (
+    Batches,
+    CarriesState,
+    Settings,
+    checkpoint_weights,
+    fit,
+    place,
+    read_weights,
+    seed,
+)
 
 _UPPER = [list(MOUTH_OUTPUT).index(k) for k in UPPER_LIP_INNER]
 _LOWER = [list(MOUTH_OUTPUT).index(k) for k in LOWER_LIP_INNER]
@@ -115,7 +124,8 @@ class MouthTraining(CarriesState, lightning.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], index: int) -> None:
         points, lips, self._state = self.losses(*batch, self._state)
         loss = points + self.settings.lip_weight * lips
-        self.log_dict({'val_loss': loss, 'val_points': points, 'val_lips': lips}, prog_bar=True, batch_size=1)
+        logged = {'val_loss': loss, 'val_points': points, 'val_lips': lips}
+        self.log_dict(logged, prog_bar=True, batch_size=1, sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), self.settings.lr, self.settings.betas)
@@ -125,10 +135,13 @@ class MouthStreams(torch.utils.data.Dataset):
     """Runs of consecutive frames laid end to end in ``batch`` streams; item k is sequence k of all of them.
 
     runs: (features {'raw', 'projected'} (n, 1024), displacement (n, 75), known (n,)) of each run of frames.
+    place: which of how many devices this is; each has ``batch`` streams of its own.
     """
 
-    def __init__(self, runs: list, settings: MouthSettings, batch: int, shuffle: bool) -> None:
-        self.runs, self.settings, self.batch, self.shuffle = runs, settings, batch, shuffle
+    def __init__(
+        self, runs: list, settings: MouthSettings, batch: int, shuffle: bool, place: tuple[int, int] = (0, 1)
+    ) -> None:
+        self.runs, self.settings, self.batch, self.shuffle, self.place = runs, settings, batch, shuffle, place
         self.lay(0)
 
     def lay(self, epoch: int) -> None:
@@ -139,19 +152,23 @@ class MouthStreams(torch.utils.data.Dataset):
         d = settings.look_ahead
         for k in order:
             heard, displacement, seen = self.runs[k]
-            projected = 'projected' in heard and (not self.shuffle or rng.random() < settings.projected_share)
-            features.append(heard['projected' if projected else 'raw'])
+            # validation hears what training mostly does
+            projected = (rng.random() if self.shuffle else 0.5) < settings.projected_share
+            features.append(heard['projected' if projected and 'projected' in heard else 'raw'])
             # what the network says at t + d is the mouth of t; before d it has nothing to say
             truth.append(np.concatenate([displacement[:1].repeat(d, axis=0), displacement[: len(displacement) - d]]))
             known.append(np.concatenate([np.zeros(d, bool), seen[: len(seen) - d]]))
         frames = sum(map(len, features))
-        length = frames // self.batch // settings.sequence * settings.sequence
+        device, devices = self.place
+        count = self.batch * devices
+        length = frames // count // settings.sequence * settings.sequence
         if not length:
-            raise ValueError(f'{frames} frames are too few for {self.batch} streams of {settings.sequence}')
-        shift = int(rng.integers(0, frames - length * self.batch + 1)) if self.shuffle else 0
+            raise ValueError(f'{frames} frames are too few for {count} streams of {settings.sequence}')
+        shift = int(rng.integers(0, frames - length * count + 1)) if self.shuffle else 0
+        mine = slice(shift + device * self.batch * length, shift + (device + 1) * self.batch * length)
 
         def streams(parts: list[np.ndarray]) -> Tensor:
-            whole = np.concatenate(parts)[shift : shift + length * self.batch]
+            whole = np.concatenate(parts)[mine]
             return torch.from_numpy(whole.reshape(self.batch, length, *whole.shape[1:]))
 
         self.features, self.truth, self.known = streams(features), streams(truth), streams(known)
@@ -192,13 +209,15 @@ class MouthData(lightning.LightningDataModule):
                             span = slice(first, stop)
                             heard_part = {k: v[span] for k, v in heard.items()}
                             part.append((heard_part, displacement[span], dataset.known_mask[span]))
-        self.opening = max(float(np.quantile(lip_gap(dataset.points), 0.999)) for dataset in self.datasets)
-        self.train = MouthStreams(training, settings, settings.batch, True)
+        learned = [dataset.points[dataset.training_mask] for dataset in self.datasets]
+        openings = [float(np.quantile(lip_gap(points), 0.999)) for points in learned if len(points)]
+        self.opening = max(openings, default=float('inf'))
+        self.train = MouthStreams(training, settings, settings.batch, True, place(self))
         self.val = MouthStreams(validation, settings, min(8, settings.batch), False)
 
     def train_dataloader(self) -> torch.utils.data.DataLoader:
         self.train.lay(self.trainer.current_epoch if self.trainer else 0)
-        return torch.utils.data.DataLoader(self.train, batch_size=None)
+        return Batches(self.train, batch_size=None)
 
     def val_dataloader(self) -> torch.utils.data.DataLoader:
         return torch.utils.data.DataLoader(self.val, batch_size=None)
@@ -220,5 +239,6 @@ def train_mouth(
     mean = loaded[0].mean_points() if mean is None else mean
     data = MouthData(loaded, mean, listener, settings)
     average = (EMAWeightAveraging(decay=settings.average_decay),) if settings.average_decay else ()
+    seed(settings)
     best = fit(MouthTraining(settings), data, out, settings, extra_callbacks=average, reload_data=True)
     return checkpoint_weights(best, 'net')

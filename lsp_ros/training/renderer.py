@@ -9,6 +9,7 @@ adversarial losses may look at a crop that is mostly laid on the face instead of
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.utilities import rank_zero_only
 from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
@@ -33,7 +35,17 @@ from lsp_ros.training.dataset import Dataset, DatasetError, in_ranges, load_data
 from lsp_ros.training.discriminator import Discriminator
 from lsp_ros.training.losses import adversarial_loss, discriminator_loss, feature_matching_loss
 from lsp_ros.training.perceptual import Backbone, load_backbone, perceptual_distance
-from lsp_ros.training.trainer import SETTINGS_FILE, Settings, checkpoint_weights, cpu_precision, fit, read_weights
+from lsp_ros.training.trainer import (
+    SETTINGS_FILE,
+    Batches,
+    Settings,
+    checkpoint_weights,
+    cpu_precision,
+    fit,
+    place,
+    read_weights,
+    seed,
+)
 
 PICTURE = 512
 log = logging.getLogger(__name__)
@@ -180,7 +192,7 @@ def teach(teacher: Path, dataset: Dataset, frames: list[int], folder: Path) -> n
         module = RendererTraining.finished(settings, np.load(teacher / 'candidates.npy'), weights)
         subpixel = renderer_size(settings.size).subpixel
         moments = Pictures(dataset, frames, subpixel, settings.upper_body, pictures=())
-        part = file.with_suffix('.part')
+        part = file.with_suffix(f'.{os.getpid()}.part')
         drawn = np.lib.format.open_memmap(part, 'w+', np.uint8, (len(frames), PICTURE, PICTURE, 3))
         for index in track(range(len(frames)), 'pictures of the teacher'):
             drawn[index] = module.levels(moments.feature_map(index)).round().astype(np.uint8)
@@ -215,15 +227,17 @@ class PictureData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         # Shuffled by seed and epoch alone, so that a resumed run sees the same batches.
-        sampler = DistributedSampler(
-            self.train, self.trainer.world_size, self.trainer.global_rank, seed=self.settings.seed, drop_last=True
-        )
-        return DataLoader(
+        device, devices = place(self)
+        sampler = DistributedSampler(self.train, devices, device, seed=self.settings.seed, drop_last=True)
+        sampler.set_epoch(self.trainer.current_epoch)
+        return Batches(
             self.train, self.settings.batch, sampler=sampler, num_workers=self.settings.workers, drop_last=True
         )
 
     def val_dataloader(self) -> DataLoader:
-        return DataLoader(self.val, self.settings.batch, num_workers=self.settings.workers)
+        device, devices = place(self)
+        sampler = DistributedSampler(self.val, devices, device, shuffle=False)
+        return DataLoader(self.val, self.settings.batch, sampler=sampler, num_workers=self.settings.workers)
 
 
 class RendererTraining(lightning.LightningModule):
@@ -375,10 +389,12 @@ def train_renderer(dataset: Path, out: Path, settings: RendererSettings) -> dict
     data = load_dataset(dataset)
     candidates = read_candidates(data, settings.footage_minutes)
     out.mkdir(parents=True, exist_ok=True)
-    np.save(out / 'candidates.npy', candidates)
     backbone = load_backbone(settings.backbone) if settings.backbone else None
     log.info('perceptual loss: %s', backbone.name if backbone else 'none')
-    (out / 'backbone.txt').write_text(f'{backbone.name if backbone else "none"}\n')
+    if rank_zero_only.rank == 0:
+        np.save(out / 'candidates.npy', candidates)
+        (out / 'backbone.txt').write_text(f'{backbone.name if backbone else "none"}\n')
+    seed(settings)
     module = RendererTraining(settings, candidates, backbone)
     average = EMAWeightAveraging(decay=settings.average_decay)
     best = fit(module, PictureData(data, settings, out), out, settings, extra_callbacks=(average,))

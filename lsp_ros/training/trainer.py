@@ -8,14 +8,17 @@ it stopped; a run that was finished returns at once.
 import json
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import lightning
 import numpy as np
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import callbacks
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -36,6 +39,7 @@ class Settings:
     max_minutes: float | None = None
     max_batches: int | None = None
     batch: int = 32
+    """Of each device: four GPUs take four times as many a step."""
     lr: float = 1e-4
     lr_end: float = 1e-5
     betas: tuple[float, float] = (0.9, 0.999)
@@ -46,6 +50,41 @@ class Settings:
     gradient_clip: float | None = 1.0
     validate_every: float = 1.0
     """Epochs between validations (a fraction validates several times an epoch)."""
+
+
+def seed(settings: Settings) -> None:
+    """Make what is random from here on that of the settings. To be called before a network is made, too."""
+    lightning.seed_everything(settings.seed, workers=True, verbose=False)
+
+
+def place(data: lightning.LightningDataModule) -> tuple[int, int]:
+    """Which of how many devices this process trains on: the part of the data that it takes."""
+    return (data.trainer.global_rank, data.trainer.world_size) if data.trainer else (0, 1)
+
+
+class Batches(torch.utils.data.DataLoader):
+    """A loader of training batches that goes on, within an epoch, where a checkpoint left it.
+
+    The order of its batches must depend on seed and epoch alone.
+    """
+
+    _given = _skip = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {'given': self._given}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self._skip = state['given']
+
+    def __iter__(self) -> Iterator:
+        skip, self._skip = self._skip, 0  # now, not with the first batch: an epoch that was over gives none
+        return self._count(super().__iter__(), skip)
+
+    def _count(self, batches: Iterator, skip: int) -> Iterator:
+        for number, batch in enumerate(batches, start=1):
+            if number > skip:
+                self._given = number
+                yield batch
 
 
 class LinearDecay(callbacks.Callback):
@@ -79,15 +118,12 @@ class LinearDecay(callbacks.Callback):
             share = max(share, self.spent / (60.0 * self.settings.max_minutes))
         return min(1.0, share)
 
-    def on_train_epoch_start(self, trainer, module) -> None:
-        # Chance depends on seed and epoch alone, so that a resumed run goes on as if it had not stopped.
-        torch.manual_seed(self.settings.seed + 1_000_003 * trainer.current_epoch + 7_919 * trainer.global_rank)
-
     def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
-        now = time.monotonic()
-        if self._tick is not None:
-            self.spent += now - self._tick
-        self._tick = now
+        # Chance depends on seed, epoch, batch and device alone, so that a resumed run goes on as if it had not stopped.
+        chance = (self.settings.seed, trainer.current_epoch, batch_idx, trainer.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(chance).generate_state(1)[0]))
+        if self._tick is None:
+            self._tick = time.monotonic()
         share = self.progress(trainer)
         lr = self.settings.lr + (self.settings.lr_end - self.settings.lr) * share
         for optimizer in trainer.optimizers:
@@ -99,11 +135,39 @@ class LinearDecay(callbacks.Callback):
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         self.batches = trainer.fit_loop.total_batch_idx + 1
+        now = time.monotonic()
+        self.spent += now - self._tick
+        self._tick = now
+        if trainer.world_size > 1:  # all stop at the same batch and learn at the same rate
+            self.spent = trainer.strategy.broadcast(self.spent)
         if self.over:
             trainer.should_stop = True
 
     def on_validation_start(self, trainer, module) -> None:
-        self._tick = None  # validation is not training time
+        self._tick = None  # validation is not training time; it goes on with the next batch
+
+
+class KeptModel(callbacks.ModelCheckpoint):
+    """Saved with each validation; stays what it is when its run folder is moved, where Lightning's forgets how good
+    its model was."""
+
+    def __init__(self, folder: Path, name: str, **options) -> None:
+        # Not at an epoch's end: ``last``, saved after ``best``, could then not tell that it is the best.
+        super().__init__(
+            folder, name, save_on_train_epoch_end=False, every_n_epochs=1, enable_version_counter=False, **options
+        )
+
+    @property
+    def state_key(self) -> str:
+        return super().state_key.replace(type(self).__qualname__, callbacks.ModelCheckpoint.__qualname__, 1)
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        def here(path: str) -> str:
+            return str(Path(self.dirpath, Path(path).name)) if path else path
+
+        moved = {key: here(state_dict[key]) for key in ('best_model_path', 'kth_best_model_path', 'last_model_path')}
+        models = {here(path): score for path, score in state_dict['best_k_models'].items()}
+        super().load_state_dict({**state_dict, **moved, 'best_k_models': models, 'dirpath': self.dirpath})
 
 
 def fit(
@@ -118,41 +182,46 @@ def fit(
 ) -> Path:
     """Train, or go on training, in the folder ``out``; returns the best checkpoint.
 
-    ``reload_data`` asks the data module for a new training loader every epoch.
+    ``reload_data`` asks the data module for a new training loader every epoch. Loaders are used as they are: on
+    several devices each has to give the part of its own (``place``).
 
     Raises ValueError if the run has no finite validation loss to choose a model by.
     """
     out.mkdir(parents=True, exist_ok=True)
-    (out / SETTINGS_FILE).write_text(json.dumps(asdict(settings), indent=1) + '\n')
-    lightning.seed_everything(settings.seed, workers=True, verbose=False)
+    if rank_zero_only.rank == 0:
+        (out / SETTINGS_FILE).write_text(json.dumps(asdict(settings), indent=1) + '\n')
+    seed(settings)
     warnings.filterwarnings('ignore', '.*does not have many workers.*')
     warnings.filterwarnings('ignore', '.*Checkpoint directory .* exists.*')
-    best = callbacks.ModelCheckpoint(out, 'best', monitor=monitor, mode=mode, enable_version_counter=False)
-    last = callbacks.ModelCheckpoint(
-        out, 'last', save_on_train_epoch_end=False, every_n_epochs=1, enable_version_counter=False
-    )
+    best, last = KeptModel(out, 'best', monitor=monitor, mode=mode), KeptModel(out, 'last')
     decay, resume = LinearDecay(settings), out / 'last.ckpt'
     if resume.exists() and (out / 'best.ckpt').exists():
         decay.load_state_dict(_kept(resume, decay))
         if decay.over and torch.isfinite(_kept(out / 'best.ckpt', best)['best_model_score']):
             return out / 'best.ckpt'  # Lightning would do one batch more
-    trainer = lightning.Trainer(
-        default_root_dir=out,
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        precision=settings.precision,
-        max_epochs=settings.epochs,
-        val_check_interval=settings.validate_every if settings.validate_every < 1 else None,
-        check_val_every_n_epoch=max(1, round(settings.validate_every)),
-        gradient_clip_val=settings.gradient_clip if module.automatic_optimization else None,
+    options = {
+        'default_root_dir': out,
+        'accelerator': settings.accelerator,
+        'devices': settings.devices,
+        'precision': settings.precision,
+        'max_epochs': settings.epochs,
+        'val_check_interval': settings.validate_every if settings.validate_every < 1 else None,
+        'check_val_every_n_epoch': max(1, round(settings.validate_every)),
+        'gradient_clip_val': settings.gradient_clip if module.automatic_optimization else None,
         # A table for each start: Lightning's logger cannot go on with a table whose columns another start chose.
-        logger=[TensorBoardLogger(out, name='', version='tensorboard'), CSVLogger(out, name='csv')],
-        callbacks=[decay, best, last, _progress_bar(), *extra_callbacks],
-        log_every_n_steps=10,
-        num_sanity_val_steps=0,
-        reload_dataloaders_every_n_epochs=int(reload_data),
-        enable_model_summary=False,
-    )
+        'logger': [TensorBoardLogger(out, name='', version='tensorboard'), CSVLogger(out, name='csv')],
+        'callbacks': [decay, best, last, _progress_bar(), *extra_callbacks],
+        'log_every_n_steps': 10,
+        'num_sanity_val_steps': 0,
+        'reload_dataloaders_every_n_epochs': int(reload_data),
+        'enable_model_summary': False,
+        # Lightning's would shuffle segments that have to follow one another.
+        'use_distributed_sampler': False,
+    }
+    trainer = lightning.Trainer(**options)
+    if trainer.num_devices > 1:
+        # A GAN steps its two networks in turn, and the discriminator may begin late.
+        trainer = lightning.Trainer(**options, strategy='ddp_find_unused_parameters_true')
     # weights_only: our checkpoints hold tensors, numbers and strings alone.
     trainer.fit(module, data, ckpt_path=resume if resume.exists() else None, weights_only=True)
     if trainer.interrupted:
@@ -170,8 +239,8 @@ def _kept(checkpoint: Path, callback: lightning.Callback) -> dict:
 
 
 class CarriesState:
-    """For a LightningModule whose recurrent ``_state`` goes from batch to batch: an epoch begins without one, and
-    validation has one of its own."""
+    """For a LightningModule whose recurrent ``_state`` goes from batch to batch: an epoch begins without one,
+    validation has one of its own, and a checkpoint within an epoch keeps that of every device."""
 
     _state = None
 
@@ -183,6 +252,24 @@ class CarriesState:
 
     def on_validation_epoch_end(self) -> None:
         self._state = self._saved
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        if self._state is None:
+            return
+        states = [self._state]
+        if self.trainer.world_size > 1:
+            states = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(states, move_data_to_device(self._state, 'cpu'))
+        checkpoint['carried'] = states
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        states = checkpoint.get('carried', [])
+        # On another number of devices the streams are others, too, and begin without a state.
+        if len(states) == self.trainer.world_size:
+            self._state = states[self.trainer.global_rank]
+
+    def on_train_start(self) -> None:
+        self._state = move_data_to_device(self._state, self.device)
 
 
 def _progress_bar() -> callbacks.Callback:

@@ -41,6 +41,13 @@ def test_head_pose_nll_gains_nothing_below_the_smallest_sigma():
     assert at_the_limit == pytest.approx(0.5 * math.log(2 * math.pi) + math.log(0.03))
 
 
+def test_head_pose_nll_has_a_smallest_sigma_for_each_number():
+    smallest = torch.tensor([0.03, 0.0003])
+    confident, zeros = torch.full((1, 1, 2), 50.0), torch.zeros(1, 1, 2)
+    expected = 0.5 * math.log(2 * math.pi) + (math.log(0.03) + math.log(0.0003)) / 2
+    assert head_pose_nll(zeros, confident, zeros, smallest) == pytest.approx(expected)
+
+
 def verdicts(*values):
     """One scale a value, its features 1, 2 and its verdict."""
     return [[torch.full((1, 2, 4, 4), 1.0), torch.full((1, 2, 2, 2), 2.0), torch.full((1, 1, 3, 3), v)] for v in values]

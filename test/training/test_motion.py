@@ -13,17 +13,21 @@ from lsp_ros.motion.head_pose import RECEPTIVE_FIELD
 from lsp_ros.motion.mouth import MouthNet
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.manifold import Manifold
-from lsp_ros.training.dataset import load_dataset
+from lsp_ros.training.dataset import DatasetError, load_dataset
 from lsp_ros.training.features import FRAME_FEATURES, Listener, hear_elsewhere
 from lsp_ros.training.head_pose import (
+    Draw,
+    HeadPoseData,
     HeadPoseSettings,
     HeadPoseTraining,
     PoseWindows,
     mean_translation,
     pose_states,
+    smallest_sigma,
     train_head_pose,
 )
-from lsp_ros.training.mouth import MouthSettings, MouthStreams, MouthTraining, lip_gaps, train_mouth
+from lsp_ros.training.losses import SMALLEST_SIGMA, head_pose_nll
+from lsp_ros.training.mouth import MouthData, MouthSettings, MouthStreams, MouthTraining, lip_gaps, train_mouth
 
 
 @pytest.fixture(scope='module')
@@ -88,6 +92,42 @@ def test_every_epoch_is_laid_anew_but_the_same_when_repeated():
 
     assert torch.equal(laid(1), laid(1))
     assert not torch.equal(laid(1), laid(2))
+
+
+def test_devices_share_the_streams_among_them():
+    settings = MouthSettings(look_ahead=2, sequence=10)
+    rng = np.random.default_rng(0)
+    known = np.ones(45, bool)
+    runs = [({'raw': rng.random((45, 4), np.float32)}, rng.random((45, 75)), known) for _ in range(8)]
+    whole = MouthStreams(runs, settings, 6, True)
+    parts = [MouthStreams(runs, settings, 2, True, (device, 3)) for device in range(3)]
+    for name in ('features', 'truth', 'known'):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
+
+
+@pytest.mark.parametrize(('share', 'heard'), [(0.0, 0.0), (0.7, 1.0), (1.0, 1.0)])
+def test_mouth_and_head_are_validated_with_what_they_learn_from(share, heard):
+    """0 for what hears raw features, 1 for projected ones."""
+    features = {'raw': np.zeros((600, 4), np.float32), 'projected': np.ones((600, 4), np.float32)}
+    settings = MouthSettings(look_ahead=0, sequence=10, projected_share=share)
+    run = (features, np.zeros((600, 75), np.float32), np.ones(600, bool))
+    assert MouthStreams([run], settings, 2, False).features.mean() == heard
+    head = HeadPoseSettings(sequence=10, projected_share=share)
+    windows = PoseWindows([(np.zeros((600, 12), np.float32), [features])], head, 50, False)
+    assert {windows[k][1].mean().item() for k in range(len(windows))} == {heard}
+
+
+def test_the_largest_opening_is_that_of_the_frames_that_are_learned_from(tmp_path, listener):
+    """Half of this footage opens its mouth by 50 units and may not be learned from."""
+    split = {'validation': [[960, 1200]], 'held_out': [[1200, 1500]], 'unknown': [[1500, 1920]]}
+    folder = write_synthetic(tmp_path / 'nobody', seconds=32.0, split=split)
+    dataset = load_dataset(folder)
+    expected = np.quantile(lip_gap(dataset.points[:960]), 0.999)
+    dataset.points[960:, UPPER_LIP_INNER, 1] += 50
+    settings = MouthSettings(batch=2, sequence=60, hearings=1)
+    data = MouthData([dataset], dataset.mean_points(), listener, settings)
+    data.setup()
+    assert data.opening == pytest.approx(expected)
 
 
 def test_too_little_speech_is_refused():
@@ -198,13 +238,56 @@ def test_head_pose_windows_need_a_long_run():
         PoseWindows([(np.zeros((100, 12)), [{'raw': np.zeros((100, 4))}])], settings, 4, False)
 
 
+def test_a_window_is_heard_anew_each_epoch_but_the_same_when_repeated():
+    settings = HeadPoseSettings(sequence=10, look_ahead=0, projected_share=0.5)
+    hearings = [{'raw': np.full((900, 4), k), 'projected': np.full((900, 4), -k)} for k in (1, 2)]
+    windows = PoseWindows([(np.zeros((900, 12), np.float32), hearings)], settings, 10, True)
+
+    def heard(epoch):
+        windows.epoch = epoch
+        return [windows[k][1][0, 0].item() for k in range(len(windows))]
+
+    assert heard(3) == heard(3) != heard(4)
+    assert set(heard(3)) == {-2, -1, 1, 2}
+
+
+def test_devices_share_the_windows_of_an_epoch():
+    windows = range(100)
+    shares = [list(Draw(windows, 41, device, 2, seed=0)) for device in range(2)]
+    assert [len(share) for share in shares] == [20, 20]
+    assert not set(shares[0]) & set(shares[1])
+    sampler = Draw(windows, 41, 0, 1, seed=0)
+    first = list(sampler)
+    assert len(first) == len(sampler) == 41
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+
+
+def test_the_loss_of_the_head_knows_the_unit_of_length():
+    """What a network says of centimetres and of metres costs the same, but for the constant of the density."""
+    torch.manual_seed(0)
+    mean, truth, n = torch.randn(3, 40, 12)
+    n += 4  # some are surer than the smallest sigma
+    metres = torch.tensor(([1.0] * 3 + [0.01] * 3) * 2)
+    assert (n > -np.log(SMALLEST_SIGMA)).any()
+    inside = head_pose_nll(mean, n, truth, smallest_sigma(0.01))
+    outside = head_pose_nll(mean * metres, n - metres.log(), truth * metres, smallest_sigma(1.0))
+    assert outside - metres.log().mean() == pytest.approx(inside.item(), rel=1e-5)
+
+
+def test_a_head_of_two_units_of_length_is_refused(folder, listener, tmp_path):
+    camera = {'matrix': [[1536.0, 0, 256], [0, 1536.0, 256], [0, 0, 1]], 'metres_per_unit': 1.0}
+    other = write_synthetic(tmp_path / 'metres', camera=camera)
+    data = HeadPoseData([load_dataset(folder), load_dataset(other)], listener, HeadPoseSettings())
+    with pytest.raises(DatasetError, match='metres: another unit of length'):
+        data.setup()
+
+
 def test_only_the_last_frames_of_a_window_count():
     torch.manual_seed(0)
     training = HeadPoseTraining(HeadPoseSettings(sequence=5, dropout=0.0)).eval()
     states, features = torch.zeros(1, 40, 12), torch.randn(1, 40, FRAME_FEATURES)
     mean, n = training.net(states, features)
-    from lsp_ros.training.losses import head_pose_nll
-
     expected = head_pose_nll(mean[:, -5:], n[:, -5:], states[:, -5:])
     assert training.loss((states, features)) == expected
 

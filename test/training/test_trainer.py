@@ -1,13 +1,15 @@
 """What every training shares: the learning rate follows the budget, runs go on where they stopped."""
 
 import csv
+import time
 
 import lightning
 import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from lightning.pytorch.callbacks import EMAWeightAveraging
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
-from lsp_ros.training.trainer import LinearDecay, Settings, checkpoint_weights, fit
+from lsp_ros.training.trainer import Batches, CarriesState, LinearDecay, Settings, checkpoint_weights, fit, spent
 
 
 class Line(lightning.LightningModule):
@@ -102,23 +104,92 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path):
     assert torch.equal(whole.net.weight, second.net.weight)
 
 
-def test_dropout_and_the_order_of_the_data_go_on_as_well(tmp_path):
-    class Chance(Line):
-        def training_step(self, batch, index):
-            super().training_step(batch, index)
-            x, y = batch
-            return (torch.nn.functional.dropout(self.net(x)) - y).square().mean()
+class Chance(CarriesState, Line):
+    """What it learns depends on the order of the batches, on chance and on what it remembers of earlier batches."""
 
-    class Shuffled(Points):
-        def train_dataloader(self):
-            return DataLoader(super().train_dataloader().dataset, 2, shuffle=True)
+    def __init__(self):
+        super().__init__()
+        self.seen = []
 
-    models = {}
-    for name, stops in (('whole', (3,)), ('parts', (1, 2, 3))):
-        for epochs in stops:
-            models[name] = Chance()
-            fit(models[name], Shuffled(), tmp_path / name, settings(epochs=epochs, lr_end=0.1))
+    def training_step(self, batch, index):
+        x, y = batch
+        self.seen.append(x.flatten().tolist())
+        said = self.net(x) + (0 if self._state is None else self._state)
+        self._state = 0.1 * said.mean().detach()
+        return (torch.nn.functional.dropout(said) - y).square().mean()
+
+    def validation_step(self, batch, index):
+        super().validation_step(batch, index)
+        self._state = torch.rand(())
+
+
+class Shuffled(Points):
+    def train_dataloader(self):
+        points = super().train_dataloader().dataset
+        return Batches(points, 2, sampler=DistributedSampler(points, 1, 0))
+
+
+@pytest.mark.parametrize('reload', [False, True])
+@pytest.mark.parametrize('stops', [(4, 8), (2, 6), (3, 5, 7)])
+def test_a_run_that_is_stopped_at_any_batch_goes_on_as_if_it_had_not_stopped(tmp_path, stops, reload):
+    """Four batches are an epoch, and it is validated after every second one."""
+    models, seen = {}, {}
+    for name, ends in (('whole', (12,)), ('parts', (*stops, 12))):
+        seen[name] = []
+        for end in ends:
+            model = models[name] = Chance()
+            average = (EMAWeightAveraging(decay=0.5),)
+            fit(model, Shuffled(), tmp_path / name, settings(max_batches=end, lr_end=0.1, validate_every=0.5),
+                extra_callbacks=average, reload_data=reload)
+            seen[name] += model.seen
+    assert seen['parts'] == seen['whole'] and len(seen['whole']) == 12
     assert torch.equal(models['whole'].net.weight, models['parts'].net.weight)
+
+
+def test_a_run_that_is_killed_within_an_epoch_goes_on_from_its_last_validation(tmp_path):
+    class Killed(Chance):
+        def training_step(self, batch, index):
+            if len(self.seen) == 7:
+                raise RuntimeError('killed')
+            return super().training_step(batch, index)
+
+    plan = settings(epochs=3, lr_end=0.1, validate_every=0.5)
+    whole, killed, second = Chance(), Killed(), Chance()
+    fit(whole, Shuffled(), tmp_path / 'whole', plan)
+    with pytest.raises(RuntimeError, match='killed'):
+        fit(killed, Shuffled(), tmp_path / 'parts', plan)
+    fit(second, Shuffled(), tmp_path / 'parts', plan)
+    assert killed.seen[:6] + second.seen == whole.seen
+    assert torch.equal(whole.net.weight, second.net.weight)
+
+
+def test_minutes_are_counted_however_few_batches_an_epoch_has(tmp_path):
+    class Slow(Line):
+        def training_step(self, batch, index):
+            time.sleep(0.1)
+            return super().training_step(batch, index)
+
+    class One(Points):
+        def train_dataloader(self):
+            return DataLoader(super().train_dataloader().dataset, 8)
+
+    for folder, plan in (('one', {}), ('often', {'validate_every': 0.25})):
+        module = Slow()
+        fit(module, One() if folder == 'one' else Points(), tmp_path / folder, settings(max_minutes=0.3 / 60, **plan))
+        assert len(module.rates) <= 3  # no more sleep fits into the budget
+        assert spent(tmp_path / folder)['minutes'] >= 0.3 / 60
+
+
+def test_a_run_that_was_moved_keeps_its_best_model(tmp_path):
+    class Climbing(Line):
+        def validation_step(self, batch, index):
+            self.log('val_loss', torch.tensor([5.0, 1.0, 3.0, 2.0][self.current_epoch]))
+
+    fit(Climbing(), Points(), tmp_path / 'here', settings(epochs=2))
+    (tmp_path / 'here').rename(tmp_path / 'there')
+    best = fit(Climbing(), Points(), tmp_path / 'there', settings(epochs=4))
+    assert best == tmp_path / 'there' / 'best.ckpt'
+    assert torch.load(best, weights_only=True)['epoch'] == 1
 
 
 @pytest.mark.parametrize('budget', [{}, {'max_batches': 3}, {'max_minutes': 1e-6}])
