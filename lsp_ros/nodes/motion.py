@@ -21,9 +21,8 @@ from lsp_ros.nodes.conversions import (
     motion_to_message,
 )
 from lsp_ros.nodes.node import AVATAR, FRAME_QOS, Parameter, StreamNode, run
-from lsp_ros.nodes.streams import FrameJoin
+from lsp_ros.nodes.streams import PATIENCE_SECONDS, FrameJoin, OneSource
 
-PATIENCE_SECONDS = 0.3  # without features for so long, the clock takes over
 MOST_IDLE_FRAMES = 30  # in one go; after a longer hold-up the rest is left out, not worked off
 
 
@@ -51,6 +50,7 @@ class MotionNode(StreamNode):
     def start(self) -> None:
         self.stage.reset()
         self.join = FrameJoin()
+        self.source = OneSource()
         self.heard_at = time.monotonic()
         self.idle_since: tuple[float, int] | None = None  # when the clock took over, and the frame it began with
         self.set_alarm(0.0)
@@ -67,6 +67,10 @@ class MotionNode(StreamNode):
 
     def hear(self, heard: tuple[Place, signals.SpeechFeatures]) -> None:
         place, features = heard
+        if not self.source.takes(place.stream_id, time.monotonic()):
+            self.trouble('frames of a second source', 'two sources publish on speech_features: stream '
+                         f'{place.stream_id!r} is left out as long as {self.source.stream_id!r} goes on')
+            return
         known, gap = self.join.stream_id, place.frame - self.join.next_frame
         missing = self.join.missing(place)
         sentence = f'moving to stream {place.stream_id!r} from frame {place.frame}'

@@ -39,8 +39,8 @@ from rclpy.signals import SignalHandlerOptions
 from lsp_ros.avatar.places import shipped_file
 from lsp_ros.nodes.parent import end_with_parent, finished_status
 
-# Reliable: a lost chunk is a hole in a sentence. The depths are two seconds of audio and one of frames, so that a
-# machine that was busy for a moment catches up without a loss.
+# Reliable: a lost chunk is a hole in a sentence. The depths are 2 to 4 seconds of audio and one of frames, so that
+# a machine that was busy for a moment catches up without a loss.
 AUDIO_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=200, reliability=ReliabilityPolicy.RELIABLE)
 FRAME_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=60, reliability=ReliabilityPolicy.RELIABLE)
 # For a foreign publisher that offers no more.
@@ -327,7 +327,8 @@ class StreamNode(LifecycleNode):
             durations, self._durations = self._durations, defaultdict(list)
             totals, troubles = dict(self._totals), self._troubles
             self._troubles = 0
-        values = [('state', 'active' if self.active else 'inactive' if self.configured else 'unconfigured')]
+        state = 'active' if self.active else 'inactive' if self.configured else 'unconfigured'
+        values = [('state', state)]
         values += [(f'{event} per second', f'{number / elapsed:.1f}') for event, number in events.items()]
         for what, seconds in durations.items():
             values.append((f'{what} median ms', f'{1000 * float(np.median(seconds)):.1f}'))
@@ -336,7 +337,7 @@ class StreamNode(LifecycleNode):
         status = DiagnosticStatus(
             level=DiagnosticStatus.WARN if troubles else DiagnosticStatus.OK,
             name=self.get_fully_qualified_name().lstrip('/'),
-            message=f'{troubles} troubles in the last second' if troubles else 'running',
+            message=f'{troubles} troubles in the last second' if troubles else 'running' if self.active else state,
             hardware_id='lsp_ros',
             values=[KeyValue(key=key, value=value) for key, value in values],
         )

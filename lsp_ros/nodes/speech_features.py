@@ -1,4 +1,7 @@
-"""Stage 1 as a node: audio -> speech_features at 60 Hz, and `speaking` whenever it changes."""
+"""Stage 1 as a node: audio -> speech_features at 60 Hz, and `speaking` whenever it changes.
+
+`speaking` is about what was published, which is heard later: by the source's lead and the presentation delay.
+"""
 
 import time
 
@@ -8,7 +11,7 @@ from lsp_ros.avatar.avatar import Avatar, find_avatar
 from lsp_ros.msg import AudioChunk, SpeechFeatures
 from lsp_ros.nodes.conversions import Audio, audio_from_message, features_to_message
 from lsp_ros.nodes.node import AUDIO_QOS, AVATAR, FRAME_QOS, STATE_QOS, StreamNode, run
-from lsp_ros.nodes.streams import AudioJoin
+from lsp_ros.nodes.streams import PATIENCE_SECONDS, AudioJoin, OneSource
 from lsp_ros.speech.stage import SpeechStage
 
 
@@ -24,10 +27,12 @@ class SpeechFeaturesNode(StreamNode):
         self.publisher = self.publish_on(SpeechFeatures, 'speech_features', FRAME_QOS)
         self.speaking_publisher = self.publish_on(Bool, 'speaking', STATE_QOS)
         self.listen(AudioChunk, 'audio', AUDIO_QOS, audio_from_message, self.hear)
+        self.set_alarm = self.alarm(self.miss_audio)
 
     def start(self) -> None:
         self.stage.reset()
         self.join = AudioJoin()
+        self.source = OneSource()
         self.say_speaking(False)
 
     def close(self) -> None:
@@ -36,9 +41,25 @@ class SpeechFeaturesNode(StreamNode):
     def say_speaking(self, speaking: bool) -> None:
         self.speaking = speaking
         self.speaking_publisher.publish(Bool(data=speaking))
+        if speaking:
+            self.set_alarm(PATIENCE_SECONDS)
+
+    def miss_audio(self) -> None:
+        """A source that dies within a word does not say that it is silent."""
+        patience = PATIENCE_SECONDS - (time.monotonic() - self.heard_at)
+        if self.speaking and patience > 0:
+            self.set_alarm(patience)
+        elif self.speaking:
+            self.trouble('pauses of audio', 'no audio arrives: nobody speaks')
+            self.say_speaking(False)
 
     def hear(self, audio: Audio) -> None:
-        began = time.perf_counter()
+        began, now = time.perf_counter(), time.monotonic()
+        if not self.source.takes(audio.stream_id, now):
+            self.trouble('chunks of a second source', f'two sources publish on audio: stream {audio.stream_id!r} is '
+                         f'left out as long as {self.source.stream_id!r} goes on')
+            return
+        self.heard_at = now
         known = self.join.stream_id
         piece = self.join.push(audio)
         if piece is None:

@@ -2,6 +2,7 @@
 
     AudioJoin     audio chunks as they arrive  -> an unbroken run of samples for the speech stage
     FrameJoin     feature frames as they arrive -> an unbroken run of frames for the motion stage
+    OneSource     chunks or frames of several sources -> those of one of them
     PacedBuffer   samples that come at their own pace -> as many as the ROS clock asks for
     Mailbox       the newest item only, for a worker that may be slower than its input
     Turns         items of several streams for such workers, in fair order
@@ -24,6 +25,7 @@ LONGEST_HEAL_SECONDS = 0.25  # what is missing for longer is no lost chunk, and 
 LATEST_SECONDS = 2  # what comes later is no late chunk: somebody began to count anew
 LONGEST_LEAD_NS = 10 * timeline.NANOSECONDS_PER_SECOND  # no source publishes further ahead of its stamps
 JOIN_FRAMES = 3  # every third frame starts at a whole sample number, so a stage that joins there keeps the timeline
+PATIENCE_SECONDS = 0.3  # a stream of which nothing came for so long has stopped
 CLOCK_TOLERANCE_NS = 50_000_000
 SINC_REACH = 16  # samples on either side
 
@@ -136,6 +138,25 @@ class FrameJoin:
 
 def _joins(gap_seconds: float) -> bool:
     return -LATEST_SECONDS <= gap_seconds <= LONGEST_HEAL_SECONDS
+
+
+class OneSource:
+    """Two sources on one topic are a mistake: followed is who began last, for as long as something comes of it."""
+
+    def __init__(self):
+        self.stream_id: str | None = None
+        self._heard_at = -math.inf
+        self._left: deque[str | None] = deque(maxlen=16)
+
+    def takes(self, stream_id: str, now: float) -> bool:
+        """Whether to listen to what comes of that stream at `now` seconds on the steady clock."""
+        if stream_id != self.stream_id:
+            if stream_id in self._left and now - self._heard_at <= PATIENCE_SECONDS:
+                return False
+            self._left.append(self.stream_id)
+            self.stream_id = stream_id
+        self._heard_at = now
+        return True
 
 
 class PacedBuffer:

@@ -56,15 +56,17 @@ class SpeechStage:
     def push(self, samples: np.ndarray) -> SpeechFeatures | None:
         """(n,) float32 mono samples at 16 kHz, -1..1 -> the frames that they complete, or None.
 
-        Raises ValueError for another shape and for values that are not finite; the stream goes
-        on as if the bad chunk had not been pushed.
+        Raises ValueError for another shape and for values that are not finite as float32; the stream
+        goes on as if the bad chunk had not been pushed.
         """
         samples = np.asarray(samples)
         if samples.ndim != 1 or samples.dtype.kind != 'f':
             raise ValueError(f'audio has shape {samples.shape} of {samples.dtype}; expected (n,) floating point')
+        with np.errstate(over='ignore'):
+            samples = samples.astype(np.float32)
         if not np.isfinite(samples).all():
             raise ValueError(f'audio holds {np.count_nonzero(~np.isfinite(samples))} values that are not finite')
-        self._samples = np.concatenate([self._samples, samples.astype(np.float32)])
+        self._samples = np.concatenate([self._samples, samples])
         return self._advance(timeline.frames_in(max(0, self.position - self.look_ahead)))
 
     def flush(self) -> SpeechFeatures | None:

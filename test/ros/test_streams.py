@@ -15,7 +15,7 @@ from lsp_ros.nodes.audio_source import chunk_end
 from lsp_ros.nodes.conversions import Audio, Place
 from lsp_ros.nodes.recording import Recorder, Statistics, write_report
 from lsp_ros.nodes.sound import AtRate, SoundTimeline
-from lsp_ros.nodes.streams import AudioJoin, FrameJoin, InOrder, Mailbox, PacedBuffer, Turns
+from lsp_ros.nodes.streams import AudioJoin, FrameJoin, InOrder, Mailbox, OneSource, PacedBuffer, Turns
 from lsp_ros.speech.stage import SpeechStage
 
 START_NS = 1_700_000_000_000_000_000
@@ -150,6 +150,21 @@ def test_a_clock_that_was_set_back_does_not_stop_the_picture():
     push_frames(join, range(10))
     places = push_frames(join, range(10), 'b', START_NS - 3600 * SECOND, START_NS - 3600 * SECOND)
     assert None not in places
+
+
+# Two sources
+
+
+def test_of_two_sources_the_newer_is_followed_until_it_ends():
+    source = OneSource()
+    assert source.takes('first', 0.0) and source.takes('first', 1.0)
+    assert source.takes('second', 1.01)  # a source that was started again
+    for number in range(100):
+        now = 1.02 + number / 60
+        assert not source.takes('first', now) and source.takes('second', now + 0.005)
+    assert not source.takes('first', now + 0.2)
+    assert source.takes('first', now + 0.5) and source.takes('first', now + 0.52)
+    assert source.takes('third', now + 0.53) and not source.takes('second', now + 0.54)
 
 
 # Two clocks

@@ -105,6 +105,7 @@ def test_an_empty_clip_gives_nothing(stage):
         (np.zeros((10, 2), np.float32), r'\(10, 2\)'),
         (np.zeros(10, np.int16), 'int16'),
         (np.array([0, np.nan, np.inf], np.float32), '2 values that are not finite'),
+        (np.array([0, 1e300, -1e39], np.float64), '2 values that are not finite'),
     ],
 )
 def test_a_bad_chunk_is_refused_and_the_stream_goes_on(stage, audio, whole, chunk, message):
