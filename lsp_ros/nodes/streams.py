@@ -12,6 +12,7 @@
 import contextlib
 import math
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
@@ -331,29 +332,35 @@ class Turns:
     """Items of several streams wait for workers, which may be slower than they come.
 
     The stream that was not served for the longest is next, however fast another one sends. A stream's items leave in
-    order; one that has waited for more than ``patience`` seconds is thrown away when the stream's next comes, so that
-    a slow reader never falls behind and two items that come at once are not one too many.
+    order; one that has waited for more than ``patience`` seconds is thrown away where a newer one is there, be it when
+    that comes or when a worker is free at last: a slow reader never falls behind, and two items that come at once are
+    not one too many. ``clock`` tells the seconds by which items are put.
     """
 
-    def __init__(self, patience: float):
+    def __init__(self, patience: float, clock: Callable[[], float] = time.perf_counter):
         self.patience = patience
+        self._clock = clock
         self._condition = threading.Condition()
         self._waiting: dict[Hashable, deque[tuple[float, object]]] = defaultdict(deque)
+        self._left_out: dict[Hashable, int] = defaultdict(int)  # and not told of yet
         self._served: dict[Hashable, int] = defaultdict(int)  # the turn in which a stream was served last
         self._turn = 0
         self._closed = False
 
     def put(self, stream: Hashable, item, now: float) -> int:
-        """How many older items of that stream were thrown away; `now` in seconds."""
+        """How many older items of that stream were thrown away since its last one came; `now` in seconds."""
         with self._condition:
-            waiting = self._waiting[stream]
-            before = len(waiting)
-            while waiting and now - waiting[0][0] > self.patience:
-                waiting.popleft()
-            left_out = before - len(waiting)
-            waiting.append((now, item))
+            self._waiting[stream].append((now, item))
+            self._leave_out(stream, now)
             self._condition.notify()
-            return left_out
+            return self._left_out.pop(stream, 0)
+
+    def _leave_out(self, stream: Hashable, now: float) -> None:
+        """Throws away what has waited for too long, but never the newest."""
+        waiting = self._waiting[stream]
+        while len(waiting) > 1 and now - waiting[0][0] > self.patience:
+            waiting.popleft()
+            self._left_out[stream] += 1
 
     def take(self, group: Callable = lambda stream: None, most: Callable = lambda group: 1) -> list[tuple]:
         """Wait, then [(stream, item)] of whose turn it is: streams of one group, one item each; [] once closed.
@@ -368,9 +375,10 @@ class Turns:
             queue.sort(key=lambda stream: self._served[stream])
             together = [stream for stream in queue if group(stream) is group(queue[0])]
             self._turn += 1
-            taken = []
+            now, taken = self._clock(), []
             for stream in together[:most(group(queue[0]))]:
                 self._served[stream] = self._turn
+                self._leave_out(stream, now)
                 taken.append((stream, self._waiting[stream].popleft()[1]))
             return taken
 

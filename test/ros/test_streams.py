@@ -412,7 +412,8 @@ def test_a_worker_that_fails_holds_up_nobody():
 
 @given(st.lists(st.tuples(st.sampled_from('abc'), st.floats(0, 0.1)), max_size=60))
 def test_every_item_is_taken_in_order_or_counted_as_left_out_and_the_newest_is_never_lost(arrivals):
-    turns, now, left_out = Turns(patience=0.04), 0.0, dict.fromkeys('abc', 0)
+    now, left_out = 0.0, dict.fromkeys('abc', 0)
+    turns = Turns(patience=0.04, clock=lambda: 0.0)  # the worker is free at once
     sent = {stream: [] for stream in 'abc'}
     for number, (stream, pause) in enumerate(arrivals):
         now += pause
@@ -427,8 +428,27 @@ def test_every_item_is_taken_in_order_or_counted_as_left_out_and_the_newest_is_n
         assert taken[stream][-1:] == sent[stream][-1:]
 
 
+@given(st.lists(st.tuples(st.sampled_from(['put', 'take']), st.floats(0, 0.1)), max_size=60))
+def test_what_a_worker_takes_is_the_newest_or_has_not_waited_long(steps):
+    """Also where nothing comes while the worker is held up; and whatever was left out is told with the next."""
+    now, left_out, there, taken = 0.0, 0, [], []
+    turns = Turns(patience=0.04, clock=lambda: now)
+    for step, pause in [*steps, ('put', 0.0), ('take', 0.0)]:
+        now += pause
+        if step == 'put':
+            there.append(now)
+            left_out += turns.put('stream', len(there) - 1, now)
+        elif there and (not taken or taken[-1] < len(there) - 1):
+            ((_, number),) = turns.take()
+            assert number == len(there) - 1 or now - there[number] <= 0.04
+            taken.append(number)
+    assert taken == sorted(set(taken))
+    left_out += turns.put('stream', len(there), now)
+    assert sum(number not in taken for number in range(taken[-1])) == left_out
+
+
 def test_who_waited_longest_for_a_turn_is_next_however_much_another_sends():
-    turns = Turns(patience=1.0)
+    turns = Turns(patience=1.0, clock=lambda: 0.6)
     for number in range(50):
         turns.put('loud', number, 0.0)
     turns.put('quiet', 0, 0.5)
@@ -439,7 +459,7 @@ def test_who_waited_longest_for_a_turn_is_next_however_much_another_sends():
 
 
 def test_streams_of_one_group_are_taken_together_one_item_each():
-    turns = Turns(patience=1.0)
+    turns = Turns(patience=1.0, clock=lambda: 0.0)
     for stream in ('a1', 'b1', 'a2', 'a2', 'a3'):
         turns.put(stream, stream.upper(), 0.0)
 
