@@ -46,7 +46,8 @@ CLOSED_SHARE = 10  # percent of the tracked frames whose lips are taken to be cl
 NO_CONSENT = """\
 This avatar shows a real person, and no consent is on record. Before anybody but you sees it:
   - Ask the person. Who shows them saying what they never said needs their agreement; write who agreed, to what,
-    until when and how to withdraw it into avatar.yaml (person.consent).
+    until when and how to withdraw it into a file (docs/capture.md); lsp avatar consent FOLDER FILE puts it into
+    avatar.yaml.
   - Ask the authors. Their program is under the MIT licence; we know of no licence of the footage and the weights.
   - Say that it is generated. The visible mark and the films' metadata do; leave them on. Many countries' laws ask
     for it, the EU's AI Act (article 50) among them.

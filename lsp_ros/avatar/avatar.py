@@ -6,12 +6,12 @@
     renderer_<size>.int8.xml, .bin                      optional: the renderer in 8 bits, from ``lsp quantize``
     face.npz                                            mean face, mouth at rest, eyes, brows, shoulders
     candidates/0..3.png                                 four pictures of the person
+    consent.json                                        a real person's agreement (lsp_ros/avatar/consent.py)
 
 Loading checks everything (presence, SHA-256, shapes, finite values) and never unpickles; what is
 wrong is said in one sentence that names the file.
 """
 
-import datetime
 import hashlib
 import io
 import os
@@ -27,6 +27,7 @@ import numpy as np
 import safetensors.numpy
 import yaml
 
+from lsp_ros.avatar.consent import RECORD, ConsentError, check_record, ran_out
 from lsp_ros.avatar.manifest import AvatarError, Camera, Manifest, PoseRange, as_mapping, read_section
 from lsp_ros.avatar.places import shipped_folders
 from lsp_ros.signals import FEATURE_SIZE, LANDMARKS, SHOULDER_POINTS
@@ -142,12 +143,32 @@ class Avatar:
     @property
     def consented(self) -> bool:
         """True for a synthetic person, and for a real one whose consent is on record and has not run out."""
+        return self.unconsented is None
+
+    @property
+    def unconsented(self) -> str | None:
+        """What is wrong with the person's consent, as the end of a sentence that begins with it; None: nothing.
+
+        The record is read and compared anew each time.
+        """
         person = self.manifest.person
         if person.kind == 'synthetic':
-            return True
-        consent = person.consent
-        return consent is not None and (consent.until is None or
-                                        datetime.date.today() <= datetime.date.fromisoformat(consent.until))
+            return None
+        if person.consent is None:
+            return 'is not on record'
+        try:
+            check_record(self.path / RECORD, person.consent, self.footage)
+        except ConsentError as error:
+            return f'does not hold ({str(error).rstrip(".")})'
+        return f'ran out on {person.consent.until}' if ran_out(person.consent.until) else None
+
+    @property
+    def footage(self) -> dict[str, str]:
+        """{name: SHA-256} of what shows the person and must be agreed to: the videos, or the candidate images."""
+        videos = self.manifest.person.footage
+        if videos:
+            return {f'video {digest[:8]}': digest for digest in videos}
+        return {name: self.manifest.files.get(name, '') for name in _candidate_files()}
 
     @cached_property
     def face(self) -> Face:
@@ -242,22 +263,36 @@ def renderer_content(manifest: Manifest) -> str:
 
 def add_int8_renderer(folder: str | os.PathLike, graph: bytes, numbers: bytes, psnr_mean: float,
                       psnr_least: float) -> None:
-    """Puts the renderer in 8 bits into an avatar's folder, in the place of any that is there.
-
-    The manifest comes last and at once: whatever interrupts, it lists only what is there. Raises AvatarError.
-    """
+    """Puts the renderer in 8 bits into an avatar's folder, in the place of any that is there. Raises AvatarError."""
     path = Path(folder) / MANIFEST_FILE
     manifest = _read_manifest(path)
     file = f'renderer_{manifest.renderer.size}.int8.xml'
     files = {file: graph, _numbers_file(file): numbers}
     mapping = as_mapping(manifest)
-    listed = {**mapping.pop('files'), **{name: hashlib.sha256(data).hexdigest() for name, data in files.items()}}
+    mapping['files'].update({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
     mapping['renderer']['int8'] = {'file': file, 'made_from': renderer_content(manifest),
                                    'psnr_mean': round(float(psnr_mean), 2), 'psnr_least': round(float(psnr_least), 2)}
-    for name, data in {**files, MANIFEST_FILE: _manifest_text(mapping, listed)}.items():
-        scratch = path.with_name(f'.{name}.writing')
+    _put(path.parent, files, mapping)
+
+
+def add_consent(folder: str | os.PathLike, consent: Mapping, record: str) -> None:
+    """Puts an agreement and its record (``lsp_ros.capture.consent.bind``) into an avatar's folder, in the place of any
+    that is there. Raises AvatarError, also for a synthetic person, who cannot agree."""
+    folder = Path(folder)
+    mapping = as_mapping(_read_manifest(folder / MANIFEST_FILE))
+    if mapping['person']['kind'] == 'synthetic':
+        raise AvatarError(f'{folder}: shows a computer-generated person, who cannot agree and need not.')
+    mapping['person']['consent'] = dict(consent)
+    _put(folder, {RECORD: record.encode()}, mapping)
+
+
+def _put(folder: Path, files: Mapping[str, bytes], mapping: dict) -> None:
+    """Files into an avatar's folder, then its manifest: whatever interrupts, it lists only what is there."""
+    checksums = mapping.pop('files')
+    for name, data in {**files, MANIFEST_FILE: _manifest_text(mapping, checksums)}.items():
+        scratch = folder / f'.{name}.writing'
         scratch.write_bytes(data)
-        scratch.replace(path.with_name(name))
+        scratch.replace(folder / name)
 
 
 def write_avatar(folder: str | os.PathLike, manifest: Manifest | Mapping, weights: Mapping[str, Mapping],

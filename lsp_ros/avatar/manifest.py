@@ -145,6 +145,12 @@ def _files(value: Any, key: str) -> dict[str, str]:
     return {file_name(name, key): checksum(digest, f'{key}.{name}') for name, digest in value.items()}
 
 
+def _footage(value: Any, key: str) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise _wrong(key, 'a list of SHA-256', value)
+    return tuple(_matching('[0-9a-f]{64}', 'a list of SHA-256 in 64 hexadecimal digits')(one, key) for one in value)
+
+
 def _section(kind: type, optional: bool = False) -> Callable:
     def read(value: Any, key: str) -> Any:
         return None if optional and value is None else read_section(kind, value, key)
@@ -192,13 +198,16 @@ class Consent:
     purpose: str = _key(_text)
     until: str | None = _key(_date)
     means: str = _key(_text)
-    record_sha256: str = _key(_matching('[0-9a-f]{64}', 'the SHA-256 of the signed record'))
+    record_sha256: str = _key(_matching('[0-9a-f]{64}', 'the SHA-256 of the record (consent.json)'))
 
 
 @dataclass(frozen=True)
 class Person:
+    """Who is shown, and the SHA-256 of the videos that show them; none: the candidate images stand for them."""
+
     kind: str = _key(_one_of('synthetic', 'real'))
     consent: Consent | None = _key(_section(Consent, optional=True))
+    footage: tuple[str, ...] = _key(_footage, default=())
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 from lsp_ros.avatar.avatar import Avatar, find_avatar
-from lsp_ros.capture.consent import RECORD
 from lsp_ros.capture.kept import key_of
 from lsp_ros.motion.head_pose import RECEPTIVE_FIELD
 from lsp_ros.training import build
@@ -54,8 +53,6 @@ def learn(dataset: Path, run: Path, folder: Path, minutes: float, size: str = 'l
         give(teacher, 'head_pose', run)
     build.train('renderer', run, [dataset], settings['renderer'])
     build.build_avatar(run, dataset, folder, size, settings['mouth'].look_ahead, head.look_ahead, projection=0.0)
-    if (dataset / RECORD).is_file():
-        (folder / RECORD).write_bytes((dataset / RECORD).read_bytes())
     build.quantise(folder, tell)
 
 

@@ -1,16 +1,20 @@
 """``lsp avatar``: look at avatars."""
 
 import argparse
+from pathlib import Path
 
 from lsp_ros.cli.arguments import command
 
 
 def add_commands(commands) -> None:
-    group = commands.add_parser('avatar', help='list avatars, or check one')
+    group = commands.add_parser('avatar', help='list avatars, check one, or add an agreement')
     actions = group.add_subparsers(title='actions', metavar='ACTION', required=True)
     command(actions, 'list', run_list, 'list the built-in avatars')
     check = command(actions, 'check', run_check, 'check every file of an avatar and print its card')
     check.add_argument('avatar', help='a folder, or the name of a built-in avatar')
+    consent = command(actions, 'consent', run_consent, "put the person's agreement into an avatar that has none")
+    consent.add_argument('avatar', help='a folder')
+    consent.add_argument('agreement', type=Path, metavar='FILE', help='who agrees, and to what (docs/capture.md)')
 
 
 def run_list(options: argparse.Namespace) -> int:
@@ -54,9 +58,19 @@ def run_check(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_consent(options: argparse.Namespace) -> int:
+    from lsp_ros.avatar.avatar import Avatar, add_consent, find_avatar
+    from lsp_ros.capture.consent import bind
+
+    avatar = Avatar.load(find_avatar(options.avatar), parts=())
+    add_consent(avatar.path, *bind(options.agreement, avatar.footage))
+    print(f'{avatar.name}: {_consent(Avatar.load(avatar.path, parts=()))}')
+    return 0
+
+
 def _consent(avatar) -> str:
-    consent = avatar.manifest.person.consent
+    consent, wrong = avatar.manifest.person.consent, avatar.unconsented
     if consent is None:
         return 'NONE ON RECORD: do not publish this person'
-    state = '' if avatar.consented else 'RUN OUT: '
-    return f'{state}{consent.who}, for {consent.purpose}, until {consent.until or "withdrawn"}'
+    agreed = f'{consent.who}, for {consent.purpose}, until {consent.until or "withdrawn"}'
+    return f'NOT CONSENTED, do not publish this person: the consent {wrong}. It says: {agreed}' if wrong else agreed

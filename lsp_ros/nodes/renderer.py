@@ -81,9 +81,9 @@ class RendererNode(StreamNode):
         for _ in range(engine.side_by_side):  # the first ones take longer
             engine.render(np.zeros((PICTURE, PICTURE), np.uint8))
         self.get_logger().info(f'{avatar.name}, engine: {engine.description}')
-        if not avatar.consented:
-            self.get_logger().warning(f'{avatar.name} is a real person whose consent is not on record or has run out: '
-                                      'nobody else may see this')
+        wrong = avatar.unconsented
+        if wrong:
+            self.get_logger().warning(f'{avatar.name} is a real person whose consent {wrong}: nobody else may see this')
         return Face(avatar, RenderStage(avatar, engine, mark=self.value('mark')))
 
     def side_by_side(self, avatar: Avatar) -> int:

@@ -7,6 +7,7 @@
 Later steps read what earlier ones left, so each can be repeated by itself.
 """
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from rich.console import Console
 
 from lsp_ros.avatar.avatar import Face, write_avatar
+from lsp_ros.avatar.consent import RECORD
 from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT, lip_gap
 from lsp_ros.rendering.engines import EngineError
 from lsp_ros.speech.activity import speech_frames
@@ -117,7 +119,8 @@ def build_avatar(run: Path, dataset: Path, folder: Path, size: str = 'live', mou
                 for network in SETTINGS}
     manifest = {
         'format': 1,
-        **{key: data.manifest[key] for key in ('name', 'licence', 'source', 'person', 'landmarks')},
+        **{key: data.manifest[key] for key in ('name', 'licence', 'source', 'landmarks')},
+        'person': person(data),
         'camera': {'matrix': data.camera_matrix.tolist(), 'metres_per_unit': data.metres_per_unit},
         'speech': {'neighbours': 10, 'projection': projection},
         'mouth': {'look_ahead': mouth_look_ahead, 'amplitude': [1.0, 1.0, 1.0], 'smoothing': 0.0, 'contour': True,
@@ -131,6 +134,14 @@ def build_avatar(run: Path, dataset: Path, folder: Path, size: str = 'live', mou
     }
     write_avatar(folder, manifest, networks, np.load(run / 'manifold.npy', allow_pickle=False), face(data),
                  np.load(run / 'renderer' / 'candidates.npy', allow_pickle=False))
+    if (dataset / RECORD).is_file():
+        shutil.copyfile(dataset / RECORD, folder / RECORD)
+
+
+def person(data: Dataset) -> dict:
+    """Whom an avatar shows: as the dataset says, and of which videos, so that an agreement to others does not do."""
+    videos = (data.manifest.get('capture') or {}).get('videos') or {}
+    return {'footage': sorted(videos.values()), **data.manifest['person']}
 
 
 def quantise(folder: Path, tell: Callable[[str], None] = print) -> None:

@@ -17,8 +17,8 @@ from avatar_fixture import tiny_candidates, tiny_face, tiny_manifest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsp_ros.avatar.avatar import Avatar, AvatarError, _parse_weights, find_avatar, write_avatar
-from lsp_ros.avatar.manifest import Manifest, read_section
+from lsp_ros.avatar.avatar import Avatar, AvatarError, _parse_weights, add_int8_renderer, find_avatar, write_avatar
+from lsp_ros.avatar.consent import record_text
 
 FILES = ['avatar.yaml', 'apc.safetensors', 'mouth.safetensors', 'head_pose.safetensors', 'renderer_live.safetensors',
          'manifold.npy', 'face.npz', 'candidates/0.png', 'candidates/1.png', 'candidates/2.png', 'candidates/3.png']
@@ -309,20 +309,106 @@ def test_a_file_that_the_manifest_does_not_list_is_not_read(tiny_avatar_copy):
     refused(tiny_avatar_copy, 'avatar.yaml', 'apc.safetensors')
 
 
-@pytest.mark.parametrize('until, consented', [
-    (None, True),
-    (datetime.date.today().isoformat(), True),
-    ((datetime.date.today() - datetime.timedelta(days=1)).isoformat(), False),
+AGREED = {'who': 'A. Person', 'purpose': 'museum guide', 'until': '2999-12-31', 'means': 'signed form'}
+VIDEO = 64 * 'a'
+
+
+def agree(folder, footage=None, named=(VIDEO,), **other) -> None:
+    """Makes the avatar a real person's, with a record for ``footage``, of videos ``named`` in its manifest."""
+    agreed = AGREED | other
+    text = record_text(agreed, b'', None, {'talk.mp4': VIDEO} if footage is None else footage)
+    consent = agreed | {'record_sha256': hashlib.sha256(text.encode()).hexdigest()}
+    edit(folder, lambda mapping: mapping.update(person={'kind': 'real', 'consent': consent, 'footage': list(named)}))
+    (folder / 'consent.json').write_text(text)
+
+
+def unconsented(folder) -> str | None:
+    avatar = Avatar.load(folder)
+    assert avatar.consented is (avatar.unconsented is None)
+    return avatar.unconsented
+
+
+@pytest.mark.parametrize('until, wrong', [
+    (None, False),
+    (datetime.date.today().isoformat(), False),
+    ((datetime.date.today() - datetime.timedelta(days=1)).isoformat(), True),
 ])
-def test_a_real_person_must_have_agreed_and_still_agree(until, consented):
-    mapping = {**tiny_manifest(), 'files': {}}
-    record = {'who': 'A. Person', 'purpose': 'museum guide', 'until': until, 'means': 'signed form',
-              'record_sha256': 64 * '0'}
-    for consent, expected in ((None, False), (record, consented)):
-        mapping['person'] = {'kind': 'real', 'consent': consent}
-        avatar = Avatar.__new__(Avatar)
-        avatar.manifest = read_section(Manifest, mapping)
-        assert avatar.consented is expected
+def test_a_real_person_must_have_agreed_and_still_agree(tiny_avatar_copy, until, wrong):
+    agree(tiny_avatar_copy, until=until)
+    assert unconsented(tiny_avatar_copy) == (f'ran out on {until}' if wrong else None)
+    edit(tiny_avatar_copy, lambda mapping: mapping['person'].update(consent=None))
+    assert unconsented(tiny_avatar_copy) == 'is not on record'
+
+
+def test_an_agreement_runs_out_while_the_avatar_is_loaded(tiny_avatar_copy, monkeypatch):
+    class Later(datetime.date):
+        @classmethod
+        def today(cls):
+            return cls(3000, 1, 1)
+
+    agree(tiny_avatar_copy)
+    avatar = Avatar.load(tiny_avatar_copy)
+    assert avatar.consented
+    monkeypatch.setattr(datetime, 'date', Later)
+    assert avatar.unconsented == 'ran out on 2999-12-31'
+
+
+def in_record(old: str, new: str):
+    def change(folder):
+        text = (folder / 'consent.json').read_text()
+        assert old in text
+        (folder / 'consent.json').write_text(text.replace(old, new))
+    return change
+
+
+def in_manifest(**values):
+    return lambda folder: edit(folder, lambda mapping: mapping['person']['consent'].update(values))
+
+
+def record_of_nothing(text: str):
+    def change(folder):
+        (folder / 'consent.json').write_text(text)
+        in_manifest(record_sha256=hashlib.sha256(text.encode()).hexdigest())(folder)
+    return change
+
+
+@pytest.mark.parametrize('change, word', [
+    (lambda folder: (folder / 'consent.json').unlink(), 'missing'),
+    (lambda folder: (folder / 'consent.json').write_text('{}'), 'SHA-256 is another'),
+    (in_record('museum guide', 'casino'), 'SHA-256 is another'),
+    (in_record(VIDEO, 64 * 'b'), 'SHA-256 is another'),
+    (in_manifest(record_sha256=64 * '0'), 'SHA-256 is another'),
+    (in_manifest(purpose='anything'), 'something else than the manifest'),
+    (in_manifest(who='Anybody'), 'something else than the manifest'),
+    (in_manifest(until=None), 'something else than the manifest'),
+    *((record_of_nothing(text), 'not a record') for text in (
+        '{}', '', '[]', 'null', '{"consent": {}, "footage": {}}', '{"consent": 1, "footage": []}', '[' * 10**5)),
+    (lambda folder: edit(folder, lambda mapping: mapping['person'].update(footage=[64 * 'c'])), 'not part'),
+    (lambda folder: edit(folder, lambda mapping: mapping['person'].update(footage=[VIDEO, 64 * 'c'])), 'not part'),
+    (lambda folder: edit(folder, lambda mapping: mapping['person'].update(footage=[])), 'not part'),
+])
+def test_an_invented_exchanged_or_missing_agreement_is_none(tiny_avatar_copy, change, word):
+    agree(tiny_avatar_copy)
+    assert unconsented(tiny_avatar_copy) is None
+    change(tiny_avatar_copy)
+    assert word in unconsented(tiny_avatar_copy)
+
+
+def test_an_agreement_does_not_fit_the_avatar_of_another_person(tiny_avatar_copy, tmp_path):
+    # Of an imported avatar the videos are not known: it is bound to its pictures.
+    agree(tiny_avatar_copy, footage=Avatar.load(tiny_avatar_copy).footage, named=())
+    assert unconsented(tiny_avatar_copy) is None
+    other = write_tiny_avatar(tmp_path / 'other', seed=1)
+    person = yaml.safe_load((tiny_avatar_copy / 'avatar.yaml').read_text())['person']
+    edit(other, lambda mapping: mapping.update(person=person))
+    (other / 'consent.json').write_bytes((tiny_avatar_copy / 'consent.json').read_bytes())
+    assert 'not part of the consent' in unconsented(other)
+
+
+def test_the_agreement_stays_when_the_renderer_comes_in_8_bits(tiny_avatar_copy):
+    agree(tiny_avatar_copy)
+    add_int8_renderer(tiny_avatar_copy, b'graph', b'numbers', 50.0, 49.0)
+    assert unconsented(tiny_avatar_copy) is None
 
 
 def test_rewriting_keeps_the_model_card_and_replaces_the_rest(tiny_avatar_copy):

@@ -2,9 +2,16 @@
 
 import datetime
 
+import numpy as np
 import pytest
+import yaml
+from synthetic_dataset import write_synthetic
 
+from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.capture.consent import ConsentError, bind, check
+from lsp_ros.capture.learn import give
+from lsp_ros.cli.main import main
+from lsp_ros.training.build import SETTINGS, build_avatar
 
 AGREEMENT = """
 who: Ada Example
@@ -63,3 +70,48 @@ def test_what_is_wrong_with_an_agreement_is_said(tmp_path, text, message):
     file.write_text(text)
     with pytest.raises(ValueError, match=message):
         bind(file, FOOTAGE)
+
+
+def built(tiny_avatar, tmp_path, agreement, videos) -> Avatar:
+    """The avatar that a training of a dataset of FOOTAGE, whose manifest names ``videos``, leaves."""
+    consent, text = bind(agreement, FOOTAGE)
+    dataset = write_synthetic(tmp_path / 'dataset', person={'kind': 'real', 'consent': consent},
+                              capture={'videos': videos})
+    (dataset / 'consent.json').write_text(text)
+    known, run = Avatar.load(tiny_avatar), tmp_path / 'run'
+    for network in SETTINGS:
+        give(known, network, run)
+    np.save(run / 'manifold.npy', known.manifold())
+    np.save(run / 'renderer' / 'candidates.npy', known.candidates())
+    build_avatar(run, dataset, tmp_path / 'avatar', 'live')
+    return Avatar.load(tmp_path / 'avatar')
+
+
+def test_the_agreement_goes_with_the_trained_avatar_and_names_its_footage(tiny_avatar, tmp_path, agreement):
+    avatar = built(tiny_avatar, tmp_path, agreement, FOOTAGE)
+    assert avatar.unconsented is None
+    assert set(avatar.footage.values()) == set(FOOTAGE.values())
+
+
+def test_an_avatar_of_footage_that_was_not_agreed_to_is_unconsented(tiny_avatar, tmp_path, agreement):
+    assert 'not part of the consent' in built(tiny_avatar, tmp_path, agreement, {'c.mp4': 'c' * 64}).unconsented
+
+
+def test_the_command_puts_an_agreement_into_an_avatar_and_the_check_tells_it(tiny_avatar_copy, agreement, capsys):
+    command = ['avatar', 'consent', str(tiny_avatar_copy), str(agreement)]
+
+    def told() -> str:
+        assert main(['avatar', 'check', str(tiny_avatar_copy)]) == 0
+        return ' '.join(capsys.readouterr().out.replace('│', ' ').split())
+
+    assert main(command) == 2
+    assert 'computer-generated' in capsys.readouterr().err
+    manifest = tiny_avatar_copy / 'avatar.yaml'
+    mapping = yaml.safe_load(manifest.read_text())
+    manifest.write_text(yaml.safe_dump({**mapping, 'person': {'kind': 'real', 'consent': None}}))
+    assert 'NONE ON RECORD' in told()
+    assert main(command) == 0
+    assert Avatar.load(tiny_avatar_copy).consented
+    assert 'Ada Example, for guide in the town museum' in told()
+    (tiny_avatar_copy / 'consent.json').write_text('{}')
+    assert 'NOT CONSENTED' in told()

@@ -1,5 +1,6 @@
 """Each node as the process that a user starts: parameters, life cycle, and all that may be wrong with its input."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -22,6 +23,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Bool, Empty, UInt8MultiArray
 
 from lsp_ros import signals, timeline
+from lsp_ros.avatar.avatar import Avatar, add_consent
+from lsp_ros.avatar.consent import record_text
 from lsp_ros.msg import AudioChunk, FaceMotion, HeadPoseCommand, SpeechFeatures
 from lsp_ros.nodes.audio_source import info_topic
 from lsp_ros.nodes.conversions import (
@@ -731,12 +734,22 @@ def test_a_node_starts_without_torch(name):
     assert subprocess.run([sys.executable, '-c', code], timeout=60).returncode == 0
 
 
-def test_whoever_starts_a_real_person_without_consent_is_told(graph, renderable_avatar, tmp_path):
+@pytest.mark.parametrize('agreed, told', [
+    (None, 'consent is not on record'),
+    ({'until': '2001-01-01'}, 'consent ran out on 2001-01-01'),
+    ({'until': None, 'record': 'exchanged'}, 'SHA-256 is another'),
+])
+def test_whoever_starts_a_real_person_without_consent_is_told(graph, renderable_avatar, tmp_path, agreed, told):
     unasked = shutil.copytree(renderable_avatar, tmp_path / 'unasked')
     manifest = unasked / 'avatar.yaml'
     manifest.write_text(manifest.read_text().replace('kind: synthetic', 'kind: real'))
+    if agreed:
+        consent = {'who': 'A. Person', 'purpose': 'a test', 'means': 'a word', 'until': agreed['until']}
+        record = record_text(consent, b'', None, Avatar.load(unasked, parts=()).footage)
+        add_consent(unasked, {**consent, 'record_sha256': hashlib.sha256(record.encode()).hexdigest()},
+                    agreed.get('record', record))
     renderer = graph.start('renderer', avatar=unasked)
-    graph.until(lambda: 'consent is not on record' in renderer.said(), 'nothing was said')
+    graph.until(lambda: told in renderer.said(), 'nothing was said')
 
 
 def test_a_signal_that_a_loading_module_turned_into_an_error_is_still_a_signal(ros):
