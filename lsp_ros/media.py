@@ -168,24 +168,28 @@ class Mp4Writer:
     as IPTC DigitalSourceType in XMP. As a context manager it closes itself; what was written until
     an exception or Ctrl-C is a playable film.
 
-    ``crf`` is x264's quality (18: hardly a visible loss), ``preset`` its speed. Raises MediaError
-    if the file cannot be written.
+    ``crf`` is x264's quality (18: hardly a visible loss), ``preset`` its speed. With ``fragments`` a
+    film can be watched even if its writer is killed, but for its last seconds. Raises MediaError if
+    the file cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike, frame_rate: int, sample_rate: int = SAMPLE_RATE,
                  size: tuple[int, int] = (512, 512), crf: int = 18, preset: str = 'veryfast',
-                 title: str | None = None, threads: int = 0):
+                 title: str | None = None, threads: int = 0, fragments: bool = False):
         self.path = Path(path)
         self.frame_rate = frame_rate
         self.sample_rate = sample_rate
         self.size = size
         self.samples = 0  # written so far
         self.next_frame = 0
+        self._broken = False
         if not self.path.parent.is_dir():
             raise MediaError(f'{self.path}: the folder {self.path.parent} does not exist.')
         try:
             self.path.open('wb').close()  # FFmpeg would notice only at the first packet
-            self._container = av.open(str(self.path), 'w', format='mp4', options={'movflags': 'faststart'})
+            # Hybrid: fragments while it is written, an ordinary film once it is finished.
+            flags = 'hybrid_fragmented+frag_keyframe' if fragments else 'faststart'
+            self._container = av.open(str(self.path), 'w', format='mp4', options={'movflags': flags})
         except (av.error.FFmpegError, OSError) as error:
             raise MediaError(f'{self.path}: cannot be written ({_reason(error)}).') from None
         self._container.metadata.update({'comment': AI_GENERATED, 'description': AI_GENERATED})
@@ -243,18 +247,21 @@ class Mp4Writer:
         self.samples += len(samples)
 
     def close(self) -> None:
-        """Finishes the file. A film without any picture is not kept."""
+        """Finishes the file, as far as it goes where writing failed. A film without any picture is not kept."""
         if self._container is None:
             return
         container, self._container = self._container, None
         try:
-            if self.next_frame:
+            if self.next_frame and not self._broken:  # FFmpeg does not survive a packet after one that failed
                 for stream in (self._video, self._audio):
                     for packet in stream.encode(None):
                         container.mux(packet)
             container.close()
         except (av.error.FFmpegError, OSError) as error:
-            raise MediaError(f'{self.path}: cannot be finished ({_reason(error)}).') from None
+            if not self._broken:  # otherwise that was said before
+                raise MediaError(f'{self.path}: cannot be finished ({_reason(error)}).') from None
+        if self._broken:
+            return
         if not self.next_frame:
             self.path.unlink(missing_ok=True)
             return
@@ -267,6 +274,7 @@ class Mp4Writer:
             for packet in packets:
                 self._container.mux(packet)
         except (av.error.FFmpegError, OSError) as error:
+            self._broken = True
             raise MediaError(f'{self.path}: cannot be written ({_reason(error)}).') from None
 
     def __enter__(self) -> 'Mp4Writer':

@@ -4,24 +4,31 @@ Either may be absent, a kiosk without sound or a machine without a screen. It ca
 in sync by their stamps, and write a report of rates, gaps and latencies.
 """
 
+import math
 import os
 from collections import deque
 
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Empty
 
 from lsp_ros import timeline
 from lsp_ros.msg import AudioChunk
 from lsp_ros.nodes.conversions import Audio, audio_from_message, image_from_jpeg, image_from_message, stamp_ns
-from lsp_ros.nodes.node import AUDIO_QOS, VIEWER_QOS, Finished, Parameter, StreamNode, give_way, run
-from lsp_ros.nodes.recording import Recorder, Statistics, summary, write_report
+from lsp_ros.nodes.node import AUDIO_QOS, FRAME_QOS, VIEWER_QOS, Finished, Parameter, StreamNode, give_way, run
+from lsp_ros.nodes.recording import Recorder, Statistics, write_report
 from lsp_ros.nodes.sound import Loudspeaker, SoundTimeline
-from lsp_ros.nodes.window import CLOSED, NO_WINDOWS, Window
+from lsp_ros.nodes.window import CLOSED, NO_WINDOWS, Look, Waiting, Window
 
 # Automatic delay: sound is shown and heard so long after it was published. The models' look-ahead is 0.3 s of it.
 SECONDS_FROM_SOURCE = 0.5
 SHORTEST_DELAY = 0.05
 CHUNKS_TO_JUDGE = 50
+PICTURES_TO_JUDGE = 100  # of which more than a tenth come late before anybody is told: a hiccup is no trouble
+FAR_AHEAD_SECONDS = 10  # no source publishes so far ahead of its stamps: somebody's clock was set
+MOST_WAITING_SECONDS = 6  # and the presentation delay: the longest that a picture waits with the longest lead
+MICROPHONE = 'microphone-'  # how a stream begins that our own audio source hears
+WINDOW_RETRY_SECONDS = 5.0
 SECONDS_BETWEEN_LOOKS = 0.05
 SECOND = timeline.NANOSECONDS_PER_SECOND
 DISPLAYS = ('DISPLAY', 'WAYLAND_DISPLAY')
@@ -34,7 +41,13 @@ class Player(StreamNode):
         Parameter('compressed', False, 'take image/compressed in place of image, a twentieth of the data: for a '
                                        'renderer on another machine'),
         Parameter('window', True, 'show the pictures, where there is a display'),
+        Parameter('full_screen', False, 'the picture fills the screen'),
+        Parameter('window_position', [-1, -1], 'x and y of the window in pixels of the desktop, which says on which '
+                                               'screen; negative: the desktop decides'),
+        Parameter('closable', True, 'q, Escape or closing the window ends the player; false: they do nothing'),
         Parameter('sound', True, 'play the sound, where there is a sound device'),
+        Parameter('play_microphone', False, 'play what a microphone hears, too: for headphones or another room, as a '
+                                            'room that hears itself howls'),
         Parameter('device', '', 'number or part of the name of the sound device; empty: the default one'),
         Parameter('record', '', 'mp4 file to record to; empty: none'),
         Parameter('report', '', 'JSON file to write the report to at the end; empty: none'),
@@ -46,7 +59,13 @@ class Player(StreamNode):
         super().__init__('player')
 
     def open(self) -> None:
+        position = list(self.value('window_position'))
+        if len(position) != 2:
+            raise ValueError(f'window_position is {position}: two numbers are needed, x and y')
+        self.look = Look(self.value('full_screen'), None if min(position) < 0 else position, self.value('closable'))
         self.listen(AudioChunk, 'audio', AUDIO_QOS, audio_from_message, self.hear)
+        # What the source has published ahead is still to be heard: barge-in wants silence now. Pictures go on.
+        self.listen(Empty, 'cancel', FRAME_QOS, lambda message: message, lambda _message: self.sounds.cancel())
         if self.value('compressed'):
             self.listen(CompressedImage, 'image/compressed', VIEWER_QOS, self.decode_jpeg, self.see)
         else:
@@ -56,19 +75,26 @@ class Player(StreamNode):
     def start(self) -> None:
         rate = self.value('frame_rate')
         self.statistics = Statistics(rate)
-        self.recorder = Recorder(self.value('record'), rate) if self.value('record') else None
-        if self.recorder:
+        self.recorder = None
+        if self.value('record'):
+            self.recorder = Recorder(self.value('record'), rate,
+                                     warn=lambda sentence: self.trouble('troubles of the recording', sentence))
             give_way([self.recorder.native_id])
         self.first_stamp_ns: int | None = None
         self.stream_id: str | None = None
         self.delay_ns = self.seconds_ns(max(self.value('presentation_delay'), SHORTEST_DELAY))
         self.sounds = SoundTimeline()
-        self.waiting: deque[tuple[int, np.ndarray]] = deque()
-        self.window = self.open_window() if self.value('window') else None
-        if self.window:
-            self.set_alarm(SECONDS_BETWEEN_LOOKS)
+        self.chunks_to_judge = 0
+        self.heard_until_ns: int | None = None
+        self.lateness: deque[int] = deque(maxlen=PICTURES_TO_JUDGE)
+        longest = MOST_WAITING_SECONDS + max(self.value('presentation_delay'), 0.0)
+        self.waiting = Waiting(round(longest * timeline.FRAME_RATE))
+        self.window_missing = False
+        self.window = None
+        if self.value('window'):
+            self.open_window()
         # After the window, which would inherit its standard error: sounddevice turns it off while it looks for devices.
-        self.loudspeaker = None
+        self.loudspeaker, self.microphone_told = None, False
         if self.value('sound'):
             self.loudspeaker = Loudspeaker(
                 self.value('device'),
@@ -102,7 +128,7 @@ class Player(StreamNode):
             'path': self.value('record'),
             'repeated': self.recorder.repeated,
             'skipped': self.recorder.skipped,
-            'picture_late_ms': summary([abs(offset) for offset in self.recorder.offsets]),
+            'picture_late_ms': self.recorder.offsets.summary(),
         }
 
     @staticmethod
@@ -116,7 +142,13 @@ class Player(StreamNode):
         if self.value('presentation_delay') < 0:
             self.choose_delay(audio, now)
         self.statistics.sound(audio, now, self.delay_ns)
-        self.sounds.write(audio.stamp_ns, audio.samples)
+        self.heard_until_ns = audio.stamp_ns + timeline.samples_to_ns(len(audio.samples))
+        if self.value('play_microphone') or not audio.stream_id.startswith(MICROPHONE):
+            self.sounds.write(audio.stamp_ns, audio.samples)
+        elif self.loudspeaker and not self.microphone_told:
+            self.microphone_told = True
+            self.get_logger().info('what the microphone hears is not played, as the room would hear itself '
+                                   '(play_microphone plays it)')
         if self.recorder:
             self.recorder.sound(audio)
         self.happened('audio chunks')
@@ -159,20 +191,48 @@ class Player(StreamNode):
             self.first_stamp_ns = stamp
         if self.recorder:
             self.recorder.picture(stamp, picture)
+        if self.value('window'):
+            self.judge_lateness(stamp, now)
         if self.window:
-            self.waiting.append(seen)
+            self.waiting.put(self.due_ns(stamp, now), picture)
             self.look_again()
         if 0 < self.value('duration') <= (stamp - self.first_stamp_ns) / SECOND:
             raise Finished
 
-    def open_window(self) -> Window | None:
+    def due_ns(self, stamp_ns: int, now_ns: int) -> int:
+        ahead = (stamp_ns - now_ns) / SECOND
+        if ahead < FAR_AHEAD_SECONDS:
+            return stamp_ns + self.delay_ns
+        self.trouble('pictures of another clock',
+                     f'a picture is stamped {ahead:.0f} s ahead of the ROS clock: shown at once')
+        return now_ns
+
+    def judge_lateness(self, stamp_ns: int, now_ns: int) -> None:
+        """Of pictures whose sound is there: what goes by the clock, while no sound comes, is late for nothing."""
+        if self.heard_until_ns is None or stamp_ns >= self.heard_until_ns or self.chunks_to_judge:
+            return
+        late = now_ns - stamp_ns - self.delay_ns
+        self.lateness.append(late)
+        if late <= 0:
+            return
+        self.count('late pictures')
+        usual = float(np.quantile(self.lateness, 0.9))
+        if usual > 0 and len(self.lateness) == PICTURES_TO_JUDGE:
+            enough = math.ceil(20 * (self.delay_ns + float(np.quantile(self.lateness, 0.98))) / SECOND) / 20
+            self.trouble('warnings of late pictures', f'pictures come {late / 1e6:.0f} ms late; set presentation_delay '
+                         f'to {enough:.2f}')
+
+    def open_window(self) -> None:
+        """Or try to: what becomes of it shows at the next look."""
         if not any(map(os.environ.get, DISPLAYS)):
             self.get_logger().info('no display: no window')
-            return None
-        return Window(self.shown)
+            return
+        self.window = Window(self.shown, self.look, quiet=self.window_missing)
+        self.set_alarm(SECONDS_BETWEEN_LOOKS)
 
     def show_due(self) -> None:
         if self.window is None:
+            self.open_window()
             return
         status = self.window.status
         if status == CLOSED:
@@ -180,16 +240,18 @@ class Player(StreamNode):
         if status is not None:
             self.go_on_without_window(status)
             return
-        now, due = self.now_ns(), None
-        while self.waiting and self.waiting[0][0] + self.delay_ns <= now:
-            due = self.waiting.popleft()
+        if self.window.is_open and self.window_missing:
+            self.window_missing = False
+            self.get_logger().info('there is a window again')
+        due = self.waiting.take(self.now_ns())
         if due and self.window.is_open:
-            self.window.show(due[1], due[0] + self.delay_ns)
+            due_ns, picture = due
+            self.window.show(picture, due_ns)
         self.look_again()
 
     def look_again(self) -> None:
         """When the next picture is due, and now and then to see whether the window is still there."""
-        early = self.waiting[0][0] + self.delay_ns - self.now_ns() if self.waiting else SECOND
+        early = self.waiting.next_due_ns - self.now_ns() if self.waiting else SECOND
         self.set_alarm(min(max(early / SECOND, 0.0), SECONDS_BETWEEN_LOOKS))
 
     def shown(self, due_ns: int) -> None:
@@ -197,6 +259,7 @@ class Player(StreamNode):
         self.statistics.shown_late.append((self.now_ns() - due_ns) / SECOND)
 
     def go_on_without_window(self, status: int) -> None:
+        self.window_missing = True
         if status == NO_WINDOWS:
             self.get_logger().info('no window: this OpenCV has none (opencv-python-headless); opencv-python has')
         else:
@@ -204,7 +267,9 @@ class Player(StreamNode):
             what = 'the window was lost' if self.window.is_open else 'no window can be opened'
             if not (self.window.is_open or os.environ.get('DISPLAY')):
                 what = 'no window can be opened without X11: install Xwayland and see that DISPLAY is set'
-            self.trouble('missing window', f'{what} ({display}, status {status}); going on without it')
+            self.trouble('missing window', f'{what} ({display}, status {status}); going on without it, trying again '
+                         f'every {WINDOW_RETRY_SECONDS:g} s')
+            self.set_alarm(WINDOW_RETRY_SECONDS)
         self.window.close()
         self.window = None
         self.waiting.clear()

@@ -4,10 +4,12 @@ Both go by stamps: a picture stands in the film at its own time, whenever it arr
 """
 
 import bisect
+import contextlib
 import json
 import queue
 import threading
 from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,18 +50,22 @@ class Durations:
 class Recorder:
     """Writes the film in a thread of its own: constant frame rate, a picture that is missing repeats the last.
 
-    The film begins with the first picture and ends with the last; sound outside is left out.
+    The film begins with the first picture and ends with the last; sound outside is left out. What was written until
+    the power went can be watched.
+
+    warn     called with a sentence, in another thread: the film ends here, or a picture does not fit into it
     """
 
-    def __init__(self, path: str, frame_rate: int):
+    def __init__(self, path: str, frame_rate: int, warn: Callable[[str], None] = lambda sentence: None):
         from lsp_ros.media import Mp4Writer
 
         # Quick and in one thread: the renderer needs the cores more.
-        self._writer = Mp4Writer(path, frame_rate, preset='superfast', threads=1)
+        self._writer = Mp4Writer(path, frame_rate, preset='superfast', threads=1, fragments=True)
+        self._warn = warn
         self.frame_rate = frame_rate
         self.repeated = 0
         self.skipped = 0
-        self.offsets: list[float] = []  # seconds that each picture stands late in the film
+        self.offsets = Durations()  # how far each picture stands from its own time in the film
         self._sound = SoundTimeline()
         self._start_ns: int | None = None
         self._last: tuple[int, np.ndarray] | None = None  # place in the film, picture
@@ -77,8 +83,15 @@ class Recorder:
         self._sound.write(audio.stamp_ns, audio.samples)
 
     def picture(self, stamp_ns: int, picture: np.ndarray) -> None:
+        if self._error:
+            return
         if self._queue.qsize() >= WAITING_PICTURES:
             self.skipped += 1
+        elif picture.shape[1::-1] != self._writer.size:
+            self.skipped += 1
+            width, height = self._writer.size
+            self._warn(f'a picture of {picture.shape[1]}x{picture.shape[0]} does not fit into the film of '
+                       f'{width}x{height}: left out')
         else:
             self._queue.put((stamp_ns, picture))
 
@@ -98,6 +111,10 @@ class Recorder:
             self._writer.close()
         except ValueError as error:
             self._error = error
+            self._warn(f'{error} The recording ends here')
+            self._queue = queue.Queue()  # nobody takes from it any more
+            with contextlib.suppress(ValueError):
+                self._writer.close()
 
     def _place(self, stamp_ns: int, picture: np.ndarray) -> None:
         if self._start_ns is None:
@@ -112,7 +129,7 @@ class Recorder:
             if index < self._last[0]:
                 return
             self._write(index)
-        self.offsets.append((index - exact) / self.frame_rate)
+        self.offsets.append(abs(index - exact) / self.frame_rate)
         self._last = index, picture
 
     def _write(self, end: int) -> None:
@@ -200,14 +217,6 @@ class Statistics:
                 'played_early': self.played_early.summary(),
             },
         }
-
-
-def summary(seconds) -> dict | None:
-    """Median, 95th percentile and largest of some durations, in milliseconds; None where there are none."""
-    if not seconds:
-        return None
-    median, high, largest = (1000 * float(value) for value in np.percentile(np.asarray(seconds), [50, 95, 100]))
-    return {'median': round(median, 2), 'p95': round(high, 2), 'max': round(largest, 2)}
 
 
 def write_report(path: str, report: dict) -> None:

@@ -4,17 +4,23 @@ A toolkit that finds no display, or loses the one it has, ends its whole process
 neither the sound nor a recording notices.
 
 That process reads pictures from its standard input. It writes one byte when it has a window, and one for each picture
-that is on the screen. It ends with status 0 when somebody closes the window or presses q or Escape in it.
+that is on the screen. It ends with status 0 when somebody closes the window or presses q or Escape in it, where that is
+allowed.
 """
 
 import contextlib
+import ctypes
+import json
 import os
+import resource
 import select
 import struct
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -22,16 +28,110 @@ TITLE = 'lsp_ros'
 HEADER = struct.Struct('<II')  # height and width of the RGB picture that follows
 KEYS_THAT_CLOSE = (27, ord('q'))
 SECONDS_BETWEEN_LOOKS = 0.005
+SMALL = 160, 120  # pixels
+MILLISECONDS_TO_FILL_THE_SCREEN = 1000
 CLOSED, NO_WINDOWS = 0, 3  # exit statuses
+
+
+class Waiting:
+    """Pictures that wait for their moment, by a clock that may be set at any time."""
+
+    def __init__(self, most: int):
+        self._pictures: deque[tuple[int, np.ndarray]] = deque(maxlen=most)
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    @property
+    def next_due_ns(self) -> int | None:
+        return self._pictures[0][0] if self._pictures else None
+
+    def put(self, due_ns: int, picture: np.ndarray) -> None:
+        """What was to be shown then or later, but came before, is of a clock that no longer holds: it goes."""
+        while self._pictures and self._pictures[-1][0] >= due_ns:
+            self._pictures.pop()
+        self._pictures.append((due_ns, picture))
+
+    def clear(self) -> None:
+        self._pictures.clear()
+
+    def take(self, now_ns: int) -> tuple[int, np.ndarray] | None:
+        """The newest that is due, and when it was; older ones go."""
+        due = None
+        while self._pictures and self._pictures[0][0] <= now_ns:
+            due = self._pictures.popleft()
+        return due
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the window stands on the screen.
+
+    full_screen  the picture fills the screen that the window is on, black beside it
+    position     (x, y) of its corner in pixels of the desktop, which says on which screen; None: the desktop decides
+    closable     False: keys do nothing, and a window that is closed opens again
+    """
+
+    full_screen: bool = False
+    position: tuple[int, int] | None = None
+    closable: bool = True
+
+    def open(self, cv2) -> None:
+        # The picture alone, without a toolbar; as large as a person makes it, but never distorted.
+        ratio = cv2.WINDOW_FREERATIO if self.full_screen else cv2.WINDOW_KEEPRATIO  # it would keep it with white beside
+        cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | ratio | cv2.WINDOW_GUI_NORMAL)
+        if self.position:
+            cv2.moveWindow(TITLE, *self.position)
+        if self.full_screen:
+            self._fill_the_screen(cv2)
+
+    def _fill_the_screen(self, cv2) -> None:
+        cv2.resizeWindow(TITLE, *SMALL)  # OpenCV remembers how large it was when it was closed
+        cv2.waitKey(MILLISECONDS_TO_FILL_THE_SCREEN // 10)
+        cv2.setWindowProperty(TITLE, cv2.WND_PROP_FULLSCREEN, cv2.WINDOW_FULLSCREEN)
+        for _ in range(10):
+            cv2.waitKey(MILLISECONDS_TO_FILL_THE_SCREEN // 10)
+            if cv2.getWindowImageRect(TITLE)[2] > 2 * SMALL[0]:
+                return
+        if size := display_size():
+            cv2.resizeWindow(TITLE, *size)  # without a window manager nobody else does it
+
+    def show(self, cv2, picture: np.ndarray) -> None:
+        """(height, width, 3) uint8 BGR."""
+        if self.full_screen:
+            height, width = picture.shape[:2]
+            _, _, wide, high = cv2.getWindowImageRect(TITLE)
+            if wide > 0 and high > 0:
+                beside, above = max(0, height * wide // high - width), max(0, width * high // wide - height)
+                edges = [(room // 2, room - room // 2) for room in (above, beside, 0)]
+                picture = np.pad(picture, edges)
+        cv2.imshow(TITLE, picture)
+
+
+def display_size() -> tuple[int, int] | None:
+    """Width and height of the whole X11 display in pixels."""
+    try:
+        x11 = ctypes.CDLL('libX11.so.6')
+    except OSError:
+        return None
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    display = ctypes.c_void_p(x11.XOpenDisplay(None))
+    if not display:
+        return None
+    screen = x11.XDefaultScreen(display)
+    size = x11.XDisplayWidth(display, screen), x11.XDisplayHeight(display, screen)
+    x11.XCloseDisplay(display)
+    return size
 
 
 class Window:
     """Shows pictures as long as it can. ``is_open`` turns True once there is a window.
 
     shown    called with what came with each picture, when it is on the screen; in a thread of ours
+    quiet    what the toolkit says goes nowhere
     """
 
-    def __init__(self, shown: Callable[[object], None]):
+    def __init__(self, shown: Callable[[object], None], look: Look = Look(), quiet: bool = False):
         # Not above: the window's own process imports this file too, and has no need of ROS messages.
         from lsp_ros.nodes.streams import Mailbox
 
@@ -40,9 +140,10 @@ class Window:
         self._mailbox = Mailbox()
         # In a session of its own: Ctrl-C in a terminal is for the player, which then closes the window.
         self._process = subprocess.Popen(
-            [sys.executable, '-m', 'lsp_ros.nodes.window'],
+            [sys.executable, '-m', 'lsp_ros.nodes.window', json.dumps(asdict(look))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL if quiet else None,
             start_new_session=True,
         )
         self._thread = threading.Thread(target=self._feed, name='window', daemon=True)
@@ -81,8 +182,9 @@ class Window:
                 pipe.close()
 
 
-def main() -> int:
+def main(look: Look) -> int:
     """The window's process; its exit status."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # Qt aborts without a display, again and again
     wanted = os.environ.get('QT_QPA_PLATFORM', 'xcb')
     if 'xcb' not in wanted:  # a Wayland desktop may ask for Wayland, but OpenCV's wheel brings Qt for X11 alone
         os.environ['QT_QPA_PLATFORM'] = f'{wanted};xcb'
@@ -91,8 +193,7 @@ def main() -> int:
     answers = os.dup(1)
     os.dup2(2, 1)  # whatever a toolkit prints is no answer
     try:
-        # The picture alone, without a toolbar; as large as a person makes it, but never distorted.
-        cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        look.open(cv2)
     except cv2.error:
         return NO_WINDOWS
     with open(0, 'rb', buffering=0) as pictures:
@@ -104,15 +205,26 @@ def main() -> int:
                 picture = _read_picture(pictures)
                 if picture is None:  # the player is gone
                     return CLOSED
-                if picture.shape != shape:
-                    shape = picture.shape
-                    cv2.resizeWindow(TITLE, shape[1], shape[0])
-                cv2.imshow(TITLE, picture[..., ::-1].copy())
+                if picture.shape != shape and not look.full_screen:
+                    cv2.resizeWindow(TITLE, picture.shape[1], picture.shape[0])
+                shape = picture.shape
+                look.show(cv2, picture[..., ::-1].copy())
             key = cv2.waitKey(1)
-            if key in KEYS_THAT_CLOSE or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
+            closed = _is_closed(cv2)
+            if look.closable and (closed or key in KEYS_THAT_CLOSE):
                 return CLOSED
+            if closed:
+                look.open(cv2)
+                shape = None
             if ready:
                 os.write(answers, b'.')
+
+
+def _is_closed(cv2) -> bool:
+    try:
+        return cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1
+    except cv2.error:  # what OpenCV 5 says where the last window was closed
+        return True
 
 
 def _read_picture(pictures) -> np.ndarray | None:
@@ -138,4 +250,4 @@ def _read(pictures, count: int) -> bytes | None:
 
 if __name__ == '__main__':
     with contextlib.suppress(BrokenPipeError):
-        sys.exit(main())
+        sys.exit(main(Look(**json.loads(sys.argv[1]))))
