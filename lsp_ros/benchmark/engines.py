@@ -1,6 +1,5 @@
 """How long each renderer engine needs for a picture, and for a batch of pictures of several streams."""
 
-import importlib.util
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.avatar import Avatar, Int8Renderer
 from lsp_ros.benchmark.timing import take_turns
-from lsp_ros.rendering.engines import Engine, build_engine
+from lsp_ros.rendering.engines import Engine, EngineError, build_engine
+from lsp_ros.rendering.engines.cache import thrown_away
 from lsp_ros.rendering.feature_map import draw
 from lsp_ros.rendering.generator import build_generator, load_generator, parameter_count
 from lsp_ros.rendering.sizes import SIZES
@@ -18,13 +18,14 @@ from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.signals import FaceMotion
 
 FRAMES, WARM_UP = 100, 5
+RANDOM = 'random weights'
 LEAST_BATCHES = 10
 VARIANTS = (
     # The reference first: every other row's ratio is to it.
     ('torch', {'device': 'cpu'}),
     ('torch', {'device': 'cuda'}),
     ('openvino', {'precision': 'f32'}),
-    ('openvino', {}),
+    ('openvino', {'measure': True}),
     ('tensorrt', {}),
 )
 
@@ -38,27 +39,40 @@ class Renderer:
     candidates: np.ndarray
     maps: list[np.ndarray]
     origin: str
-    int8: object = None
-    """The same in 8 bits, as OpenVINO takes it, where the avatar has it."""
+    int8: 'Int8Renderer | None' = None
+    """The same in 8 bits, as OpenVINO takes it, where it could be had."""
+    no_int8: str = ''
+    """Else why not."""
 
 
 def renderers(avatar: Avatar, motion: FaceMotion, sizes: Sequence[str]) -> Iterator[Renderer]:
-    """The renderer of each size: the avatar's own, or one with random weights, which takes the same time."""
+    """The renderer of each size: the avatar's own, or one with random weights, which takes the same time.
+
+    Until the next is asked for, what is converted of random weights goes to a cache that is thrown away.
+    """
     for size in sizes:
-        own = size == avatar.manifest.renderer.size
-        weights = avatar.weights('renderer') if own else random_weights(size)
         maps = feature_maps(avatar, motion, size)
-        int8 = avatar.int8_renderer() if own else in_eight_bits(size, weights, avatar.candidates(), maps)
-        yield Renderer(size, weights, avatar.candidates(), maps, avatar.name if own else 'random weights', int8)
+        if size == avatar.manifest.renderer.size:
+            int8 = avatar.int8_renderer()
+            why = '' if int8 else f'{avatar.name} has no renderer in 8 bits: lsp quantize makes one'
+            yield Renderer(size, avatar.weights('renderer'), avatar.candidates(), maps, avatar.name, int8, why)
+            continue
+        weights = random_weights(size)
+        with thrown_away():
+            int8, why = in_eight_bits(size, weights, avatar.candidates(), maps)
+            yield Renderer(size, weights, avatar.candidates(), maps, RANDOM, int8, why)
 
 
-def in_eight_bits(size: str, weights: dict, candidates: np.ndarray, maps: Sequence[np.ndarray]) -> object:
-    """Random weights in 8 bits, where NNCF is installed: calibrated on next to nothing, good for the time alone."""
-    if importlib.util.find_spec('nncf') is None:
-        return None
+def in_eight_bits(
+    size: str, weights: dict, candidates: np.ndarray, maps: Sequence[np.ndarray]
+) -> tuple['Int8Renderer | None', str]:
+    """Random weights in 8 bits, calibrated on next to nothing, good for the time alone; or why there are none."""
     from lsp_ros.training.quantize import quantize
 
-    return quantize(weights, size, candidates, maps[:2], maps[:1]).renderer
+    try:
+        return quantize(weights, size, candidates, maps[:2], maps[:1]).renderer, ''
+    except EngineError as error:  # NNCF is not installed
+        return None, one_line(error)
 
 
 def random_weights(size: str) -> dict[str, np.ndarray]:
@@ -92,6 +106,8 @@ def build_engines(
             missing.append({'engine': label, 'reason': one_line(error)})
             continue
         engines.setdefault(engine.description, engine)
+    if 'openvino' in names and renderer.no_int8:
+        missing.append({'engine': f'openvino int8, {renderer.size}', 'reason': renderer.no_int8})
     return engines, missing
 
 
@@ -110,10 +126,12 @@ def measure_engines(
         pictures = np.stack([engine.render(each) for each in renderer.maps[:2]]).astype(int)
         reference = pictures if reference is None else reference
         first = next(iter(taken.values()))
-        yield {**about, 'engine': description, 'time': taken[description],
-               'ratio': first['median'] / taken[description]['median'],
-               'difference': {'mean': float(np.abs(pictures - reference).mean()),
-                              'largest': int(np.abs(pictures - reference).max())}}
+        row = {**about, 'engine': description, 'time': taken[description],
+               'ratio': first['median'] / taken[description]['median']}
+        if renderer.origin != RANDOM:  # untrained networks draw next to nothing that could differ
+            row['difference'] = {'mean': float(np.abs(pictures - reference).mean()),
+                                 'largest': int(np.abs(pictures - reference).max())}
+        yield row
     for row in missing:
         yield {**about, **row}
 

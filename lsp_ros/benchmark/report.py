@@ -97,13 +97,14 @@ def renderers_section(rows: Sequence[Mapping]) -> str:
         counts.append(f'{row["time"]["count"]} pictures ({row["size"]})')
         lines.append([f'{row["size"]}, {row["weights"]}', row['engine'], *numbers(row['time'], 1),
                       f'{row["time"]["least"]:.1f}', f'{row["ratio"]:.1f}',
-                      f'{row["difference"]["mean"]:.2f}, {row["difference"]["largest"]}'])
+                      f'{row["difference"]["mean"]:.2f}, {row["difference"]["largest"]}' if 'difference' in row else ''])
     sizes = {row['size']: row['parameters'] for row in rows}
     parameters = ', '.join(f'{size} {count / 1e6:.1f} M' for size, count in sizes.items())
     return '\n\n'.join([
         '## The picture',
         f'Wall milliseconds for one picture of 512x512, {", ".join(dict.fromkeys(counts))} after the warm-up; the '
-        'engines in turn, picture by picture. The difference from PyTorch f32 is in grey levels of 255: mean, largest. '
+        'engines in turn, picture by picture. The difference from PyTorch f32 is in grey levels of 255: mean, largest; '
+        'random weights draw nothing that would tell. '
         f'Parameters: {parameters}.',
         table(['renderer', 'engine', 'median', 'p95', 'p99', 'least', 'times as fast as PyTorch f32', 'difference'],
               lines),

@@ -1,6 +1,10 @@
 """The renderer in 8 bits that the built-in avatar is shipped with: near float32 in speech and wherever the head may
 be turned, and still where nothing moves."""
 
+import os
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -71,3 +75,20 @@ def test_speech_is_drawn_near_float32_and_the_background_stands(spoken, stage, d
     never = still & (corners[0] == exact[0]).all(axis=(0, 3))
     never = cv2.erode(never.astype(np.uint8), np.ones((65, 65), np.uint8), borderValue=1) > 0
     assert never.sum() > 5000 and (small == small[0]).all(axis=(0, 3))[never].all()
+
+
+def test_the_first_start_on_a_machine_draws_at_once_without_torch(tmp_path):
+    program = (
+        'import sys, numpy as np\n'
+        'from lsp_ros.avatar.avatar import Avatar, find_avatar\n'
+        'from lsp_ros.rendering.engines import make_engine\n'
+        'avatar = Avatar.load(find_avatar("presenter"), parts=["rendering"])\n'
+        'engine = make_engine("openvino", avatar, side_by_side=2)\n'
+        'assert engine.precision == "int8", engine.description\n'
+        'assert engine.render(np.zeros((512, 512), np.uint8)).std() > 5\n'
+        'assert not {"torch", "nncf"} & set(sys.modules)\n'
+    )
+    environment = {**os.environ, 'LSP_CACHE_DIR': str(tmp_path / 'cache'),
+                   'PYTHONPATH': os.pathsep.join(path for path in sys.path if path)}
+    subprocess.run([sys.executable, '-c', program], cwd=tmp_path, env=environment, check=True)
+    assert not (tmp_path / 'cache').exists()  # nothing was converted, nothing measured

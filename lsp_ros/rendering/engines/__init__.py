@@ -1,5 +1,6 @@
 """Renderer engines: different machines, the same picture (``make_engine``)."""
 
+import ctypes
 import importlib.util
 import logging
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lsp_ros.rendering.engines.engine import Engine, EngineError
-from lsp_ros.rendering.sizes import ENGINES
+from lsp_ros.rendering.sizes import ENGINES, PICTURE
 
 if TYPE_CHECKING:
     from lsp_ros.avatar.avatar import Avatar
@@ -27,7 +28,7 @@ def make_engine(name: str, avatar: 'Avatar', threads: int | None = None, side_by
     avatar's weights is left aside with a warning.
     """
     options = {}
-    if choose(name) == 'openvino':
+    if name in ('auto', 'openvino'):
         options['side_by_side'] = side_by_side
         from lsp_ros.avatar.manifest import AvatarError
 
@@ -50,9 +51,10 @@ def build_engine(
 ) -> Engine:
     """An engine from weights of a renderer size and candidate images (4, 512, 512, 3) uint8 RGB.
 
-    name     'torch' (the reference), 'openvino' (CPU), 'tensorrt' (NVIDIA GPU), 'auto' (the fastest here)
+    name     'torch' (the reference), 'openvino' (CPU), 'tensorrt' (NVIDIA GPU), 'auto': PyTorch on a GPU that draws,
+             else OpenVINO, else PyTorch
     threads  CPU threads; None leaves it to the engine
-    options  for the engine named: its class tells (``device``, ``precision``)
+    options  for the engine named: its class tells (``device``, ``precision``); with 'auto', those of OpenVINO
 
     Raises ValueError for an unknown name or inputs that do not fit, EngineError where this machine lacks
     what the engine needs.
@@ -61,7 +63,14 @@ def build_engine(
         raise ValueError(f"engine '{name}' is not one of {', '.join(ENGINES)}")
     if threads is not None and threads < 1:
         raise ValueError(f'threads is {threads}, but an engine needs at least 1')
-    name = choose(name)
+    if name == 'auto':
+        engine = on_gpu(weights, size, candidates, threads)
+        if engine:
+            return engine
+        if _installed('openvino'):
+            name = 'openvino'
+        else:
+            name, options = 'torch', {'device': 'cpu'}
     if name != 'tensorrt' and not _installed(name):  # which has several packages, and says so itself
         raise EngineError(f"the engine '{name}' needs the Python package {name}, which is not installed")
     # Imported when chosen: OpenVINO with a converted model at hand starts without torch.
@@ -74,23 +83,40 @@ def build_engine(
     return chosen(weights, size, candidates, threads=threads, **options)
 
 
-def choose(name: str) -> str:
-    """The engine that 'auto' is on this machine; any other name as it is."""
-    if name != 'auto':
-        return name
-    return 'torch' if _cuda() or not _installed('openvino') else 'openvino'
+def on_gpu(
+    weights: Mapping[str, np.ndarray], size: str, candidates: np.ndarray, threads: int | None = None
+) -> Engine | None:
+    """PyTorch on an NVIDIA GPU, once it has drawn a picture there; None where there is no GPU, and with a warning
+    where the GPU cannot do it: one that torch was not made for, or whose memory is taken.
+    """
+    if not (_installed('torch') and nvidia_gpus()):
+        return None  # without importing torch, which takes seconds
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    try:
+        from lsp_ros.rendering.engines.torch import TorchEngine
+
+        engine = TorchEngine(weights, size, candidates, threads=threads, device='cuda')
+        engine.render(np.zeros((PICTURE, PICTURE), np.uint8))
+    except RuntimeError as error:  # torch's own errors are such, and CUDA's
+        log.warning('the GPU is there but cannot draw (%s); the CPU draws', ' '.join(str(error).split())[:200])
+        return None
+    return engine
+
+
+def nvidia_gpus() -> int:
+    """How many GPUs NVIDIA's driver tells of, wherever it keeps its files (Linux, WSL2, Jetson)."""
+    try:
+        driver = ctypes.CDLL('libcuda.so.1')
+        count = ctypes.c_int(0)
+        if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+            return 0
+    except (OSError, AttributeError):  # no driver, or something else of that name
+        return 0
+    return count.value
 
 
 def _installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
-
-
-def _cuda() -> bool:
-    # Importing torch takes seconds, so a machine without NVIDIA's driver is not asked.
-    from pathlib import Path
-
-    if not Path('/proc/driver/nvidia/version').exists():
-        return False
-    import torch
-
-    return torch.cuda.is_available()

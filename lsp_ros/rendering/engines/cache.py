@@ -1,11 +1,13 @@
 """What engines make once and keep on disk: each in a folder with a name made from its content."""
 
+import contextlib
 import hashlib
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ log = logging.getLogger(__name__)
 
 KEPT = 8
 _CHECKSUM = 'sha256'
+_WRITING = '.writing-'
+_LONGEST_WRITING_SECONDS = 24 * 3600  # after which whoever wrote is taken for dead
 
 
 def cache_folder() -> Path:
@@ -24,6 +28,20 @@ def cache_folder() -> Path:
     if chosen:
         return Path(chosen)
     return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'lsp_ros'
+
+
+@contextlib.contextmanager
+def thrown_away() -> Iterator[None]:
+    """A cache folder of its own until the end, for networks that nobody meets again: they push out none of the user's."""
+    before = os.environ.get('LSP_CACHE_DIR')
+    with tempfile.TemporaryDirectory(prefix='lsp_cache_', ignore_cleanup_errors=True) as folder:
+        os.environ['LSP_CACHE_DIR'] = folder
+        try:
+            yield
+        finally:
+            del os.environ['LSP_CACHE_DIR']
+            if before is not None:
+                os.environ['LSP_CACHE_DIR'] = before
 
 
 def content_name(
@@ -48,7 +66,8 @@ def is_kept(folder: Path) -> bool:
     """Whether the folder is there and whole; a damaged one is removed."""
     try:
         if (folder / _CHECKSUM).read_text() == _checksum(folder):
-            os.utime(folder)
+            with contextlib.suppress(OSError):  # a cache that others fill and this user only reads
+                os.utime(folder)
             return True
     except FileNotFoundError:
         pass
@@ -60,11 +79,11 @@ def is_kept(folder: Path) -> bool:
 
 def keep(folder: Path, write: Callable[[Path], object]) -> None:
     """Lets ``write`` fill a folder beside the place and renames it, so that nobody reads half a network; drops the
-    longest unused. Where that fails, the next start converts again: a warning.
+    longest unused, and what was never finished. Where that fails, the next start converts again: a warning.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix='.writing-'))
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_WRITING))
         try:
             write(scratch)
             (scratch / _CHECKSUM).write_text(_checksum(scratch))
@@ -80,8 +99,16 @@ def keep(folder: Path, write: Callable[[Path], object]) -> None:
                     error)
         return
     networks = sorted((path for path in folder.parent.glob('[!.]*') if path.is_dir()), key=lambda p: p.stat().st_mtime)
-    for old in networks[:-KEPT]:
+    for old in [*networks[:-KEPT], *_unfinished(folder.parent)]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """What a process that was killed has left behind."""
+    for path in folder.glob(f'{_WRITING}*'):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _LONGEST_WRITING_SECONDS:
+                yield path
 
 
 def _checksum(folder: Path) -> str:

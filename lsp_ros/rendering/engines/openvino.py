@@ -7,8 +7,11 @@ f32   as trained
 bf16  where the CPU multiplies bfloat16 in hardware (AMX, AVX-512 BF16)
 int8  with the graph that ``lsp quantize`` put into the avatar
 
-``auto`` takes the quickest of those that are there. It times them when a network runs on a machine for the first
-time and keeps the answer.
+``auto`` takes the quickest of those that are there, as it was measured on this machine: ``lsp quantize`` and ``lsp
+bench`` time them and keep the answer. Until then it takes 8 bits where the avatar has them, at once: nothing is
+converted, torch is not loaded. Without 8 bits the network has to be converted anyhow, and is measured when it runs
+for the first time. On a CPU that does not multiply 8 bits in hardware (no VNNI, no AMX) 8 bits still read a quarter
+of the memory, but may be no quicker; there a measurement decides.
 """
 
 import hashlib
@@ -16,7 +19,6 @@ import json
 import logging
 import os
 import queue
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -47,6 +49,7 @@ class OpenVinoEngine(Engine):
 
     precision     'f32', 'bf16', 'int8', or 'auto': the quickest that is there and, in 8 bits, has ``LEAST_PSNR``
     int8          the same renderer in 8 bits, if there is one
+    measure       'auto' measures what has not been measured here, rather than begin in 8 bits
     threads       CPU threads; None leaves the choice to OpenVINO (all cores)
     side_by_side  how many pictures are drawn at the same time, each by its share of the threads: every one takes
                   longer, but no thread waits for another, which on a busy machine gives more of them
@@ -65,6 +68,7 @@ class OpenVinoEngine(Engine):
         precision: str = 'auto',
         int8: 'Int8Renderer | None' = None,
         side_by_side: int = 1,
+        measure: bool = False,
     ):
         if precision not in ('auto', *PRECISIONS):
             raise ValueError(f"precision '{precision}' is not one of auto, {', '.join(PRECISIONS)}")
@@ -89,7 +93,7 @@ class OpenVinoEngine(Engine):
             elif int8 is not None:
                 log.warning('the renderer in 8 bits is %.1f dB from float32, below %g dB: not used', int8.psnr,
                             LEAST_PSNR)
-            precision, compiled = _quickest(there, compile, content, int8, threads, side_by_side)
+            precision, compiled = _quickest(there, compile, content, int8, measure)
         compiled = compiled or compile(precision)
         self.side_by_side = side_by_side
         self._free = queue.SimpleQueue()
@@ -128,15 +132,16 @@ def _settings(precision: str, threads: int | None, side_by_side: int) -> dict:
 
 def _quickest(
     there: list[str], compile: Callable[[str], openvino.CompiledModel], content: str, int8: 'Int8Renderer | None',
-    threads: int | None, side_by_side: int,
+    measure: bool,
 ) -> tuple[str, openvino.CompiledModel | None]:
     """The precision to use and, where it had to be measured, the network compiled for it.
 
-    The answer is kept for this network, processor, number of cores and threads, and version of OpenVINO.
+    The answer is kept for this network, processor, number of cores and version of OpenVINO, for any number of threads:
+    they make all of them quicker.
     """
     if len(there) == 1:
         return there[0], None
-    machine = [processor(), os.cpu_count(), threads, side_by_side, openvino.__version__]
+    machine = [processor(), os.cpu_count(), openvino.__version__]
     digest = hashlib.sha256(json.dumps([content, there, *machine]).encode())
     if int8 is not None:
         digest.update(int8.graph + int8.numbers)
@@ -147,7 +152,9 @@ def _quickest(
             log.info('OpenVINO %s: the quickest when this machine was measured (%s)', found['precision'], _told(found))
             return found['precision'], None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass  # nothing there, or damaged: measured again
+        pass  # nothing there, or damaged
+    if 'int8' in there and not measure:
+        return 'int8', None
     compiled = {precision: compile(precision) for precision in there}
     took = _measure(compiled)
     best = min(took, key=took.get)
@@ -155,9 +162,9 @@ def _quickest(
     log.info('OpenVINO %s: the quickest on this machine (%s)', best, _told(found))
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile('w', dir=kept.parent, prefix='.writing-', delete=False) as scratch:
-            json.dump(found, scratch)
-        os.replace(scratch.name, kept)
+        scratch = kept.with_name(f'.{kept.name}.writing')  # whoever writes at the same time writes about the same
+        scratch.write_text(json.dumps(found))
+        os.replace(scratch, kept)
     except OSError as error:
         log.warning('what was measured cannot be kept in %s (%s); the next start measures again', kept.parent, error)
     return best, compiled[best]
