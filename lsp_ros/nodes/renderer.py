@@ -115,6 +115,9 @@ class RendererNode(StreamNode):
         for worker in self.workers:
             worker.join()
 
+    def close(self) -> None:
+        self.turns = self.order = self.workers = None  # they know the streams, and so the engines
+
     def decode(self, stream: 'Stream', message: FaceMotion) -> 'Frame | None':
         """None for a frame that the picture rate leaves out: its content is not even looked at."""
         if message.frame % self.every_nth:

@@ -98,6 +98,28 @@ def test_no_node_outlives_its_launch(tiny_avatar, tmp_path, number):
         time.sleep(0.1)
 
 
+def test_a_node_that_somebody_ends_is_started_again_and_one_that_cannot_run_ends_the_launch(tiny_avatar, tmp_path):
+    process = start(tmp_path, namespace='again', avatar=tiny_avatar, source='silence', window='false', sound='false')
+    impatience = threading.Timer(PATIENCE, process.kill)
+    impatience.start()
+    started = []
+    for line in process.stdout:
+        if found := re.search(r'\[motion-\d+\]: process started with pid \[(\d+)\]', line):
+            started.append(int(found[1]))
+            if len(started) == 2:
+                break
+        if 'listening to stream' in line and len(started) == 1:
+            os.kill(started[0], signal.SIGTERM)
+    impatience.cancel()
+    assert len(started) == 2
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+
+    status, output = launch(tmp_path, avatar=tmp_path / 'nowhere', source='silence', window='false', sound='false')
+    assert status != 0
+    assert 'failed 3 times in a row (status 1)' in output
+
+
 @pytest.mark.parametrize(
     ('argument', 'value', 'sentence'),
     [
@@ -111,6 +133,16 @@ def test_a_wrong_argument_is_told_before_anything_starts(argument, value, senten
     assert status != 0
     assert sentence in output
     assert 'process started' not in output
+
+
+def test_the_launch_file_and_lsp_up_agree_on_when_a_node_has_finished_and_when_it_has_failed():
+    from lsp_ros.cli import graph
+    from lsp_ros.nodes import parent
+
+    launched = runpy.run_path(str(LAUNCH_FILE))
+    assert launched['FINISHED'] == parent.FINISHED
+    for name in ('ASKED_TO_END', 'MOST_QUICK_FAILURES', 'QUICK_SECONDS'):
+        assert launched[name] == getattr(graph, name)
 
 
 def test_every_argument_sets_a_parameter_that_its_nodes_have():
