@@ -9,6 +9,7 @@ import os
 import re
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +31,8 @@ from lsp_ros.nodes.conversions import (
 )
 from lsp_ros.nodes.node import AVATAR, FRAME_QOS, IMAGE_QOS, Parameter, StreamNode, give_way, run
 from lsp_ros.nodes.streams import InOrder, Turns
-from lsp_ros.rendering.engines import Engine, EngineError, make_engine
-from lsp_ros.rendering.sizes import ENGINES, PICTURE
+from lsp_ros.rendering.engines import EngineError, make_engine
+from lsp_ros.rendering.sizes import ENGINES
 from lsp_ros.rendering.stage import RenderStage
 
 # A frame that finds the worker busy may wait so long: two that come at once are both drawn, and a renderer that is
@@ -64,7 +65,8 @@ class RendererNode(StreamNode):
         named = named_streams(self.value('streams'), self.value('avatar'))
         before = threads()
         folders = {avatar: find_avatar(avatar).resolve() for avatar in dict.fromkeys(named.values())}
-        faces = {folder: self.load(folder) for folder in dict.fromkeys(folders.values())}
+        streams = Counter(folders[avatar] for avatar in named.values())
+        faces = {folder: self.load(folder, count) for folder, count in streams.items()}
         self.side_by_side_at_most = max(face.stage.engine.side_by_side for face in faces.values())
         # The engines' threads, and nobody else's: whoever waits for a message must not wait for a picture.
         give_way(threads() - before)
@@ -72,14 +74,13 @@ class RendererNode(StreamNode):
         for namespace, avatar in named.items():
             self.serve(namespace, faces[folders[avatar]])
 
-    def load(self, folder: Path) -> 'Face':
+    def load(self, folder: Path, streams: int) -> 'Face':
         avatar = Avatar.load(folder, parts=('rendering',))
         try:
             engine = make_engine(self.value('engine'), avatar, self.value('threads') or None, self.side_by_side(avatar))
         except EngineError as error:
             raise ValueError(str(error)) from error
-        for _ in range(engine.side_by_side):  # the first ones take longer
-            engine.render(np.zeros((PICTURE, PICTURE), np.uint8))
+        engine.warm_up(min(streams, engine.most_together, MOST_TOGETHER))
         self.get_logger().info(f'{avatar.name}, engine: {engine.description}')
         wrong = avatar.unconsented
         if wrong:
@@ -196,9 +197,7 @@ class Face:
         self.stage = stage
         self.units = Units(avatar.camera.metres_per_unit, float(avatar.face.scale))
         self.camera_matrix = avatar.camera.matrix
-        # An engine that only loops over a batch would but keep the first picture back until the last is there.
-        together = type(stage.engine).render_batch is not Engine.render_batch
-        self.most_together = MOST_TOGETHER if together else 1
+        self.most_together = min(MOST_TOGETHER, stage.engine.most_together)
         self.free = threading.Semaphore(stage.engine.side_by_side)
 
 

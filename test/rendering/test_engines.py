@@ -1,6 +1,7 @@
 """Every engine draws the reference's picture: to one grey level in float32, above 45 dB in bfloat16."""
 
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from lsp_ros.rendering import engines
 from lsp_ros.rendering.engines import build_engine, make_engine
 from lsp_ros.rendering.engines.baked import scale_candidates
 from lsp_ros.rendering.generator import Generator, LiveGenerator
@@ -124,8 +126,6 @@ def test_other_candidates_are_another_model(cache):
 def test_a_cache_that_cannot_be_written_is_no_hindrance(tmp_path, monkeypatch, caplog):
     (tmp_path / 'file').write_text('in the way')
     monkeypatch.setenv('LSP_CACHE_DIR', str(tmp_path / 'file'))
-    # Libraries that other tests load may have raised the level of the root logger.
-    caplog.set_level('WARNING', logger='lsp_ros.rendering.engines.cache')
     assert build_engine('openvino', *setting('live')).render(lines()).shape == (512, 512, 3)
     assert 'cannot be kept' in caplog.text
 
@@ -136,6 +136,41 @@ def test_other_feature_maps_are_refused(name):
     for bad in (np.zeros((512, 512)), np.zeros((256, 256), np.uint8), np.zeros((512, 512, 1), np.uint8)):
         with pytest.raises(ValueError, match=r'a feature map must be \(512, 512\) uint8'):
             engine.render(bad)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is an NVIDIA GPU')
+def test_where_the_gpu_cannot_draw_the_cpu_does(monkeypatch, caplog):
+    monkeypatch.setattr(engines, 'nvidia_gpus', lambda: 1)  # a card that this torch was not made for
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    engine = build_engine('auto', *setting('live'), threads=1, precision='f32')
+    assert engine.name == 'openvino' and engine.render(lines()).std() > 5
+    assert 'the GPU is there but cannot draw' in caplog.text
+
+
+@pytest.mark.parametrize('started, there', [(0, 2), (100, 0)])
+def test_gpus_are_counted_by_the_driver_itself(tmp_path, started, there):
+    """A library in the driver's place: no file of the driver and no torch is asked for."""
+    if not shutil.which('cc'):
+        pytest.skip('there is no C compiler')
+    (tmp_path / 'driver.c').write_text(f'int cuInit(unsigned flags) {{ return {started}; }}\n'
+                                       'int cuDeviceGetCount(int *count) { *count = 2; return 0; }\n')
+    subprocess.run(['cc', '-shared', '-fPIC', '-o', 'libcuda.so.1', 'driver.c'], cwd=tmp_path, check=True)
+    program = ('import sys\n'
+               'from lsp_ros.rendering.engines import nvidia_gpus\n'
+               f'assert nvidia_gpus() == {there}\n'
+               'assert "torch" not in sys.modules\n')
+    environment = {**os.environ, 'LD_LIBRARY_PATH': str(tmp_path),
+                   'PYTHONPATH': os.pathsep.join(path for path in sys.path if path)}
+    subprocess.run([sys.executable, '-c', program], env=environment, check=True)
+
+
+def test_only_where_it_helps_pictures_are_drawn_together():
+    """PyTorch on a CPU loops: the first picture must not wait for the last."""
+    for name in ('torch', 'openvino'):
+        options = {'device': 'cpu'} if name == 'torch' else {}
+        engine = build_engine(name, *setting('live'), threads=1, **options)
+        engine.warm_up(4)
+        assert engine.most_together == 1
 
 
 def test_what_is_not_there_is_said(tiny_avatar):

@@ -123,6 +123,16 @@ def test_cuda_batches_of_every_size(size):
 
 
 @cuda
+def test_cuda_is_ready_for_all_batches_of_its_streams():
+    engine = build_engine('torch', random_weights('live'), 'live', candidates(), device='cuda')
+    engine.warm_up(11)
+    ready = dict(engine._pipeline._slots)
+    for count in range(1, 12):
+        engine.render_batch(feature_maps(count))
+    assert engine._pipeline._slots == ready and engine.most_together >= 11
+
+
+@cuda
 def test_cuda_pictures_stay_when_the_next_are_drawn():
     engine = build_engine('torch', random_weights('live'), 'live', candidates(), device='cuda')
     first = engine.render_batch(feature_maps(9, seed=0))

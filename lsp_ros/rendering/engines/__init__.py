@@ -100,7 +100,7 @@ def on_gpu(
 
         engine = TorchEngine(weights, size, candidates, threads=threads, device='cuda')
         engine.render(np.zeros((PICTURE, PICTURE), np.uint8))
-    except RuntimeError as error:  # torch's own errors are such, and CUDA's
+    except (RuntimeError, AssertionError) as error:  # CUDA's errors; torch's, where it was made without CUDA
         log.warning('the GPU is there but cannot draw (%s); the CPU draws', ' '.join(str(error).split())[:200])
         return None
     return engine

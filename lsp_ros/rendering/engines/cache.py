@@ -32,7 +32,7 @@ def cache_folder() -> Path:
 
 @contextlib.contextmanager
 def thrown_away() -> Iterator[None]:
-    """A cache folder of its own until the end, for networks that nobody meets again: they push out none of the user's."""
+    """A cache folder of its own until the end, for networks that nobody meets again: the user's stay where they are."""
     before = os.environ.get('LSP_CACHE_DIR')
     with tempfile.TemporaryDirectory(prefix='lsp_cache_', ignore_cleanup_errors=True) as folder:
         os.environ['LSP_CACHE_DIR'] = folder

@@ -17,7 +17,7 @@ class Pipeline:
 
     make_network  makes the network of one lane: two lanes run at the same time
     record        as a CUDA graph, which costs one launch instead of hundreds. One is recorded when a batch size
-                  first comes (seconds), for 1, 2, 4 and 8 pictures; others are padded to the next.
+                  first comes (seconds) or by ``prepare``, for 1, 2, 4 and 8 pictures; others are padded to the next.
 
     While one chunk is drawn, the next is uploaded and the last downloaded. Pictures are downloaded straight
     into the page-locked array that is returned, whose memory is used again when it is let go: whoever keeps hours
@@ -28,6 +28,12 @@ class Pipeline:
         self._lanes = [(make_network(), torch.cuda.Stream()) for _ in range(LANES)]
         self._record = record
         self._slots: dict[tuple[int, int], _Slot] = {}
+
+    def prepare(self, together: int) -> None:
+        """Gets ready for all batches of up to so many pictures."""
+        for count in range(1, together + 1):
+            for first in range(0, count, CHUNK):
+                self._slot(first // CHUNK % LANES, min(CHUNK, count - first))
 
     def draw(self, feature_maps: np.ndarray) -> np.ndarray:
         """(B, 512, 512) uint8 -> (B, 512, 512, 3) uint8, an array of its own."""

@@ -20,11 +20,19 @@ class Engine(Protocol):
     name          'torch', 'openvino' or 'tensorrt'
     description   one line for people: device, precision, threads
     side_by_side  how many threads may draw with it at the same time
+    most_together how many pictures are quicker drawn together than one by one; 1 where a batch would but keep the
+                  first of them back until the last is there
     """
 
     name: str
     description: str
     side_by_side: int = 1
+    most_together: int = 1
+
+    def warm_up(self, together: int = 1) -> None:
+        """Draws until batches of up to so many pictures take no longer than later ones: compiled, recorded, loaded."""
+        for _ in range(self.side_by_side):
+            self.render(np.zeros((PICTURE, PICTURE), np.uint8))
 
     def render(self, feature_map: np.ndarray) -> np.ndarray:
         """(512, 512) uint8 feature map -> (512, 512, 3) uint8 RGB picture, an array of its own.

@@ -6,13 +6,14 @@ content, the library's version and the device.
 
 import importlib
 import logging
+import shutil
 from collections.abc import Mapping
 from types import ModuleType
 
 import numpy as np
 
 from lsp_ros.rendering.engines.cache import cache_folder, content_name, is_kept, keep
-from lsp_ros.rendering.engines.engine import Engine, EngineError, check_feature_map, check_feature_maps
+from lsp_ros.rendering.engines.engine import LARGEST_BATCH, Engine, EngineError, check_feature_map, check_feature_maps
 from lsp_ros.rendering.engines.onnx import INPUT, OUTPUT, export
 from lsp_ros.rendering.sizes import PICTURE
 
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 
 # By the names under which they are imported; the last is that of the wheels of TensorRT for RTX.
 LIBRARIES = ('tensorrt', 'tensorrt_rtx', 'tensorrt_rtx_bindings')
-_PLAN = 'engine.plan'
+_PLAN, _KERNELS = 'engine.plan', 'kernels.bin'
 
 
 class TensorRtEngine(Engine):
@@ -58,7 +59,7 @@ class TensorRtEngine(Engine):
                 f'{libraries[0].__name__} is not made for this GPU ({device}, {capability}): install tensorrt, or use '
                 "the engine 'torch'"
             )
-        plan = _plan(library, weights, size, np.asarray(candidates), precision, device, capability)
+        name, plan = _plan(library, weights, size, np.asarray(candidates), precision, device, capability)
         with torch.cuda.device(torch.cuda.current_device()):  # TensorRT takes the device that CUDA has in hand
             self._runtime = library.Runtime(_logger(library))
             engine = self._runtime.deserialize_cuda_engine(plan)
@@ -67,8 +68,17 @@ class TensorRtEngine(Engine):
         from lsp_ros.rendering.engines.cuda import Pipeline
 
         # Not as CUDA graphs: not every engine can be recorded.
-        self._pipeline = Pipeline(lambda: _Context(engine), record=False)
+        self._kernels = _Kernels(engine, name) if hasattr(engine, 'create_runtime_config') and _rtx(library) else None
+        self._pipeline = Pipeline(lambda: _Context(engine, self._kernels), record=False)
+        self.most_together = LARGEST_BATCH
         self.description = f'{library.__name__} {library.__version__} {precision}, {device}'
+
+    def warm_up(self, together: int = 1) -> None:
+        """Gets memory for batches of up to so many pictures, and the kernels into the GPU."""
+        self._pipeline.prepare(together)
+        super().warm_up(together)
+        if self._kernels:
+            self._kernels.keep()
 
     def render(self, feature_map: np.ndarray) -> np.ndarray:
         """(512, 512) uint8 -> (512, 512, 3) uint8 RGB."""
@@ -82,8 +92,9 @@ class TensorRtEngine(Engine):
 class _Context:
     """Runs the engine on torch's current stream; what runs at the same time needs one each."""
 
-    def __init__(self, engine):
-        self._context = engine.create_execution_context()
+    def __init__(self, engine, kernels: '_Kernels | None'):
+        self._context = engine.create_execution_context(kernels.config) if kernels else \
+            engine.create_execution_context()
 
     def __call__(self, lines):
         import torch
@@ -95,6 +106,23 @@ class _Context:
         if not self._context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
             raise RuntimeError('TensorRT could not run its engine; its own message stands in the log')
         return pictures
+
+
+class _Kernels:
+    """What TensorRT for RTX compiles for the GPU that is there when an engine first draws, kept for the next start."""
+
+    def __init__(self, engine, name: str):
+        self._folder = cache_folder() / 'tensorrt_kernels' / name
+        self.config = engine.create_runtime_config()
+        self._cache = self.config.create_runtime_cache()
+        if is_kept(self._folder) and not self._cache.deserialize((self._folder / _KERNELS).read_bytes()):
+            shutil.rmtree(self._folder, ignore_errors=True)  # another driver or GPU
+        self.config.set_runtime_cache(self._cache)
+
+    def keep(self) -> None:
+        if not is_kept(self._folder):
+            kernels = bytes(self._cache.serialize())
+            keep(self._folder, lambda scratch: (scratch / _KERNELS).write_bytes(kernels))
 
 
 def find_libraries() -> list[ModuleType]:
@@ -115,7 +143,7 @@ def find_libraries() -> list[ModuleType]:
 
 def fits(library: ModuleType, capability: str) -> bool:
     """Whether the library builds for GPUs of a compute capability, 'SM89' for instance: TensorRT for RTX names them."""
-    return 'rtx' not in library.__name__ or hasattr(library.ComputeCapability, capability)
+    return not _rtx(library) or hasattr(library.ComputeCapability, capability)
 
 
 def build(library: ModuleType, model: bytes, capability: str | None = None) -> bytes:
@@ -134,6 +162,7 @@ def build(library: ModuleType, model: bytes, capability: str | None = None) -> b
     if not parser.parse(model):
         raise EngineError(f'{library.__name__} cannot read the renderer: {parser.get_error(0).desc()}')
     config = builder.create_builder_config()
+    config.clear_flag(library.BuilderFlag.TF32)  # float32, where it was asked for, with all of its digits
     if capability:
         config.num_compute_capabilities = 1
         config.set_compute_capability(getattr(library.ComputeCapability, capability), 0)
@@ -149,13 +178,13 @@ def build(library: ModuleType, model: bytes, capability: str | None = None) -> b
 def _plan(
     library: ModuleType, weights: Mapping[str, np.ndarray], size: str, candidates: np.ndarray, precision: str,
     device: str, capability: str,
-) -> bytes:  # fmt: skip
-    """The kept engine, or a new one, which is kept."""
+) -> tuple[str, bytes]:  # fmt: skip
+    """The name of the engine, and the kept one or a new one, which is kept."""
     made_with = f'{library.__name__} {library.__version__} {precision} {device} {capability}'
     name = content_name(weights, size, candidates, made_with, 'folded.py', 'onnx.py', 'tensorrt.py', 'cuda.py')
     folder = cache_folder() / 'tensorrt' / name
     if is_kept(folder):
-        return (folder / _PLAN).read_bytes()
+        return name, (folder / _PLAN).read_bytes()
     import torch
 
     from lsp_ros.rendering.engines.baked import BakedRenderer
@@ -165,9 +194,13 @@ def _plan(
     log.warning('building a TensorRT engine for %s, once; this can take minutes', device)
     renderer = fold(BakedRenderer(load_generator(size, weights), candidates))
     model = export(renderer.to('cuda', torch.float16 if precision == 'f16' else torch.float32))
-    plan = build(library, model, capability if 'rtx' in library.__name__ else None)
+    plan = build(library, model, capability if _rtx(library) else None)
     keep(folder, lambda scratch: (scratch / _PLAN).write_bytes(plan))
-    return plan
+    return name, plan
+
+
+def _rtx(library: ModuleType) -> bool:
+    return 'rtx' in library.__name__
 
 
 def _logger(library: ModuleType):
