@@ -1,0 +1,74 @@
+"""What is kept on disk: whole, the last used of it, and no hindrance where the user may not write."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from lsp_ros.rendering.engines.cache import KEPT, cache_folder, is_kept, keep, thrown_away
+
+
+def fill(folder, text='network'):
+    keep(folder, lambda scratch: (scratch / 'model').write_text(text))
+
+
+def used(folder, when):
+    """As if it had been used last at a time, in seconds."""
+    os.utime(folder, (when, when))
+
+
+def test_the_longest_unused_goes(tmp_path):
+    for number in range(KEPT):
+        fill(tmp_path / f'{number}')
+        used(tmp_path / f'{number}', 1000 + number)
+    assert is_kept(tmp_path / '0')  # which is use
+    fill(tmp_path / 'new')
+    assert {path.name for path in tmp_path.iterdir()} == {'0', *map(str, range(2, KEPT)), 'new'}
+    assert (tmp_path / '0' / 'model').read_text() == 'network'
+
+
+def test_what_a_killed_process_left_is_swept_away_but_not_what_another_writes(tmp_path):
+    old, new = tmp_path / '.writing-old', tmp_path / '.writing-new'
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / 'model').write_text('half a net')
+    used(old, 1000)
+    fill(tmp_path / 'whole')
+    assert not old.exists() and new.exists() and is_kept(tmp_path / 'whole')
+
+
+def test_what_is_damaged_or_not_finished_is_not_kept(tmp_path):
+    fill(tmp_path / 'whole')
+    (tmp_path / 'whole' / 'model').write_text('netwerk')
+    (tmp_path / 'half').mkdir()
+    (tmp_path / 'half' / 'model').write_text('half a net')
+    assert not is_kept(tmp_path / 'whole') and not is_kept(tmp_path / 'half') and not is_kept(tmp_path / 'none')
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root can be another user for a while')
+def test_a_cache_that_another_user_filled_is_used():
+    with tempfile.TemporaryDirectory() as shared:
+        os.chmod(shared, 0o755)
+        folder = Path(shared) / 'network'
+        fill(folder)
+        for path in (folder, *folder.iterdir()):
+            path.chmod(path.stat().st_mode | 0o055)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(PermissionError):
+                os.utime(folder)
+            assert is_kept(folder)
+        finally:
+            os.seteuid(0)
+        assert folder.is_dir()
+
+
+def test_a_cache_to_throw_away_is_one_for_a_while(tmp_path, monkeypatch):
+    monkeypatch.setenv('LSP_CACHE_DIR', str(tmp_path))
+    with thrown_away():
+        other = cache_folder()
+        fill(other / 'network')
+        assert other != tmp_path and is_kept(other / 'network')
+    assert cache_folder() == tmp_path and not other.exists() and not list(tmp_path.iterdir())
