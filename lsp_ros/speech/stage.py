@@ -36,7 +36,9 @@ class SpeechStage:
         # on a busy machine a hundred times more. For the whole process.
         threadpoolctl.threadpool_limits(1, 'blas')
         self._projection = avatar.manifest.speech.projection
-        self._manifold = Manifold(avatar.manifold(), avatar.manifest.speech.neighbours)
+        self._manifold = None  # 60 MB, which nobody looks at where nothing is projected
+        if self._projection:
+            self._manifold = Manifold(avatar.manifold(), avatar.manifest.speech.neighbours)
         self._activity = SpeechActivity()
         self.reset()
 
