@@ -127,22 +127,25 @@ def path_of(seconds: np.ndarray) -> np.ndarray:
     return np.stack([128 + 10 * np.sin(1.3 * seconds), 80 + 4 * np.sin(2.1 * seconds)], axis=-1)
 
 
-def write_film(file: Path, times: np.ndarray, pictures: list[np.ndarray], sound: np.ndarray, sound_at: float = 0.0,
-               rate: int = 16_000, codec: str = 'pcm_s16le') -> Path:
-    """Pictures at any times (seconds, to the millisecond) and mono sound that begins ``sound_at`` seconds."""
+def write_film(file: Path, times: np.ndarray, pictures: list[np.ndarray], sound: np.ndarray | None,
+               sound_at: float = 0.0, rate: int = 16_000, codec: str = 'pcm_s16le') -> Path:
+    """Pictures at any times (seconds, to the millisecond) and mono sound, if any, that begins ``sound_at`` seconds."""
     height, width = pictures[0].shape[:2]
     with av.open(str(file), 'w') as container:
         stream = container.add_stream('libx264', rate=1000)
         stream.width, stream.height, stream.pix_fmt = width, height, 'yuv444p'
         stream.options = {'crf': '8', 'preset': 'ultrafast'}
         stream.codec_context.time_base = Fraction(1, 1000)
-        track = container.add_stream(codec, rate=rate)
-        track.layout = 'mono'
+        if sound is not None:
+            track = container.add_stream(codec, rate=rate)
+            track.layout = 'mono'
         for seconds, picture in zip(times, pictures):
             frame = av.VideoFrame.from_ndarray(picture, format='rgb24')
             frame.pts, frame.time_base = round(seconds * 1000), Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+        if sound is None:
+            return file
         kind = 's16' if codec.startswith('pcm') else 'fltp'
         samples = (sound * 32767).astype(np.int16) if kind == 's16' else sound.astype(np.float32)
         block = av.AudioFrame.from_ndarray(samples[None], format=kind, layout='mono')

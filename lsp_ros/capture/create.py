@@ -16,6 +16,7 @@ import os
 import resource
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ import numpy as np
 from lsp_ros.capture import consent as consents
 from lsp_ros.capture import detector as flags
 from lsp_ros.capture.assemble import on_timeline
-from lsp_ros.capture.kept import keep, kept, key_of
+from lsp_ros.capture.kept import is_kept, keep, kept, key_of
 from lsp_ros.capture.landmarks import MESH_POINTS, to_lsp73
 from lsp_ros.capture.shoulders import shoulder_lines, track_shoulders
 from lsp_ros.capture.take import (
@@ -38,6 +39,7 @@ from lsp_ros.capture.take import (
     Seen,
     Take,
     drop_short,
+    find_leaps,
     first_states,
     segments,
     shots,
@@ -46,11 +48,13 @@ from lsp_ros.capture.tracking import Camera, Track, track
 from lsp_ros.capture.video import (
     Clip,
     Crop,
+    change,
+    check_sound,
     choose_crop,
+    duration,
     file_sha256,
     find_cuts,
     pictures,
-    read_sound,
     sharpness,
     thumbnail,
 )
@@ -59,6 +63,7 @@ from lsp_ros.signals import SHOULDER_POINTS
 from lsp_ros.training.dataset import TRACKS, VALIDATION_SHARE, in_ranges, runs, write_dataset
 
 PIECE = 150  # pictures after which the work on a clip is kept
+WARM = 4  # pictures that the detector sees before its landmarks count: it looks for a face where the last one was
 LOOK_EVERY = 0.5  # seconds between pictures in which the first look searches a face
 HANDS_EVERY = 0.17  # seconds between pictures that are searched for hands
 BODY_EVERY = 1.0
@@ -127,11 +132,13 @@ class Capture:
             raise CaptureError(f'{strange[0]}: is to be held out, but is not one of the videos.')
         if len(self.held_out) == len(self.digests):
             raise CaptureError('All videos are held out: nothing is left to learn from.')
+        self.names = dict(zip(self.digests, short_names(self.videos)))
         names = {f'{digest[:8]} {video.name}': digest for video, digest in zip(self.videos, self.digests)}
         self.consent, self.record = consents.bind(consent, names) if consent else (None, None)
         self.work = self.folder / 'capture'
         self.work.mkdir(parents=True, exist_ok=True)
-        self.left_out: list[str] = []  # sentences about whole videos
+        self.left_out: list[str] = []  # sentences about videos that are not used ...
+        self.remarks: list[str] = []  # ... and about others
 
     # What was seen -------------------------------------------------------------------------------------------------
 
@@ -155,62 +162,73 @@ class Capture:
     def _key(self, *parts) -> str:
         return key_of(*parts, *([self.settings.landmarker] if self.settings.landmarker else []))
 
-    def look(self, path: Path, digest: str) -> Take:
+    def look(self, path: Path, digest: str, share: Callable[[float], None] = lambda share: None) -> Take:
         """A first pass over a video: times, cuts, and boxes of the face every half second."""
         file, key = self.work / f'look-{digest[:12]}.npz', self._key('look', digest)
         stored = kept(file, key)
         if stored is None:
-            times, small, boxes, due = [], [], [], 0.0
-            size = None
+            times, changes, boxes, due = [], [], [], 0.0
+            size = small = None
+            seconds_in_all = duration(path)
             for _, seconds, image in pictures(path):
-                size = size or image.shape
+                size, before, small = size or image.shape, small, thumbnail(image)
                 times.append(seconds)
-                small.append(thumbnail(image))
+                if before is not None:
+                    changes.append(change(before, small))
                 if seconds >= due:
                     due = seconds + LOOK_EVERY
                     face = self.detector.see(image, flags.FORGET).face
                     if face is not None:
                         boxes.append(face_box(face))
-            cuts = np.array(find_cuts(np.array(small)), int)
+                    if seconds_in_all:
+                        share(min(1.0, seconds / seconds_in_all))
+            cuts = np.array(find_cuts(np.array(changes)), int)
             stored = {'times': np.array(times), 'size': np.array(size[:2]), 'cuts': cuts,
                       'boxes': np.array(boxes).reshape(-1, 4)}
             keep(file, key, **stored)
+        share(1.0)
         height, width = (int(side) for side in stored['size'])
         cuts = tuple(int(cut) for cut in stored['cuts'])
         return Take(digest, Clip(path, width, height, stored['times'], cuts), stored['boxes'])
 
-    def see(self, take: Take, crop: Crop, done: float, share: float) -> Seen:
+    def see(self, take: Take, crop: Crop, share: Callable[[float], None] = lambda share: None) -> Seen:
         """Every picture of a clip: cropped, kept as JPEG, and seen by the detector."""
-        clip = take.clip
-        parts, missing = self._pieces(take, crop), []
-        for first, file, key in parts:
-            if kept(file, key) is None:
-                missing.append((first, file, key))
-        if missing:
-            images = pictures(clip.path, missing[0][0])
+        clip, parts = take.clip, self._pieces(take, crop)
+        todo = {first: (file, key) for first, file, key in parts if not is_kept(file, key)}
+        if todo:
             hands = max(1, round(HANDS_EVERY * clip.rate))
             bodies = max(1, round(BODY_EVERY * clip.rate))
-            todo = {first: (file, key) for first, file, key in missing}
-            for row, _, image in images:
+            recent: deque[np.ndarray] = deque(maxlen=WARM)  # of the same shot
+            for row, _, image in pictures(clip.path, max(0, min(todo) - WARM)):
+                if row >= len(clip.times):
+                    break
                 first = row // PIECE * PIECE
-                if row == first:
-                    piece = {'faces': [], 'hand': [], 'sharp': [], 'jpeg': [], 'bodies': [], 'body_rows': []}
-                if first not in todo:
-                    continue
-                self._see_one(piece, row, crop.apply(image), forget=row == first or row in clip.cuts,
-                              hands=row % hands == 0, body=row % bodies == 0)
-                if row == min(first + PIECE, len(clip.times)) - 1:
-                    file, key = todo.pop(first)
-                    sizes = np.array([len(jpeg) for jpeg in piece['jpeg']])
-                    keep(file, key, faces=np.array(piece['faces'], np.float32), hand=np.array(piece['hand']),
-                         sharp=np.array(piece['sharp'], np.float32), sizes=sizes,
-                         jpeg=np.frombuffer(b''.join(piece['jpeg']), np.uint8),
-                         bodies=np.array(piece['bodies'], np.uint8).reshape(-1, flags.MASK, flags.MASK),
-                         body_rows=np.array(piece['body_rows'], int))
-                    self.progress.share(done + share * (row + 1) / len(clip.times))
-        pieces = [kept(file, key) for _, file, key in parts]
+                if row in clip.cuts:
+                    recent.clear()
+                if first in todo:
+                    image_of_it = crop.apply(image)
+                    if row == first:
+                        piece = {'faces': [], 'hand': [], 'sharp': [], 'jpeg': [], 'bodies': [], 'body_rows': []}
+                    if row == first or row in clip.cuts:
+                        self._warm_up([crop.apply(before) for before in recent] or [image_of_it])
+                    self._see_one(piece, row, image_of_it, hands=row % hands == 0, body=row % bodies == 0)
+                    if row == min(first + PIECE, len(clip.times)) - 1:
+                        file, key = todo.pop(first)
+                        sizes = np.array([len(jpeg) for jpeg in piece['jpeg']])
+                        keep(file, key, faces=np.array(piece['faces'], np.float32), hand=np.array(piece['hand']),
+                             sharp=np.array(piece['sharp'], np.float32), sizes=sizes,
+                             jpeg=np.frombuffer(b''.join(piece['jpeg']), np.uint8),
+                             bodies=np.array(piece['bodies'], np.uint8).reshape(-1, flags.MASK, flags.MASK),
+                             body_rows=np.array(piece['body_rows'], int))
+                        share((row + 1) / len(clip.times))
+                        if not todo:
+                            break
+                recent.append(image)
+        share(1.0)
+        # Without the pictures themselves, which are most of it: a long film's would not fit into memory.
         names = ('faces', 'hand', 'sharp', 'bodies', 'body_rows')
-        joined = {name: np.concatenate([piece[name] for piece in pieces]) for name in names}
+        pieces = [kept(file, key, names) for _, file, key in parts]
+        joined = {name: np.concatenate([piece.pop(name) for piece in pieces]) for name in names}
         # A hand that was found belongs to the pictures around, which nobody searched.
         rows = np.flatnonzero(joined['hand'])
         reach = max(1, round(HANDS_EVERY * clip.rate))
@@ -223,9 +241,15 @@ class Capture:
         return [(first, folder / f'{first:06d}.npz', self._key('see', take.digest, asdict(crop), first))
                 for first in range(0, len(take.clip.times), PIECE)]
 
-    def _see_one(self, piece: dict, row: int, image: np.ndarray, forget: bool, hands: bool, body: bool) -> None:
-        wanted = flags.FORGET * forget | flags.HANDS * hands | flags.BODY * body
-        sight = self.detector.see(image, wanted)
+    def _warm_up(self, images: list[np.ndarray]) -> None:
+        """Begins anew with the pictures before, the first of them again and again where there are too few: so a piece
+        is seen as in one go with all others, whatever was seen before it in this run."""
+        self.detector.see(images[0], flags.FORGET)
+        for image in (images[:1] * WARM + images[1:])[1 - WARM :]:
+            self.detector.see(image)
+
+    def _see_one(self, piece: dict, row: int, image: np.ndarray, hands: bool, body: bool) -> None:
+        sight = self.detector.see(image, flags.HANDS * hands | flags.BODY * body)
         face = sight.face
         piece['faces'].append(np.full((flags.POINTS, 3), np.nan, np.float32) if face is None else face)
         piece['hand'].append(face is not None and any(over_face(hand, face) for hand in sight.hands))
@@ -242,7 +266,7 @@ class Capture:
             inside = [row for row in range(first, min(first + PIECE, len(take.clip.times))) if row in wanted]
             if not inside:
                 continue
-            stored = kept(file, key)
+            stored = kept(file, key, ('sizes', 'jpeg'))
             ends = np.cumsum(stored['sizes'])
             for row in inside:
                 data = stored['jpeg'][ends[row - first] - stored['sizes'][row - first] : ends[row - first]]
@@ -255,29 +279,24 @@ class Capture:
         progress = self.progress
         takes: list[Take] = []
         with progress.during('look: times, cuts, faces'):
-            for number, (video, digest) in enumerate(zip(self.videos, self.digests)):
-                take = self.look(video, digest)
-                try:
-                    read_sound(video, 0.1)
-                except MediaError as error:
-                    self.left_out.append(str(error))
-                    continue
-                if not len(take.boxes):
+            heard = self._check()
+            for number, (video, digest) in enumerate(heard):
+                take = self.look(video, digest, self._part(number, len(heard)))
+                if take.clip.times[-1] < SHORTEST:
+                    self.left_out.append(f'{video}: is {take.clip.times[-1]:.2f} s long; {SHORTEST} s are the least.')
+                elif not len(take.boxes):
                     self.left_out.append(f'{video}: no face was found in it.')
-                    continue
-                takes.append(take)
-                progress.share((number + 1) / len(self.videos))
+                else:
+                    takes.append(take)
         if not takes:
             raise CaptureError(self.left_out[0] if self.left_out else 'No video was given.')
-        sizes = {(take.clip.width, take.clip.height) for take in takes}
-        if len(sizes) > 1:
-            raise CaptureError('The videos have different sizes (' + ', '.join(f'{w}x{h}' for w, h in sorted(sizes)) +
-                               '); an avatar has one camera, so record all with the same settings.')
-        (size,) = sizes
+        if all(take.digest in self.held_out for take in takes):
+            raise CaptureError('Of the videos that are not held out none can be used: ' + self.left_out[0])
+        size = takes[0].clip.width, takes[0].clip.height
         crop = choose_crop(np.concatenate([take.boxes for take in takes]), *size)
         with progress.during('see: landmarks of every picture'):
             for number, take in enumerate(takes):
-                take.seen = self.see(take, crop, number / len(takes), 1 / len(takes))
+                take.seen = self.see(take, crop, self._part(number, len(takes)))
         with progress.during('track: focal length, shape, poses'):
             found = self._track(takes, crop)
         with progress.during('shoulders: Lucas-Kanade flow'):
@@ -285,10 +304,34 @@ class Capture:
         with progress.during('dataset: 60 frames a second'):
             return self._write(takes, crop, found)
 
+    def _part(self, number: int, count: int) -> Callable[[float], None]:
+        """Who hears how far the work on one of so many videos is, and tells it as part of the step."""
+        return lambda share: self.progress.share((number + share) / count)
+
+    def _check(self) -> list[tuple[Path, str]]:
+        """The videos that have sound, before any is read in full; CaptureError where their sizes differ."""
+        heard, sizes = [], {}
+        for video, digest in zip(self.videos, self.digests):
+            try:
+                damaged = check_sound(video)
+                _, _, image = next(pictures(video))
+            except MediaError as error:
+                self.left_out.append(str(error))
+                continue
+            if damaged:
+                self.remarks.append(damaged)
+            sizes[image.shape[1], image.shape[0]] = video
+            heard.append((video, digest))
+        if len(sizes) > 1:
+            raise CaptureError('The videos have different sizes (' + ', '.join(f'{w}x{h}' for w, h in sorted(sizes)) +
+                               '); an avatar has one camera, so record all with the same settings.')
+        return heard
+
     def _track(self, takes: list[Take], crop: Crop) -> Track:
         """The Track of all good pictures of all clips; the takes then know their pictures' states and rows in it."""
         for take in takes:
-            take.state = first_states(take.clip, take.seen)
+            take.leaps = find_leaps(take.clip, take.seen.faces)
+            take.state = first_states(take.clip, take.seen, take.leaps)
         good = [np.flatnonzero(take.state == 0) for take in takes]
         if sum(map(len, good)) < 4 * SHORTEST * max(take.clip.rate for take in takes):
             raise CaptureError('Hardly any picture shows a face that can be tracked.')
@@ -331,8 +374,9 @@ class Capture:
             stored = kept(file, key)
             if stored is None:
                 points = np.full((len(take.clip.times), SHOULDER_POINTS, 2), np.nan)
-                for first, stop in shots(take.clip):
-                    self._shoulders_of_shot(take, crop, first, stop, points)
+                part = self._part(number, len(takes))
+                for first, stop in shots(take):
+                    self._shoulders_of_shot(take, crop, first, stop, points, part)
                 stored = {'points': points}
                 keep(file, key, **stored)
             take.shoulders = stored['points']
@@ -343,7 +387,8 @@ class Capture:
             raise CaptureError('The shoulders are not in the picture; record head and shoulders, or place the camera '
                                'farther away.')
 
-    def _shoulders_of_shot(self, take: Take, crop: Crop, first: int, stop: int, points: np.ndarray) -> None:
+    def _shoulders_of_shot(self, take: Take, crop: Crop, first: int, stop: int, points: np.ndarray,
+                           share: Callable[[float], None]) -> None:
         seen = take.seen
         good = np.flatnonzero(take.state[first:stop] == 0) + first
         masks = [k for k, row in enumerate(seen.body_rows) if row in set(good.tolist())]
@@ -357,7 +402,14 @@ class Capture:
         middle = np.median([lines for _, lines in found], axis=0)
         k, lines = min(found, key=lambda pair: np.abs(pair[1] - middle).sum())
         key_image = next(self.images(take, crop, seen.body_rows[k : k + 1]))
-        followed, known = track_shoulders(self.images(take, crop, good), take.clip.times[good], key_image, lines)
+
+        def images() -> Iterator[np.ndarray]:
+            for row, image in zip(good, self.images(take, crop, good)):
+                yield image
+                if row % 25 == 0:
+                    share(row / len(take.clip.times))
+
+        followed, known = track_shoulders(images(), take.clip.times[good], key_image, lines, segments(take.clip, good))
         points[good[known]] = followed[known]
 
     def _write(self, takes: list[Take], crop: Crop, found: Track) -> 'Result':
@@ -366,22 +418,22 @@ class Capture:
         manifest = {
             'name': self.settings.name,
             'licence': self.settings.licence,
-            'source': self.settings.source or ', '.join(take.clip.path.name for take in takes),
+            'source': self.settings.source or ', '.join(self.names[take.digest] for take in takes),
             'person': {'kind': 'synthetic' if self.settings.synthetic else 'real', 'consent': self.consent},
             'camera': {'matrix': found.camera.matrix.tolist(), 'metres_per_unit': 0.01},
             'split': self._split(takes, known),
-            'capture': {'videos': {video.name: digest for video, digest in zip(self.videos, self.digests)},
+            'capture': {'videos': {name: digest for digest, name in self.names.items()},
                         'crop': asdict(crop), 'focal_length': 'given' if self.settings.focal else 'searched'},
         }
         out, scratch = self.folder / 'dataset', self.folder / f'.dataset.{os.getpid()}'
+        for old in self.folder.glob('.dataset.*'):
+            shutil.rmtree(old)
         content = hashlib.sha256(samples.tobytes())
         for name in TRACKS:
             content.update(np.ascontiguousarray(tracks[name]))
         key = key_of('dataset', manifest, content.hexdigest(), sorted(shown.items()))
         marker = out / '.key'
         if not (marker.is_file() and marker.read_text() == key):
-            for old in self.folder.glob('.dataset.*'):
-                shutil.rmtree(old)
             (scratch / 'frames').mkdir(parents=True)
             write_dataset(scratch, manifest, tracks, samples)
             order = sorted(shown)
@@ -394,9 +446,12 @@ class Capture:
             if self.record:
                 (scratch / consents.RECORD).write_text(self.record)
             (scratch / '.key').write_text(key)
+            # The old one is moved aside whole and only then deleted: what is called dataset is never half of one.
+            aside = self.folder / f'.dataset.{os.getpid()}.old'
             if out.exists():
-                shutil.rmtree(out)
+                os.replace(out, aside)
             os.replace(scratch, out)
+            shutil.rmtree(aside, ignore_errors=True)
         return Result(self, takes, crop, found, tracks, known, samples, shown)
 
     def _split(self, takes: list[Take], known: np.ndarray) -> dict[str, list]:
@@ -436,6 +491,18 @@ class Result:
         """(512, 512, 3) RGB of a timeline frame that has a picture."""
         k, row = self.shown[frame]
         return next(self.capture.images(self.takes[k], self.crop, np.array([row])))
+
+
+def short_names(files: list[Path]) -> list[str]:
+    """A name for each file: its own, with as many folders before it as tell it from the others."""
+    paths = [Path(os.path.abspath(file)) for file in files]
+    names = []
+    for path in paths:
+        depth = 1
+        while depth < len(path.parts) and sum(other.parts[-depth:] == path.parts[-depth:] for other in paths) > 1:
+            depth += 1
+        names.append('/'.join(path.parts[-depth:]))
+    return names
 
 
 def face_box(face: np.ndarray) -> np.ndarray:

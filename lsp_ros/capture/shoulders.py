@@ -20,7 +20,7 @@ MARGIN = 6  # pixels of the picture's edge in which no point is put
 COLLAR = 0.5  # where the lines begin, in widths of the face beside its middle
 BAND = 45  # pixels below the line whose corners are followed, and a few above
 ENOUGH = 6  # corners that a transform needs
-SMOOTHING = 0.05  # seconds, Gaussian
+SMOOTHING = 0.05  # seconds, standard deviation of the Gaussian
 LONGEST_LOSS = 0.5  # seconds without a measurement after which the shoulders are not known
 
 _FLOW = {'winSize': (21, 21), 'maxLevel': 3,
@@ -111,13 +111,28 @@ class ShoulderTracker:
         return transform if 0.8 < scale < 1.25 and abs(tilt) < 20 else None
 
 
-def track_shoulders(images: Iterable[np.ndarray], times: np.ndarray, key: np.ndarray,
-                    lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shoulders of the N pictures of a clip, in order: (N, 18, 2) pixels, and (N,) bool where they are known."""
+def track_shoulders(images: Iterable[np.ndarray], times: np.ndarray, key: np.ndarray, lines: np.ndarray,
+                    segment: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Shoulders of the N pictures of a clip, in order: (N, 18, 2) pixels, and (N,) bool where they are known.
+
+    segment (N,) equal numbers for pictures that follow one another: what was measured in one stretch says nothing about
+    another, and none is smoothed into another.
+    """
     tracker = ShoulderTracker(key, lines)
     followed = [tracker.follow(image) for image in images]
     points, seen = np.array([row for row, _ in followed]), np.array([row for _, row in followed])
-    known = np.ones(len(times), bool)
+    known = np.zeros(len(times), bool)
+    segment = np.zeros(len(times), int) if segment is None else segment
+    edges = np.flatnonzero(np.diff(segment, prepend=np.nan, append=np.nan) != 0)
+    for first, stop in zip(edges[:-1], edges[1:]):
+        part = slice(first, stop)
+        points[part], known[part] = _settle(points[part], seen[part], times[part])
+    return points, known
+
+
+def _settle(points: np.ndarray, seen: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One stretch, (N, 18, 2) and (N, 2) bool: smooth, filled where a shoulder was not seen; (N,) bool where known."""
+    points, known = points.copy(), np.ones(len(times), bool)
     for side in range(2):
         rows = np.flatnonzero(seen[:, side])
         if not len(rows):
@@ -128,5 +143,29 @@ def track_shoulders(images: Iterable[np.ndarray], times: np.ndarray, key: np.nda
         after = np.searchsorted(times[rows], times)
         measured = np.concatenate([[-np.inf], times[rows], [np.inf]])
         known &= np.minimum(times - measured[after], measured[after + 1] - times) <= LONGEST_LOSS
-    step = np.median(np.diff(times)) if len(times) > 1 else 1.0
-    return gaussian_filter1d(points, SMOOTHING / step, axis=0, mode='nearest'), known
+    return smooth(points, times), known
+
+
+def smooth(values: np.ndarray, times: np.ndarray, sigma: float = SMOOTHING) -> np.ndarray:
+    """(N, ...) at times (N,) seconds, as uneven as they may be: at each one the straight line through what is around
+    it, weighed by a Gaussian of time. What moves evenly stays as it is, up to the ends."""
+    flat = values.reshape(len(values), -1)
+    s0, s1, s2 = np.zeros((3, len(times)))
+    v0, v1 = np.zeros((2, *flat.shape))
+    for offset in range(len(times)):
+        early, late = slice(0, len(times) - offset), slice(offset, len(times))
+        apart = times[late] - times[early]
+        if apart.min() > 4 * sigma:
+            break
+        weight = np.exp(-0.5 * (apart / sigma) ** 2)
+        for here, there, ahead in ((early, late, apart), (late, early, -apart))[: 2 if offset else 1]:
+            s0[here] += weight
+            s1[here] += weight * ahead
+            s2[here] += weight * ahead**2
+            v0[here] += weight[:, None] * flat[there]
+            v1[here] += (weight * ahead)[:, None] * flat[there]
+    room = s0 * s2 - s1**2
+    line = room > 1e-6 * (s0 * sigma) ** 2
+    room = np.where(line, room, 1)
+    straight = (s2[:, None] * v0 - s1[:, None] * v1) / room[:, None]
+    return np.where(line[:, None], straight, v0 / s0[:, None]).reshape(values.shape)

@@ -4,11 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lsp_ros.capture.landmarks import RIGID
 from lsp_ros.capture.video import GAP, Clip
 from lsp_ros.rendering.sizes import PICTURE
+from lsp_ros.timeline import FRAME_RATE
 from lsp_ros.training.dataset import runs
 
 JUMP = 0.3  # widths of the face from one picture to the next
+# Widths of the face that a head leaps at a cut nobody saw: it moves that far from one picture to the next and that many
+# times as far as in the steps around. A head has mass: it gains speed, and loses it, over several pictures.
+LEAP, LEAP_RATIO = 0.03, 4.0
 SHORTEST = 0.5  # seconds of a stretch that is worth keeping
 
 NO_FACE, HAND, CUT, OUTSIDE, JUMPED, ERROR, TURNED, SHORT, NO_SHOULDERS, BLUR = range(1, 11)
@@ -41,24 +46,51 @@ class Take:
 
     digest     SHA-256 of the file
     boxes      (K, 4) where the face was at the first look, in source pixels
+    leaps      numbers of the pictures to which the head leapt: a shot begins there, too
     state      (N,) int8 why a picture is left out (REASONS), 0 for a good one
     tracked    (N,) int row of each picture in the ``Track``, -1 for one that was not tracked
     shoulders  (N, 18, 2) pixels of the crop, NaN where they are not known
     start      first frame on the timeline; stop: the first after its pause
+    pace       timeline seconds for a second of the file (``assemble.find_pace``)
+    shift      timeline frames from ``start`` to the first picture, from 0 to 1
     """
 
     digest: str
     clip: Clip
     boxes: np.ndarray
     seen: Seen | None = None
+    leaps: tuple[int, ...] = ()
     state: np.ndarray | None = None
     tracked: np.ndarray | None = None
     shoulders: np.ndarray | None = None
     start: int = 0
     stop: int = 0
+    pace: float = 1.0
+    shift: float = 0.0
+
+    @property
+    def places(self) -> np.ndarray:
+        """(N,) where the pictures are on the timeline: frames from ``start`` on, rarely whole."""
+        return self.shift + self.clip.times * (self.pace * FRAME_RATE)
+
+    def seconds_at(self, frames: np.ndarray) -> np.ndarray:
+        """Seconds of the file at timeline frames counted from ``start``."""
+        return (np.asarray(frames) - self.shift) / (self.pace * FRAME_RATE)
 
 
-def first_states(clip: Clip, seen: Seen) -> np.ndarray:
+def find_leaps(clip: Clip, faces: np.ndarray) -> tuple[int, ...]:
+    """Numbers of the pictures before which the unsmoothed head (N, 478, 3) leaps: cuts that show in nothing else."""
+    if len(faces) < 2:
+        return ()
+    points, between = faces[:, RIGID, :2].astype(np.float64), np.diff(clip.times)
+    step = np.sqrt((np.diff(points, axis=0) ** 2).sum(axis=-1).mean(axis=-1)) / np.ptp(faces[1:, :468, 0], axis=1)
+    step = step * np.median(between) / between
+    padded = np.pad(np.nan_to_num(step), 2)
+    around = np.max([padded[k : k + len(step)] for k in (0, 1, 3, 4)], axis=0)
+    return tuple(int(k) + 1 for k in np.flatnonzero((step > LEAP) & (step > LEAP_RATIO * around)))
+
+
+def first_states(clip: Clip, seen: Seen, leaps: tuple[int, ...] = ()) -> np.ndarray:
     """(N,) int8: why a picture cannot be tracked, as far as the picture itself tells; 0 where it can."""
     state = np.zeros(len(clip.times), np.int8)
     faces = seen.faces[:, :468, :2]
@@ -68,17 +100,18 @@ def first_states(clip: Clip, seen: Seen) -> np.ndarray:
         jump = np.linalg.norm(np.diff(faces.mean(axis=1), axis=0), axis=1) > JUMP * width[1:]
     state[1:][jump] = JUMPED
     state[outside] = OUTSIDE
-    for cut in clip.cuts:
-        state[max(0, cut - 1) : cut + 1] = CUT
+    for numbers, why in ((leaps, JUMPED), (clip.cuts, CUT)):
+        for number in numbers:
+            state[max(0, number - 1) : number + 1] = why
     state[seen.hand] = HAND
     state[np.isnan(faces[:, 0, 0])] = NO_FACE
     drop_short(clip, state)
     return state
 
 
-def shots(clip: Clip) -> list[tuple[int, int]]:
+def shots(take: Take) -> list[tuple[int, int]]:
     """Ranges [first, stop) of pictures between cuts."""
-    edges = [0, *clip.cuts, len(clip.times)]
+    edges = sorted({0, *take.clip.cuts, *take.leaps, len(take.clip.times)})
     return list(zip(edges[:-1], edges[1:]))
 
 

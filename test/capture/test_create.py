@@ -119,47 +119,154 @@ def test_a_second_run_sees_nothing_again(made):
 
 
 KILLED = """
-import os, signal, sys
+import os, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import synthetic_face
-from lsp_ros.capture.create import Capture, Settings
+from lsp_ros.capture import create
 
-class Dying(synthetic_face.DotDetector):
-    def see(self, *arguments):
-        if self.seen == {after}:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().see(*arguments)
+create.PIECE = 20  # so that some pieces are finished before the end comes
 
-with Capture({videos!r}, Path({out!r}), Settings('somebody', source='drawn', focal=550.0), Dying, None) as capture:
+class Dying(create.Progress):
+    def __init__(self):
+        super().__init__(self.began, self.told)
+
+    def began(self, name):
+        self.name = name
+
+    def told(self, share):
+        if self.name.startswith({step!r}) and share > 0.1:
+            os.kill(os.getpid(), {how})
+
+with create.Capture({videos!r}, Path({out!r}), create.Settings('somebody', source='drawn', focal=550.0),
+                    synthetic_face.DotDetector, None, Dying()) as capture:
     capture.run()
 """
 
 
-def test_a_killed_run_goes_on_where_it_was(made, tmp_path, monkeypatch):
-    videos, folder, whole = made
-    monkeypatch.setattr(create, 'PIECE', 20)  # so that some pieces are finished before the end comes
+@pytest.mark.parametrize('step,how', [
+    *((step, signal.SIGKILL) for step in ('look', 'see', 'track', 'shoulders', 'dataset')),
+    ('see', signal.SIGINT), ('dataset', signal.SIGINT),
+])
+def test_a_run_that_was_ended_in_any_step_goes_on_where_it_was(made, tmp_path, monkeypatch, step, how):
+    videos, folder, _ = made
+    monkeypatch.setattr(create, 'PIECE', 20)
     out = tmp_path / 'out'
-    program = KILLED.format(tests=str(Path(synthetic.__file__).parent), after=60, out=str(out),
+    program = KILLED.format(tests=str(Path(synthetic.__file__).parent), step=step, how=int(how), out=str(out),
                             videos=[str(video) for video in videos])
-    program = program.replace('from lsp_ros.capture.create import Capture, Settings',
-                              'from lsp_ros.capture.create import Capture, Settings\n'
-                              'import lsp_ros.capture.create as create\ncreate.PIECE = 20')
-    ended = subprocess.run([sys.executable, '-c', program], cwd=Path(create.__file__).parents[2], timeout=120)
-    assert ended.returncode == -signal.SIGKILL
+    ended = subprocess.run([sys.executable, '-c', program], cwd=Path(create.__file__).parents[2], timeout=120,
+                           stderr=subprocess.DEVNULL)
+    assert ended.returncode == -how
     assert not (out / 'dataset').exists()
-    finished = list((out / 'capture').glob('see-*/[0-9]*.npz'))
-    assert finished
-    seen = []
-
-    class Counting(synthetic.DotDetector):
-        def close(self):
-            seen.append(self.seen)
-
-    run(videos, out, Counting)
-    pictures = sum(len(take.clip.times) for take in whole.takes)
-    assert seen[0] == pictures - 20 * len(finished)
+    finished = {file: file.stat().st_mtime_ns for file in (out / 'capture').rglob('[!.]*.npz')}
+    done = {'look': 0, 'see': 3, 'track': 8, 'shoulders': 9, 'dataset': 11}[step]
+    assert len(finished) >= done
+    run(videos, out)
+    assert {file: file.stat().st_mtime_ns for file in finished} == finished
     assert digest(out / 'dataset') == digest(folder / 'out' / 'dataset')
+    assert sorted(file.name for file in out.iterdir()) == ['capture', 'dataset']
+
+
+def test_a_dataset_is_whole_or_not_there_when_another_takes_its_place(made, tmp_path, monkeypatch):
+    videos, folder, _ = made
+    out, other = tmp_path / 'out', replace(SETTINGS, focal=600.0)
+    shutil.copytree(folder / 'out', out)
+    delete = shutil.rmtree
+
+    def ends_half_way(path, **how):
+        for file in sorted(Path(path).rglob('*.jpg'))[:10]:
+            file.unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(create.shutil, 'rmtree', ends_half_way)
+    with pytest.raises(KeyboardInterrupt):
+        run(videos, out, settings=other)
+    monkeypatch.setattr(create.shutil, 'rmtree', delete)
+    for settings in (SETTINGS, other):
+        run(videos, out, settings=settings)
+        run(videos, tmp_path / 'anew', settings=settings)
+        assert digest(out / 'dataset') == digest(tmp_path / 'anew' / 'dataset')
+
+
+@pytest.mark.parametrize('x,y', [(14, 4), (5, 0)])
+def test_nothing_is_interpolated_across_a_cut_within_one_scene(tmp_path, x, y):
+    """Words were taken out of the middle: nothing but the head has moved, in the second film hardly that."""
+    times = np.arange(75) / synthetic.RATE
+    pictures = [synthetic.draw(*(synthetic.path_of(t) + (t >= 1.2) * np.array([x, y]))) for t in times]
+    film = synthetic.write_film(tmp_path / 'film.mkv', times, pictures, np.zeros(3 * SAMPLE_RATE))
+    result = run([film], tmp_path / 'out')
+    (_, before), (after, _) = runs(result.known)
+    assert (before - 1) / FRAME_RATE <= times[29] and after / FRAME_RATE >= times[30]
+    assert not any(before <= frame < after for frame in result.shown)
+    # Up to the cut and from it on, head and shoulders are where the film of that part alone would have them.
+    scale, matrix = result.crop.scale, result.track.camera.matrix
+    frames = np.r_[before - 6 : before, after : after + 6]
+    centre = project(to_camera(np.zeros((len(frames), 1, 3)), result.tracks['euler'][frames],
+                               result.tracks['translation'][frames]), matrix)[:, 0]
+    seconds = frames / FRAME_RATE
+    true = scale * (synthetic.path_of(seconds) + (seconds >= 1.2)[:, None] * np.array([x, y]))
+    off = centre - true
+    np.testing.assert_allclose(off, np.broadcast_to(off.mean(axis=0), off.shape), atol=1.0)
+    shoulders = project(result.tracks['shoulders'][frames], matrix)
+    moved = shoulders.mean(axis=1) - true / 2
+    np.testing.assert_allclose(moved[:6], np.broadcast_to(moved[:6].mean(axis=0), (6, 2)), atol=0.7)
+    np.testing.assert_allclose(moved[6:], np.broadcast_to(moved[6:].mean(axis=0), (6, 2)), atol=0.7)
+
+
+def test_a_video_that_is_too_short_is_left_out_with_a_sentence(made, tmp_path):
+    videos, _, _ = made
+    blink = synthetic.write_film(tmp_path / 'blink.mkv', np.zeros(1), [synthetic.draw(128, 80)], np.zeros(1600))
+    with pytest.raises(CaptureError, match='blink.mkv: is 0.00 s long'):
+        run([blink], tmp_path / 'alone')
+    result = run([blink, videos[0]], tmp_path / 'out')
+    assert len(result.takes) == 1 and 'blink.mkv: is 0.00 s long' in result.capture.left_out[0]
+
+
+def test_videos_of_one_name_are_told_apart(made, tmp_path):
+    videos, _, _ = made
+    agreement = tmp_path / 'consent.yaml'
+    agreement.write_text('{who: Ada, purpose: a test, until: null, means: a word}')
+    films = [tmp_path / day / 'clip.mkv' for day in ('monday', 'tuesday')]
+    for source, film in zip(videos, films):
+        film.parent.mkdir()
+        shutil.copy(source, film)
+    run(films, tmp_path / 'out', settings=replace(SETTINGS, source=None), consent=agreement)
+    data = load_dataset(tmp_path / 'out' / 'dataset')
+    digests = {f'{film.parent.name}/clip.mkv': hashlib.sha256(film.read_bytes()).hexdigest() for film in films}
+    assert data.manifest['capture']['videos'] == digests
+    assert data.manifest['source'] == 'monday/clip.mkv, tuesday/clip.mkv'
+    check(data.path / 'consent.json', data.manifest['person']['consent'], digests)
+
+
+def test_what_is_wrong_with_a_file_is_said_before_all_files_are_looked_at(made, tmp_path):
+    videos, _, _ = made
+
+    def detector():
+        raise AssertionError('the detector was started')
+
+    mute = synthetic.write_film(tmp_path / 'mute.mkv', np.arange(3) / 25, [synthetic.draw(128, 80)] * 3, None)
+    with pytest.raises(CaptureError, match='mute.mkv: has no sound track'):
+        run([mute], tmp_path / 'mute', detector)
+    small = synthetic.write_film(tmp_path / 'small.mkv', np.arange(3) / 25, [synthetic.draw(128, 80)[:96]] * 3,
+                                 np.zeros(2000))
+    with pytest.raises(CaptureError, match='different sizes .256x96, 256x192.'):
+        run([videos[0], small], tmp_path / 'small', detector)
+
+
+def test_every_step_tells_how_far_it_is(made, tmp_path, monkeypatch):
+    videos, _, _ = made
+    monkeypatch.setattr(create, 'PIECE', 20)
+    told: dict[str, list[float]] = {}
+    progress = create.Progress(lambda name: told.setdefault(name.split(':')[0], []),
+                               lambda share: list(told.values())[-1].append(share))
+    with Capture(videos, tmp_path / 'out', SETTINGS, synthetic.DotDetector, None, progress) as capture:
+        capture.run()
+    assert list(told) == ['look', 'see', 'track', 'shoulders', 'dataset']
+    for step, shares in told.items():
+        assert shares == sorted(shares) and shares[0] >= 0
+        assert shares[-1] == pytest.approx(0.95 if step == 'track' else 1, abs=0.06)
+        if step in ('look', 'see', 'shoulders'):
+            assert len(shares) > 4 and shares[0] < 0.25  # also within the first video
 
 
 def test_a_damaged_or_foreign_result_is_made_again(made, tmp_path):
@@ -247,6 +354,14 @@ def test_eight_seconds_become_an_avatar(tmp_path, monkeypatch):
     np.testing.assert_allclose(avatar.weights('mouth')[weight], teacher.weights('mouth')[weight], atol=0.02)
     assert 'it moves as presenter does' in told[0] and 'renderer in 8 bits' in told[-1]
     assert avatar.int8_renderer() is not None
+
+    # Nothing is trained, put together or quantised again as long as nothing has changed.
+    made = {file: file.stat().st_mtime_ns for file in sorted((tmp_path / 'avatar').rglob('*')) if file.is_file()}
+    learn.learn(data, tmp_path / 'runs', tmp_path / 'avatar', minutes=1e-3, tell=told.append)
+    assert {file: file.stat().st_mtime_ns for file in made} == made
+    (tmp_path / 'avatar' / 'renderer_live.int8.xml').unlink()
+    learn.learn(data, tmp_path / 'runs', tmp_path / 'avatar', minutes=1e-3, tell=told.append)
+    assert Avatar.load(tmp_path / 'avatar').int8_renderer() is not None
 
     manifest = yaml.safe_load((data / 'dataset.yaml').read_text())
     (data / 'dataset.yaml').write_text(yaml.safe_dump({**manifest, 'split': {'held_out': [[0, 60]]}}))

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from lsp_ros.capture.shoulders import ShoulderTracker, shoulder_lines, track_shoulders
+from lsp_ros.capture.shoulders import ShoulderTracker, shoulder_lines, smooth, track_shoulders
 
 
 def person() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -69,6 +69,31 @@ def test_shoulders_that_are_covered_for_long_are_not_known():
     followed, known = track_shoulders(pictures, seconds, image, shoulder_lines(body, face))
     assert known[seconds < 1.4].all() and not known[(seconds > 1.6) & (seconds < 2.3)].any()
     assert np.isfinite(followed).all()
+
+
+def test_nothing_is_smoothed_or_filled_in_across_a_gap():
+    """The person leaned over while nobody saw it; the first pictures after the gap are covered."""
+    image, body, face = person()
+    lines = shoulder_lines(body, face)
+    seconds = np.concatenate([np.arange(30), 90 + np.arange(30)]) / 30
+    moves = np.repeat([0, 20], 30)
+    pictures = (np.full_like(image, 128) if 30 <= row < 33 else moved(image, x, 0) for row, x in enumerate(moves))
+    followed, known = track_shoulders(pictures, seconds, image, lines, np.repeat([0, 1], 30))
+    assert known.all()
+    np.testing.assert_allclose((followed - lines)[..., 0].mean(axis=1), moves, atol=0.5)
+    hidden = (np.full_like(image, 128) if row >= 30 else image for row in range(60))
+    _, known = track_shoulders(hidden, np.arange(60) / 30, image, lines, np.repeat([0, 1], 30))
+    assert known[:30].all() and not known[30:].any()  # what was seen in one stretch says nothing about another
+
+
+def test_the_smoothing_knows_time():
+    rng = np.random.default_rng(0)
+    times = np.cumsum(rng.choice([1 / 60, 1 / 30, 0.1], 200))
+    line = np.stack([3 * times, 5 - times], axis=1)
+    np.testing.assert_allclose(smooth(line, times), line, atol=1e-9)
+    noise = rng.normal(size=(200, 2))
+    assert smooth(line + noise, times).std() > 0 and np.std(smooth(line + noise, times) - line) < 0.8
+    np.testing.assert_array_equal(smooth(line[:1], times[:1]), line[:1])
 
 
 def test_a_shoulder_that_cannot_be_seen_keeps_its_place():

@@ -1,12 +1,26 @@
 """Sound and pictures of a file stay together, and the crop's camera is the source's."""
 
+from fractions import Fraction
+
+import av
 import numpy as np
 import pytest
 import synthetic_face as synthetic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsp_ros.capture.video import Crop, choose_crop, find_cuts, pictures, read_sound, room_tone, thumbnail
+from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.capture.video import (
+    Crop,
+    change,
+    choose_crop,
+    find_cuts,
+    pictures,
+    read_sound,
+    resample,
+    room_tone,
+    thumbnail,
+)
 from lsp_ros.media import MediaError
 from lsp_ros.timeline import SAMPLE_RATE
 
@@ -39,13 +53,33 @@ def test_a_click_is_heard_when_its_flash_is_seen(tmp_path, name, begins, codec, 
     assert abs(click / SAMPLE_RATE - flashed) < 0.001
 
 
+def changes(images: list[np.ndarray]) -> np.ndarray:
+    small = [thumbnail(image) for image in images]
+    return np.array([change(before, after) for before, after in zip(small[:-1], small[1:])])
+
+
 def test_a_cut_is_found_and_motion_is_none():
     rng = np.random.default_rng(0)
     scene = rng.integers(0, 255, (2, 90, 160, 3), np.uint8)
-    moving = [thumbnail(np.roll(scene[0], k, axis=1)) for k in range(20)]
-    assert find_cuts(np.array(moving)) == []
-    other = [thumbnail(255 - scene[1] // 3) for _ in range(10)]
-    assert find_cuts(np.array(moving[:1] * 10 + other)) == [10]
+    moving = [np.roll(scene[0], k, axis=1) for k in range(20)]
+    assert find_cuts(changes(moving)) == []
+    assert find_cuts(changes(moving[:1] * 10 + [255 - scene[1] // 3] * 10)) == [10]
+
+
+@pytest.mark.parametrize('twice', [False, True])
+def test_a_cut_within_one_scene_is_found(twice):
+    """The built-in avatar in two poses before the same background, as after a sentence was taken out."""
+    first, _, _, second = Avatar.load(find_avatar('presenter'), ('rendering',)).candidates()
+    noise = np.random.default_rng(0).normal(0, 12, (40, 512, 512, 1)).astype(np.float32)
+
+    def shot(image, numbers):
+        """It sways as a head does; ``twice`` as at 30 pictures a second in a file of 60."""
+        for number in numbers:
+            sway = np.roll(image, round(8 * np.sin((number // 2 if twice else number) / 8)), axis=1)
+            yield (sway + noise[number // 2 if twice else number]).clip(0, 255).astype(np.uint8)
+
+    found = changes([*shot(first, range(20)), *shot(second, range(20, 40))])
+    assert 2 < found[19] < 14 and find_cuts(found) == [20]
 
 
 @given(
@@ -108,3 +142,45 @@ def test_a_file_that_is_no_video_is_refused_in_one_sentence(tmp_path):
     file.write_bytes(b'no video')
     with pytest.raises(MediaError, match='x.mp4: cannot be read as video'):
         list(pictures(file))
+
+
+@given(st.floats(0.995, 1.005), st.floats(0, 40))
+def test_sound_of_another_pace_is_the_same_sound(pace, shift):
+    def tone(samples):
+        return np.sin(2 * np.pi * 0.21 * samples) * np.exp(-(((samples - 400) / 150) ** 2))
+
+    at = np.arange(760) * pace + shift
+    np.testing.assert_allclose(resample(tone(np.arange(800)), at), tone(at), atol=0.005)
+
+
+def test_damaged_packets_at_the_beginning_are_a_gap_and_not_the_end(tmp_path):
+    """A transport stream whose first packets of sound and pictures were damaged on the way."""
+    rng = np.random.default_rng(0)
+    file = tmp_path / 'film.ts'
+    with av.open(str(file), 'w') as container:
+        video, audio = container.add_stream('libx264', rate=25), container.add_stream('aac', rate=48_000)
+        video.width = video.height = 64
+        video.pix_fmt, video.options, audio.layout = 'yuv420p', {'preset': 'ultrafast', 'g': '10'}, 'mono'
+        for k in range(60):
+            picture = av.VideoFrame.from_ndarray(rng.integers(0, 255, (64, 64, 3), np.uint8), format='rgb24')
+            picture.pts, picture.time_base = k, Fraction(1, 25)
+            container.mux(video.encode(picture))
+            sound = av.AudioFrame.from_ndarray(rng.normal(0, 0.1, (1, 1920)).astype(np.float32), format='fltp',
+                                               layout='mono')
+            sound.sample_rate, sound.pts, sound.time_base = 48_000, 1920 * k, Fraction(1, 48_000)
+            container.mux(audio.encode(sound))
+        for stream in (video, audio):
+            container.mux(stream.encode(None))
+    with av.open(str(file)) as container:
+        first = next(packet for packet in container.demux(audio=0) if packet.size)
+        payload = bytes(first)
+    data = bytearray(file.read_bytes())
+    place = data.index(payload[:40])
+    data[place + 8 : place + 40] = bytes(32)  # the header of the frame stays
+    file.write_bytes(data)
+    with av.open(str(file)) as container, pytest.raises(av.error.InvalidDataError):
+        next(container.decode(audio=0))
+    with pytest.warns(UserWarning, match='damaged'):
+        heard = read_sound(file, 2.0)
+    assert len(heard) == 2 * SAMPLE_RATE and heard[SAMPLE_RATE:].std() > 0.02
+    assert len(list(pictures(file))) == 60
