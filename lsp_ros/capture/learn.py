@@ -12,7 +12,9 @@ from pathlib import Path
 import torch
 
 from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.capture.consent import RECORD
 from lsp_ros.capture.kept import key_of
+from lsp_ros.capture.video import file_sha256
 from lsp_ros.motion.head_pose import RECEPTIVE_FIELD
 from lsp_ros.training import build
 from lsp_ros.training.dataset import Dataset, load_dataset, runs
@@ -52,8 +54,19 @@ def learn(dataset: Path, run: Path, folder: Path, minutes: float, size: str = 'l
              f'as {TEACHER} does, within the range of this person.')
         give(teacher, 'head_pose', run)
     build.train('renderer', run, [dataset], settings['renderer'])
-    build.build_avatar(run, dataset, folder, size, settings['mouth'].look_ahead, head.look_ahead, projection=0.0)
+    # What the avatar is made of; quantising takes minutes, and nothing of it would be another one.
+    made_of = [file for file in (*(run / network / 'best.ckpt' for network in build.SETTINGS), run / 'manifold.npy',
+                                 run / 'renderer' / 'candidates.npy', dataset / 'dataset.yaml', dataset / 'tracks.npz',
+                                 dataset / RECORD) if file.is_file()]
+    looks = settings['mouth'].look_ahead, head.look_ahead
+    key = key_of('avatar', str(folder.resolve()), size, looks, [file_sha256(file) for file in made_of])
+    marker, quick = run / 'avatar.key', folder / f'renderer_{size}.int8.xml'
+    if marker.is_file() and marker.read_text() == key and (folder / 'avatar.yaml').is_file() and quick.is_file():
+        return
+    marker.unlink(missing_ok=True)
+    build.build_avatar(run, dataset, folder, size, *looks, projection=0.0)
     build.quantise(folder, tell)
+    write_whole(marker, key)
 
 
 def check_same(data: Dataset, run: Path) -> None:
@@ -63,7 +76,15 @@ def check_same(data: Dataset, run: Path) -> None:
         raise ValueError(f'{run} has begun to learn from other footage, or from another split of it: delete it, and '
                          'the same command learns anew.')
     run.mkdir(parents=True, exist_ok=True)
-    file.write_text(wanted)
+    if not file.is_file():
+        write_whole(file, wanted)
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Writes a file all or not at all, whenever this process is killed."""
+    scratch = file.with_name(f'.{file.name}.{os.getpid()}')
+    scratch.write_text(text)
+    os.replace(scratch, file)
 
 
 def give(teacher: Avatar, network: str, run: Path) -> None:
