@@ -95,9 +95,10 @@ def renderers_section(rows: Sequence[Mapping]) -> str:
             missing[row['engine']] = row['reason']
             continue
         counts.append(f'{row["time"]["count"]} pictures ({row["size"]})')
+        apart = row.get('difference')
         lines.append([f'{row["size"]}, {row["weights"]}', row['engine'], *numbers(row['time'], 1),
                       f'{row["time"]["least"]:.1f}', f'{row["ratio"]:.1f}',
-                      f'{row["difference"]["mean"]:.2f}, {row["difference"]["largest"]}' if 'difference' in row else ''])
+                      f'{apart["mean"]:.2f}, {apart["largest"]}' if apart else ''])
     sizes = {row['size']: row['parameters'] for row in rows}
     parameters = ', '.join(f'{size} {count / 1e6:.1f} M' for size, count in sizes.items())
     return '\n\n'.join([

@@ -217,6 +217,7 @@ def measure_live(options, avatar, speech, console, figures) -> None:
             if not seen and time.time_ns() - began_ns > LONGEST_LOADING * 1e9:
                 raise GraphError(f'No picture came within {LONGEST_LOADING:.0f} s.')
             meter.sample(graph.processes, measuring=bool(seen.get('measured_from_ns')))
+            report.with_name('processes.json').write_text(json.dumps(meter.report()))  # beside the monitor's figures
             tell(progress_of(seen, seconds), now=True)
 
         try:
@@ -240,7 +241,11 @@ def measure_live(options, avatar, speech, console, figures) -> None:
 
 
 def read(report: Path) -> dict:
-    return json.loads(report.read_text()) if report.is_file() else {}
+    """What a file of figures holds; nothing where it is not there or not written to its end."""
+    try:
+        return json.loads(report.read_text())
+    except (OSError, ValueError):
+        return {}
 
 
 def progress_of(seen: dict, seconds: float) -> str:

@@ -22,6 +22,7 @@ from lsp_ros.nodes.recording import Durations, Statistics
 SECOND = timeline.NANOSECONDS_PER_SECOND
 TOPICS = ('speech_features', 'face_motion', 'image')
 KEPT_FRAMES = 600  # of which arrivals are remembered: ten seconds
+STANDSTILL_SECONDS = 0.5  # pictures that are missing for longer are missed by the clock
 MEDIAN, MAXIMUM = ' median ms', ' maximum ms'  # how diagnostics name a duration
 
 
@@ -167,10 +168,18 @@ class Monitor(StreamNode):
         self.counts_before = {node: dict(counts) for node, counts in self.counts.items()}
 
     def close_row(self, now_ns: int) -> None:
-        report = self.interval.report()
+        report = self.reported(self.interval, now_ns - self.interval_from_ns)
         self.rows.append({'seconds': (now_ns - self.measured_from_ns) / SECOND, 'images': report['images'],
                           'audio_to_image': report['latency_ms']['audio_to_image']})
         self.interval, self.interval_from_ns = Statistics(self.value('frame_rate')), now_ns
+
+    def reported(self, statistics: Statistics, elapsed_ns: int) -> dict:
+        """The report of some statistics, in which a standstill counts as the pictures that it cost."""
+        report = statistics.report()
+        by_clock = missing(report['images']['received'], elapsed_ns, self.value('frame_rate'))
+        if by_clock > report['images']['dropped'] + STANDSTILL_SECONDS * self.value('frame_rate'):
+            report['images']['dropped'] = by_clock
+        return report
 
     def write(self) -> None:
         path = Path(self.value('report'))
@@ -185,11 +194,12 @@ class Monitor(StreamNode):
         """Everything so far; 'measured_from_ns' is None, and the rest of no value, while it warms up."""
         counts = {node: {name: count - self.counts_before.get(node, {}).get(name, 0)
                          for name, count in counts.items()} for node, counts in self.counts.items()}
+        now = self.now_ns()
         return {
-            **self.statistics.report(),
+            **self.reported(self.statistics, now - (self.measured_from_ns or now)),
             'first_picture_ns': self.first_picture_ns,
             'measured_from_ns': self.measured_from_ns,
-            'written_ns': self.now_ns(),
+            'written_ns': now,
             'steps': self.journeys.report(),
             'computing': [{'node': node, 'what': what, 'median': medians.summary()['median'],
                            'max': (longest.summary() or medians.summary())['max']}
@@ -198,6 +208,12 @@ class Monitor(StreamNode):
                        for node, counted in counts.items()},
             'course': self.rows,
         }
+
+
+def missing(received: int, elapsed_ns: int, frame_rate: int) -> int:
+    """How many pictures a time should have brought beyond those that came: stamps do not tell of a standstill that
+    lasts, nor of one that ends in a new stream."""
+    return max(0, elapsed_ns * frame_rate // SECOND - received)
 
 
 def stamp_of(serialized: bytes) -> int:
