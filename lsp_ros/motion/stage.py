@@ -94,7 +94,6 @@ class MotionStage:
         self._lip_points = MOUTH_OUTPUT[self._lips]
         self._lips_rest = face.mouth_mean[self._lip_points].astype(np.float32) + self._mouth_rest
         self._look_ahead = max(self._mouth_ahead + Smoother(self._mouth_sigma).radius, self._head_ahead)
-        self._silent = np.zeros((FEATURES_PER_FRAME, FEATURE_SIZE), np.float32)
         self.reset()
 
     @property
@@ -126,6 +125,7 @@ class MotionStage:
     def reset(self) -> None:
         """Forget the stream and any command; the next push may begin at any frame."""
         self._next_in: int | None = None
+        self._silent = np.zeros((FEATURES_PER_FRAME, FEATURE_SIZE), np.float32)
         self._mouth_state = self._mouth.start()
         self._skip = self._mouth_ahead  # outputs of the network before it has heard its look-ahead
         self._smoother = Smoother(self._mouth_sigma)

@@ -258,6 +258,18 @@ def test_a_bad_command_is_refused_and_the_running_one_stays(avatar):
     assert whole(stage, speech(60)).euler[-1, 1] == pytest.approx(10, abs=1e-3)
 
 
+def test_silence_of_another_stream_is_forgotten(avatar):
+    stage = MotionStage(avatar)
+    hum = SpeechFeatures(0, np.full((3, 2, 512), 0.3, np.float32), np.full(3, -60, np.float32), np.zeros(3, bool))
+    stage.push(hum)
+    np.testing.assert_array_equal(stage.silence(1).values[0], hum.values[-1])
+    stage.reset()
+    assert not stage.silence(2).values.any()
+    stage.push(hum)
+    stage.flush()
+    assert not stage.silence(2).values.any()
+
+
 def test_silence_continues_the_timeline(avatar):
     stage = MotionStage(avatar)
     stage.push(speech(30, first=100, active=slice(0, 20)))
