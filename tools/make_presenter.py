@@ -9,7 +9,7 @@ leaves its result in the run folder and goes on from there when the tool is star
     apc      the speech representation, from the corpus
     mouth    with all voices but ``awb``, which is kept for the figures
     head_pose, renderer
-    avatar   the avatar folder
+    avatar   the avatar folder, with its renderer in 8 bits
     card     the figures, and the model card
 
 ``--steps avatar card`` repeats the named steps alone.
@@ -133,10 +133,10 @@ def notes(run: Path, corpus: list[str]) -> dict[str, str]:
     table = '\n'.join(['| network | epochs | steps | minutes | settings |', '|---|---|---|---|---|', *rows])
     backbone = (run / 'renderer' / 'backbone.txt').read_text().strip()
     told = (
-        'On one or two cores of a server CPU, with the networks and losses of the paper and settings for a small time '
-        f'budget (`--on-cpu`). Perceptual loss: {backbone}. Best model by validation loss.'
+        'With the networks and losses of the paper and settings for a small time budget (`--on-cpu`). '
+        f'Perceptual loss: {backbone}. Best model by validation loss.'
     )
-    more = run / 'notes.md'  # what a person has to add
+    more = run / 'notes.md'  # what a person has to add, such as the machine
     parts = [told, table, *([more.read_text().strip()] if more.exists() else [])]
     return {'Data': '\n'.join(data), 'Training': '\n\n'.join(parts), 'Limits': LIMITS}
 
@@ -166,6 +166,7 @@ def main() -> None:
             train(step, arguments.run, arguments.corpus, settings)
         elif step == 'avatar':
             build.build_avatar(arguments.run, arguments.run / 'data' / 'presenter', arguments.out, projection=0.0)
+            build.quantise(arguments.out)
         else:
             avatar = Avatar.load(arguments.out)
             names = arguments.corpus_name or [path.name for path in arguments.corpus]
