@@ -19,10 +19,12 @@ INPUTS := pyproject.toml setup.py CMakeLists.txt package.xml requirements/constr
 # The constraints hold for the packages that build the messages, too.
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_BUILD_CONSTRAINT=requirements/constraints.txt \
 	$(BIN)/python -m pip install --constraint requirements/constraints.txt $(PIP_FLAGS)
-# Where there is a display, the OpenCV that can open a window takes the place of the headless one.
-WINDOW = if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then \
+# Where there is a display, the OpenCV that can open a window takes the place of the headless one. Asked at every demo: a
+# machine that was set up without a display may have one later. Where that one cannot be loaded, it is tried only once.
+HEADLESS = import cv2, re, sys; sys.exit(not re.search(r"GUI:\s+NONE", cv2.getBuildInformation()))
+WINDOW = @if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] && [ ! -e $(VENV)/.headless ] && $(BIN)/python -c '$(HEADLESS)'; then \
 	$(PIP) --force-reinstall --no-deps opencv-python && $(BIN)/python -c 'import cv2' \
-	|| $(PIP) --force-reinstall --no-deps opencv-python-headless; fi
+	|| { touch $(VENV)/.headless && $(PIP) --force-reinstall --no-deps opencv-python-headless; }; fi
 
 .PHONY: help demo test lint bench setup setup-test setup-capture clean
 
@@ -30,6 +32,7 @@ help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 demo: setup  ## watch the avatar speak through the live ROS 2 graph; writes demo.mp4
+	$(WINDOW)
 	$(BIN)/lsp demo $(DEMO_FLAGS)
 
 test: setup-test lint  ## ruff and the whole test suite

@@ -18,6 +18,7 @@ import rclpy
 import soundfile
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
 from std_msgs.msg import Empty, String
 
 from lsp_ros.msg import AudioChunk
@@ -62,7 +63,7 @@ class TTSNode(Node):
 def main() -> None:
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # a cancel can still be sent after Ctrl-C
     node = TTSNode()
-    words = sys.argv[1:]
+    words = remove_ros_args(sys.argv)[1:]
     try:
         if words == ['--cancel']:
             node.wait_for(node.canceller)
