@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from lsp_ros.avatar.avatar import Avatar
-from lsp_ros.benchmark import report
+from lsp_ros.benchmark import engines, report
 from lsp_ros.benchmark.engines import build_engines, measure_batches, measure_engines, measure_streams, renderers
 from lsp_ros.benchmark.live import Meter
 from lsp_ros.benchmark.soak import measure_soak, slope
 from lsp_ros.benchmark.stages import STAGES, measure_stages, some_motion
 from lsp_ros.benchmark.timing import summary, take_turns
+from lsp_ros.rendering.engines.cache import cache_folder
+from lsp_ros.rendering.generator import build_generator
 
 
 @pytest.fixture(scope='module')
@@ -104,6 +106,22 @@ def test_engines_stand_beside_the_reference_and_absent_ones_are_named_with_the_r
     section = report.renderers_section(rows)
     for row in rows:
         assert row['engine'] in section and row.get('reason', '') in section
+
+
+def test_random_weights_are_timed_alone_and_leave_the_cache_as_it_was(avatar, speech, monkeypatch):
+    small = {name: tensor.numpy() for name, tensor in build_generator('normal', 8).state_dict().items()}
+    monkeypatch.setattr(engines, 'random_weights', lambda size: small)
+    before = sorted(cache_folder().rglob('*'))
+    rows, reason = [], ''
+    for found in renderers(avatar, some_motion(avatar, speech, 3), ['normal']):
+        rows += measure_engines(found, ('openvino',), threads=1, frames=2, warm_up=1)
+        reason = found.no_int8
+    assert sorted(cache_folder().rglob('*')) == before
+    measured = [row for row in rows if 'reason' not in row]
+    assert any('f32' in row['engine'] for row in measured)
+    assert any('int8' in row['engine'] for row in rows) and (not reason or 'nncf' in reason)
+    assert not any('difference' in row for row in measured)  # they draw next to nothing
+    assert 'random weights' in report.renderers_section(rows)
 
 
 def test_the_reference_is_measured_also_where_another_engine_was_asked_for(renderer):
