@@ -39,7 +39,8 @@ def add_commands(commands) -> None:
     parser.add_argument('-o', '--output', type=Path, required=True, metavar='FOLDER', help='the avatar folder to write')
     parser.add_argument('--run', dest='folder', type=Path, default=Path('runs'), metavar='FOLDER',
                         help='that the networks were trained in')
-    parser.add_argument('--size', choices=tuple(SIZES), default='normal', help='of the trained renderer')
+    parser.add_argument('--size', choices=tuple(SIZES), default=None,
+                        help='of the trained renderer; default: what the run says')
 
 
 def add_settings(parser: argparse.ArgumentParser, renderer: bool) -> None:

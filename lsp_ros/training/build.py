@@ -1,12 +1,16 @@
 """One run folder from first to last: train each network, then put an avatar together.
 
     <run>/apc/  mouth/  head_pose/  renderer/   a folder for each training (lsp_ros.training.trainer)
-    <run>/manifold.npy                          the person's speech features
+    <run>/manifold.npy  manifold.sha256         the person's speech features, and what they were made of
     <run>/features/                             what the motion networks hear, kept between trainings
 
 Later steps read what earlier ones left, so each can be repeated by itself.
 """
 
+import hashlib
+import json
+import logging
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from lsp_ros.avatar.avatar import Face, write_avatar
@@ -31,7 +36,9 @@ from lsp_ros.training.manifold import person_manifold
 from lsp_ros.training.mouth import MouthSettings, train_mouth
 from lsp_ros.training.quantize import quantize_avatar
 from lsp_ros.training.renderer import RendererSettings, train_renderer
-from lsp_ros.training.trainer import Settings, checkpoint_weights, cpu_precision
+from lsp_ros.training.trainer import SETTINGS_FILE, Settings, checkpoint_weights, cpu_precision
+
+log = logging.getLogger(__name__)
 
 SETTINGS: dict[str, type[Settings]] = {
     'apc': APCSettings, 'mouth': MouthSettings, 'head_pose': HeadPoseSettings, 'renderer': RendererSettings,
@@ -75,11 +82,39 @@ def listener(run: Path, datasets: list[Path]) -> Listener:
     """What the motion networks hear with: the run's APC, and the manifold of the datasets' speech."""
     apc = APC().eval()
     apc.load_state_dict({name: tensor.float() for name, tensor in trained(run, 'apc').items()})
-    file = run / 'manifold.npy'
-    if not file.is_file():
-        rows = person_manifold(apc, [clip for path in datasets for clip in load_dataset(path).training_audio()])
-        np.save(file, rows.astype(np.float16))
+    file, origin = run / 'manifold.npy', run / 'manifold.sha256'
+    loaded = [load_dataset(path) for path in datasets]
+    key = manifold_key(apc, loaded)
+    if not file.is_file() or not origin.is_file() or origin.read_text().strip() != key:
+        for network in ('mouth', 'head_pose') if file.is_file() else ():
+            if (run / network / 'best.ckpt').is_file():
+                log.warning('%s was made by another APC or of other datasets and is made again; %s learned with the '
+                            'old one: train it anew, in a run folder of its own', file, network)
+        rows = person_manifold(apc, [clip for data in loaded for clip in data.training_audio()])
+        part = run / f'manifold.{os.getpid()}.part.npy'
+        np.save(part, rows.astype(np.float16))
+        part.replace(file)
+        origin.write_text(f'{key}\n')
     return Listener(apc, Manifold(np.load(file, allow_pickle=False).astype(np.float32)), run / 'features')
+
+
+def manifold_key(apc: APC, datasets: list[Dataset]) -> str:
+    """Hash of what a manifold is made of: the APC's weights, the datasets' sound and what of it is learned from."""
+    digest = hashlib.sha256()
+    for tensor in apc.state_dict().values():
+        digest.update(tensor.numpy().tobytes())
+    for data in datasets:
+        digest.update(hashlib.sha256(data.read_audio().tobytes()).digest())
+        digest.update(np.packbits(data.training_time).tobytes())
+    return digest.hexdigest()
+
+
+def settings_of(run: Path, network: str) -> Settings:
+    """The settings that a network of the run was trained with; the defaults where the run does not say."""
+    file = run / network / SETTINGS_FILE
+    kind = SETTINGS[network]
+    stored = json.loads(file.read_text()) if file.is_file() else {}
+    return kind(**{name: value for name, value in stored.items() if name in kind.__dataclass_fields__})
 
 
 def train(network: str, run: Path, sources: list[Path], settings: Settings) -> None:
@@ -102,19 +137,23 @@ def train_all(run: Path, corpus: list[Path], datasets: list[Path], settings: dic
     """Trains the four networks one after the other and writes the avatar; goes on where it was stopped."""
     for network in SETTINGS:
         train(network, run, corpus if network == 'apc' else datasets, settings[network])
-    build_avatar(run, datasets[0], folder, settings['renderer'].size, settings['mouth'].look_ahead,
-                 settings['head_pose'].look_ahead)
-    quantise(folder)
+    if rank_zero_only.rank == 0:  # of the processes that train together
+        build_avatar(run, datasets[0], folder)
+        quantise(folder)
 
 
-def build_avatar(run: Path, dataset: Path, folder: Path, size: str = 'live', mouth_look_ahead: int = 18,
-                 head_look_ahead: int = 15, projection: float = 1.0) -> None:
+def build_avatar(run: Path, dataset: Path, folder: Path, size: str | None = None, mouth_look_ahead: int | None = None,
+                 head_look_ahead: int | None = None, projection: float = 1.0) -> None:
     """Puts the trained networks of a run and the person of a dataset together as an avatar folder.
 
+    Size of the renderer and look-aheads: where None, what the run's networks were trained with.
     ``projection`` is the share of manifold projection: 1 for a mouth that learned from few voices; one that learned
     from hundreds hears a stranger better without (0).
     """
     data = load_dataset(dataset)
+    size = settings_of(run, 'renderer').size if size is None else size
+    mouth_look_ahead = settings_of(run, 'mouth').look_ahead if mouth_look_ahead is None else mouth_look_ahead
+    head_look_ahead = settings_of(run, 'head_pose').look_ahead if head_look_ahead is None else head_look_ahead
     networks = {network: {name: tensor.numpy() for name, tensor in trained(run, network).items()}
                 for network in SETTINGS}
     manifest = {

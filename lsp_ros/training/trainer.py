@@ -188,8 +188,6 @@ def fit(
     Raises ValueError if the run has no finite validation loss to choose a model by.
     """
     out.mkdir(parents=True, exist_ok=True)
-    if rank_zero_only.rank == 0:
-        (out / SETTINGS_FILE).write_text(json.dumps(asdict(settings), indent=1) + '\n')
     seed(settings)
     warnings.filterwarnings('ignore', '.*does not have many workers.*')
     warnings.filterwarnings('ignore', '.*Checkpoint directory .* exists.*')
@@ -199,6 +197,8 @@ def fit(
         decay.load_state_dict(_kept(resume, decay))
         if decay.over and torch.isfinite(_kept(out / 'best.ckpt', best)['best_model_score']):
             return out / 'best.ckpt'  # Lightning would do one batch more
+    if rank_zero_only.rank == 0:
+        (out / SETTINGS_FILE).write_text(json.dumps(asdict(settings), indent=1) + '\n')
     options = {
         'default_root_dir': out,
         'accelerator': settings.accelerator,

@@ -1,5 +1,7 @@
 """A run folder and a person's dataset become an avatar that loads."""
 
+import json
+import shutil
 import sys
 
 import numpy as np
@@ -21,6 +23,7 @@ from lsp_ros.training.build import (
     SETTINGS,
     build_avatar,
     changed,
+    listener,
     mouth_at_rest,
     pose_range,
     settings_on_cpu,
@@ -52,6 +55,7 @@ def run(tmp_path_factory):
         torch.save({'state_dict': {**state, 'other.weight': torch.zeros(1)}}, run / name / 'best.ckpt')
     np.save(run / 'manifold.npy', np.random.default_rng(0).normal(0, 0.1, (40, 512)).astype(np.float16))
     np.save(run / 'renderer' / 'candidates.npy', np.zeros((4, 512, 512, 3), np.uint8))
+    (run / 'renderer' / 'settings.json').write_text(json.dumps({'size': 'live', 'epochs': 1}))
     return run
 
 
@@ -86,12 +90,18 @@ def test_one_command_trains_all_networks_and_writes_the_avatar(tmp_path, monkeyp
     command = ['train', 'all', str(data), '--corpus', *(str(tmp_path / f'{name}.wav') for name in 'abcd')]
     command += ['--run', str(tmp_path / 'run'), '-o', str(tmp_path / 'avatar'), '--size', 'live', '--backbone', 'none']
     command += ['--on-cpu', '10', '--batch', '2']  # minutes enough; batches end it
-    few = ('max_batches=2', 'validate_every=1', 'validation_share=0.5', 'segment=30', 'sequence=60', 'hearings=1')
+    few = ('max_batches=2', 'validate_every=1', 'validation_share=0.5', 'segment=30', 'sequence=60', 'hearings=1',
+           'look_ahead=12')
     command += [part for one in few for part in ('--set', one)]
     assert main(command) == 0
     assert f'the avatar is {tmp_path / "avatar"}' in capsys.readouterr().out
     avatar = Avatar.load(tmp_path / 'avatar')
     assert avatar.manifest.name == 'nobody' and avatar.candidates().shape == (4, 512, 512, 3)
+
+    # Put together once more by itself, it is as the run's networks were trained.
+    assert main(['train', 'avatar', str(data), '--run', str(tmp_path / 'run'), '-o', str(tmp_path / 'again')]) == 0
+    for manifest in (avatar.manifest, Avatar.load(tmp_path / 'again').manifest):
+        assert (manifest.mouth.look_ahead, manifest.head_pose.look_ahead, manifest.renderer.size) == (12, 12, 'live')
 
     written = {file: file.stat().st_mtime_ns for file in (tmp_path / 'run').rglob('best.ckpt')}
     assert len(written) == 4
@@ -130,8 +140,6 @@ def test_the_pose_range_is_that_of_the_training_frames(folder):
 def test_the_mouth_at_rest_is_the_closed_mouth_of_silence(tmp_path):
     folder = write_synthetic(tmp_path / 'nobody', seconds=12.0)
     data = load_dataset(folder)
-    import soundfile
-
     samples = data.read_audio()
     samples[: 6 * 16_000] = 0
     soundfile.write(folder / 'audio.wav', samples, 16_000)
@@ -168,9 +176,31 @@ def test_settings_are_changed_by_name_and_kind():
         changed(MouthSettings(), epochs='many')
 
 
-def test_the_head_is_trained_through_the_run_folder(run, tmp_path):
-    import shutil
+def test_the_manifold_is_made_again_for_another_apc_or_other_datasets(run, folder, tmp_path, caplog):
+    copy = shutil.copytree(run, tmp_path / 'run')
+    other = write_synthetic(tmp_path / 'other', seconds=12.0, seed=1)
+    stale = (copy / 'manifold.npy').read_bytes()  # nothing says what it was made of
 
+    def made(*datasets):
+        caplog.clear()
+        rows = listener(copy, list(datasets)).manifold.rows
+        assert np.array_equal(rows, np.load(copy / 'manifold.npy').astype(np.float32))
+        return (copy / 'manifold.npy').read_bytes(), (copy / 'manifold.npy').stat().st_mtime_ns
+
+    first = made(folder)
+    assert first[0] != stale
+    assert made(folder) == first and not caplog.messages  # made once
+    assert made(folder, other)[0] != first[0]
+    assert 'mouth learned with the old one' in caplog.text
+    assert made(folder)[0] == first[0]
+
+    checkpoint = torch.load(copy / 'apc' / 'best.ckpt', weights_only=True)
+    checkpoint['state_dict'] = {name: value * 1.1 for name, value in checkpoint['state_dict'].items()}
+    torch.save(checkpoint, copy / 'apc' / 'best.ckpt')
+    assert made(folder)[0] != first[0]
+
+
+def test_the_head_is_trained_through_the_run_folder(run, tmp_path):
     copy = shutil.copytree(run, tmp_path / 'run')
     (copy / 'manifold.npy').unlink()
     folder = write_synthetic(tmp_path / 'nobody', seconds=32.0)
