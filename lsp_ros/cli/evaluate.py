@@ -38,8 +38,9 @@ def add_commands(commands) -> None:
             parser.add_argument('--other', nargs=2, action='append', default=[], metavar=('AVATAR', 'DATASET'),
                                 help='a further person of figure 9; may be repeated')
         if kind.startswith('table'):
-            parser.add_argument('--rows', nargs='+', default=None, metavar='ROW',
-                                help='train and measure these rows alone; default: all')
+            parser.add_argument('--rows', nargs='*', default=None, metavar='ROW',
+                                help='train and measure these rows alone; without any: only print what was measured '
+                                'before; default: all')
         if kind.startswith('table') or kind == 'all':
             add_settings(parser, renderer=True)
         else:
@@ -81,7 +82,9 @@ def _table(kind: str, avatar, options: argparse.Namespace, training) -> tuple[st
     # As in the paper, input and data are varied on the large renderer; a few cores have time for the live one alone.
     size = options.size or ('large' if options.on_cpu is None else 'live')
     rows = rows_of(kind, size)
-    chosen = getattr(options, 'rows', None) or [row.key for row in rows if row.built]
+    chosen = getattr(options, 'rows', None)
+    if chosen is None:
+        chosen = [row.key for row in rows if row.built]
     unknown = sorted(set(chosen) - {row.key for row in rows if row.built})
     if unknown:
         raise ValueError(f'--rows {unknown[0]}: {kind} has the rows {", ".join(r.key for r in rows if r.built)}.')
@@ -97,8 +100,11 @@ def _table(kind: str, avatar, options: argparse.Namespace, training) -> tuple[st
     again += ['--held-out', options.held_out] if options.held_out else []
     if kind == 'table3':
         again += ['--size', size, *(['--backbone', backbone] if backbone else [])]
-    text = report.table(kind, rows, found, shlex.join(map(str, again)))
-    return text, {'rows': list(found.values()), 'not_run': [r.key for r in rows if r.built and r.key not in found]}
+    notes = {row.key: note for row in rows
+             if row.key in found and (note := evaluation.differs(kind, row, found[row.key]))}
+    text = report.table(kind, rows, found, shlex.join(map(str, again)), notes)
+    not_run = [row.key for row in rows if row.built and row.key not in found]
+    return text, {'rows': list(found.values()), 'not_run': not_run, 'otherwise': notes}
 
 
 def _more(kind: str, options: argparse.Namespace, training) -> dict:

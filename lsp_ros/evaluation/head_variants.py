@@ -5,18 +5,15 @@ the recurrent one the sampler below does the same steps; all in float32. Everyth
 limits, and, where the network says how sure it is, how far poses are sampled from the mean.
 """
 
-from dataclasses import asdict
-
 import numpy as np
 import torch
 
 from lsp_ros.avatar.avatar import Avatar
-from lsp_ros.evaluation.metrics import head_distances
-from lsp_ros.evaluation.protocols import WARM_UP
+from lsp_ros.evaluation.protocols import WARM_UP, compare_heads
 from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.motion.sampler import POSE_STATE, HeadPoseSampler, HeadPoseState, PoseLimits
 from lsp_ros.motion.stage import LowPass
-from lsp_ros.training.dataset import Dataset, runs
+from lsp_ros.training.dataset import Dataset
 
 
 class RecurrentSampler(HeadPoseSampler):
@@ -71,14 +68,6 @@ def head_motion(
     return np.stack(poses)
 
 
-def judged_part(dataset: Dataset, held_out: bool) -> tuple[int, int]:
-    """Frames [first, stop) to judge head motion on: all of a recording that was held out, else the longest run of
-    the part that validates."""
-    if held_out:
-        return 0, len(dataset)
-    return max(runs(dataset.validation_mask), key=lambda pair: pair[1] - pair[0])
-
-
 def judge_head(
     sampler: HeadPoseSampler,
     avatar: Avatar,
@@ -86,26 +75,17 @@ def judge_head(
     look_ahead: int,
     seeds: int = 8,
 ) -> dict:
-    """Table 2: distances to the true head motion, means over frames of all clips and over ``seeds`` draws.
+    """Table 2: distances to the true head motion (``compare_heads``) of ``seeds`` draws.
 
     clips  recordings with their speech features (N, 1024) and the frames [first, stop) that are judged; the head
            begins up to five seconds earlier, at rest
     """
-    distances, weights, spread = [], [], []
+    shown = []
     for dataset, features, (first, stop) in clips:
         stop = min(stop, len(features))
         begin = max(0, first - WARM_UP)
         motion = head_motion(sampler, avatar, features[begin:stop], look_ahead, seeds)[first - begin :]
         translation = motion[..., 3:] + avatar.face.translation_mean
-        truth = dataset.euler[first:stop], dataset.translation[first:stop]
-        for stream in range(seeds):
-            pose = motion[:, stream, :3], translation[:, stream]
-            distances.append(asdict(head_distances(dataset.points[first:stop], pose, truth)))
-            weights.append(stop - first)
-        spread.append(motion[..., :3].std(axis=0).mean(axis=0))
-    return {
-        'seconds': sum(weights) / seeds / 60,
-        'seeds': seeds,
-        **{name: float(np.average([one[name] for one in distances], weights=weights)) for name in distances[0]},
-        'euler_std': np.average(spread, axis=0, weights=weights[::seeds]).tolist(),
-    }
+        motions = [(motion[:, stream, :3], translation[:, stream]) for stream in range(seeds)]
+        shown.append((dataset, slice(first, stop), motions))
+    return compare_heads(shown)

@@ -58,15 +58,23 @@ def closures(
     """
     closed = total = 0
     for phone, start, end in phones:
-        if phone not in of:
-            continue
-        first = math.ceil((start - CLOSURE_MARGIN) * FRAME_RATE)
-        last = math.floor((end + CLOSURE_MARGIN) * FRAME_RATE)
-        if first < 0 or last >= len(gap):
+        frames = _closing(start, end)
+        if phone not in of or frames.start < 0 or frames.stop > len(gap):
             continue
         total += 1
-        closed += bool(gap[first : last + 1].min() < share * largest)
+        closed += bool(gap[frames].min() < share * largest)
     return Closures(closed, total)
+
+
+def known_phones(phones: list[tuple[str, float, float]], known: np.ndarray) -> list[tuple[str, float, float]]:
+    """Those phones in whose frames, 50 ms on either side included, all is known; (N,) bool."""
+    return [phone for phone in phones if known[max(0, _closing(*phone[1:]).start) : _closing(*phone[1:]).stop].all()]
+
+
+def _closing(start: float, end: float) -> slice:
+    """The frames in which the lips of a phone may close."""
+    first, last = (start - CLOSURE_MARGIN) * FRAME_RATE, (end + CLOSURE_MARGIN) * FRAME_RATE
+    return slice(math.ceil(first), math.floor(last) + 1)
 
 
 @dataclass(frozen=True)
@@ -80,12 +88,16 @@ class HeadDistances:
 
 
 def head_distances(
-    points: np.ndarray, pose: tuple[np.ndarray, np.ndarray], truth: tuple[np.ndarray, np.ndarray]
+    points: np.ndarray,
+    pose: tuple[np.ndarray, np.ndarray],
+    truth: tuple[np.ndarray, np.ndarray],
+    known: np.ndarray | None = None,
 ) -> HeadDistances:
     """Distances between two head motions of N frames, worn by the same expression.
 
     points  (N, 73, 3) true head-frame landmarks: so only the head's motion differs
     pose    (euler (N, 3) degrees, translation (N, 3)) that is judged; ``truth`` likewise
+    known   (N,) bool, frames whose truth is known: the others do not count; None: all are
 
     D-L    mean distance of the 73 landmarks in the camera frame, as a share of the face's width
     D-V    the same of their changes from frame to frame
@@ -94,15 +106,20 @@ def head_distances(
 
     The face's width is the mean distance of the outermost contour points 0 and 14.
     """
-    width = np.linalg.norm(points[:, 0] - points[:, 14], axis=-1).mean()
+    known = np.ones(len(points), bool) if known is None else np.asarray(known, bool)
+    follows = np.flatnonzero(known[1:] & known[:-1])
+    width = np.linalg.norm(points[known, 0] - points[known, 14], axis=-1).mean()
     judged, true = to_camera(points, *pose), to_camera(points, *truth)
+    change = np.diff(judged, axis=0)[follows] - np.diff(true, axis=0)[follows]
+    judged, true = judged[known], true[known]
+    pose, truth = (tuple(np.asarray(part)[known] for part in one) for one in (pose, truth))
     turn = np.einsum('nji,njk->nik', rotation(pose[0]), rotation(truth[0]))
     cosine = (np.trace(turn, axis1=1, axis2=2) - 1) / 2
     return HeadDistances(
         landmarks=100 * float(np.linalg.norm(judged - true, axis=-1).mean() / width),
-        velocity=100 * float(np.linalg.norm(np.diff(judged, axis=0) - np.diff(true, axis=0), axis=-1).mean() / width),
+        velocity=100 * float(np.linalg.norm(change, axis=-1).mean() / width),
         rotation=float(np.degrees(np.arccos(cosine.clip(-1, 1))).mean()),
-        position=100 * float(np.linalg.norm(np.asarray(pose[1]) - truth[1], axis=-1).mean() / width),
+        position=100 * float(np.linalg.norm(pose[1] - truth[1], axis=-1).mean() / width),
     )
 
 
@@ -119,16 +136,20 @@ def offset(signal: np.ndarray, reference: np.ndarray) -> Offset:
 
     Of all lags up to half a second either way the one with the largest correlation over the frames that
     overlap, to fractions of a frame by a parabola through it and its neighbours. Positive: ``signal`` is late.
-    Raises ValueError for less than three seconds, unequal lengths, or a signal that never changes.
+    Frames that are NaN are not known and do not count. Raises ValueError for less than three known seconds, unequal
+    lengths, or a signal that never changes.
     """
     signal, reference = np.asarray(signal, np.float64), np.asarray(reference, np.float64)
-    if signal.shape != reference.shape or len(signal) < 6 * LARGEST_OFFSET:
-        raise ValueError(f'signals of {signal.shape} and {reference.shape} frames; three seconds of both are needed')
+    if signal.shape != reference.shape or (np.isfinite(signal) & np.isfinite(reference)).sum() < 6 * LARGEST_OFFSET:
+        raise ValueError(f'signals of {signal.shape} and {reference.shape} frames; three seconds in which both are '
+                         'known are needed')
     found = []
     for lag in range(-LARGEST_OFFSET, LARGEST_OFFSET + 1):
         late = signal[max(0, lag) : len(signal) + min(0, lag)]
         early = reference[max(0, -lag) : len(reference) - max(0, lag)]
-        if late.std() == 0 or early.std() == 0:
+        both = np.isfinite(late) & np.isfinite(early)
+        late, early = late[both], early[both]
+        if len(late) < 2 or late.std() == 0 or early.std() == 0:
             raise ValueError('a signal that never changes has no offset')
         found.append(np.corrcoef(late, early)[0, 1])
     best = int(np.argmax(found))

@@ -7,7 +7,7 @@ have been trained on; the functions choose the right part of a dataset where tha
 import copy
 import csv
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,10 @@ from lsp_ros.avatar.landmarks import EYES, MOUTH, MOUTH_OUTPUT, lip_gap
 from lsp_ros.evaluation.metrics import (
     BILABIALS,
     NASALS,
+    HeadDistances,
     closures,
     head_distances,
+    known_phones,
     l1,
     loudness,
     offset,
@@ -81,6 +83,8 @@ def evaluate_mouth(
 ) -> dict:
     """The mouth on a recording with true points and phone times that nothing was trained on.
 
+    Frames whose truth is not known (``Dataset.known_mask``) do not count, nor do phones that lie in them.
+
     'closed' is with the avatar's soft lips (``mouth.seal``), 'closed_by_hard_lips' without; 'nasals_closed' the share
     of N and NG whose lips close, too: what closing more costs.
 
@@ -92,20 +96,25 @@ def evaluate_mouth(
     motion = move(avatar, heard)
     hard = move(with_settings(avatar, mouth=replace(avatar.manifest.mouth, seal=0.0)), heard)
     length = min(len(motion), len(dataset))
-    points, truth = motion.points[:length], dataset.points[:length]
-    phones = dataset.phones()
+    points, truth, known = motion.points[:length], dataset.points[:length], dataset.known_mask[:length]
     speech = np.zeros(length, bool)
-    for phone, start, end in phones:
+    for phone, start, end in dataset.phones():
         if phone != 'pau':
             speech[int(start * FRAME_RATE) : int(end * FRAME_RATE)] = True
+    speech &= known
+    if not speech.any():
+        raise ValueError(f'{dataset.path}: there is no speech whose true mouth is known')
+    phones = known_phones(dataset.phones(), known)
     gap, true_gap = lip_gap(points), lip_gap(truth)
-    largest = float(true_gap.max())
+    largest = float(true_gap[known].max())
     still = np.broadcast_to(avatar.face.mouth_mean, points.shape)
     strict, seen = (closures(gap, phones, largest, share) for share in (0.01, 0.03))
     nasals = closures(gap, phones, largest, of=NASALS)
     return {
-        'seconds': length / FRAME_RATE,
-        'error_mm': point_error_mm(points[:, MOUTH_OUTPUT], truth[:, MOUTH_OUTPUT], dataset.metres_per_unit),
+        'seconds': int(known.sum()) / FRAME_RATE,
+        'error_mm': point_error_mm(
+            points[known][:, MOUTH_OUTPUT], truth[known][:, MOUTH_OUTPUT], dataset.metres_per_unit
+        ),
         'error_in_speech_mm': point_error_mm(
             points[speech][:, MOUTH_OUTPUT], truth[speech][:, MOUTH_OUTPUT], dataset.metres_per_unit
         ),
@@ -128,7 +137,7 @@ def evaluate_lips(avatar: Avatar, samples: np.ndarray, truth: Dataset | None = N
 
     ``truth`` is the recording that the sound belongs to, with the true motion and phone times; without it, only the
     offset to the sound can be told. A true mouth does not open exactly when it sounds, so 'offset_to_sound_ms' means
-    something beside that of the true mouth.
+    something beside that of the true mouth. Frames whose truth is not known do not count beside the true mouth.
     """
     motion = move(avatar, hear(avatar, samples))
     gap, heard = lip_gap(motion.points), loudness(samples)
@@ -139,9 +148,11 @@ def evaluate_lips(avatar: Avatar, samples: np.ndarray, truth: Dataset | None = N
     }
     if truth is None:
         return figures
-    true_gap, phones = lip_gap(truth.points[:length]), truth.phones()
+    known = truth.known_mask[:length]
+    true_gap = np.where(known, lip_gap(truth.points[:length]), np.nan)
+    phones = known_phones(truth.phones(), known)
     late, natural = offset(gap[:length], true_gap), offset(true_gap, heard[:length])
-    largest = float(true_gap.max())
+    largest = float(np.nanmax(true_gap))
     closed = {phone: closures(gap, [p for p in phones if p[0] == phone], largest) for phone in BILABIALS}
     return figures | {
         'offset_to_truth_ms': late.ms,
@@ -195,6 +206,46 @@ def evaluate_film(avatar: Avatar, opening: tuple[np.ndarray, np.ndarray], sample
     }
 
 
+def judged_part(dataset: Dataset, held_out: bool) -> tuple[int, int]:
+    """Frames [first, stop) to judge head motion on: all of a recording that was held out, else the longest run of
+    the part that validates."""
+    if held_out:
+        return 0, len(dataset)
+    return max(runs(dataset.validation_mask), key=lambda pair: pair[1] - pair[0])
+
+
+def compare_heads(shown: list[tuple[Dataset, slice, list[tuple[np.ndarray, np.ndarray]]]]) -> dict:
+    """D-L, D-V, D-Rot and D-Pos of head motions to the true ones, means over known frames and over motions.
+
+    shown  recordings, each with the frames that are judged and what was done in them: (euler, translation), (n, 3)
+           each, as often as there were draws
+    """
+    found, weights, spread, true_spread = [], [], [], []
+    for dataset, part, motions in shown:
+        known = dataset.known_mask[part]
+        if not (known[1:] & known[:-1]).any():
+            raise ValueError(f'{dataset.path}: in the judged part the true head pose is not known')
+        points, truth = dataset.points[part], (dataset.euler[part], dataset.translation[part])
+        distances = [asdict(head_distances(points, pose, truth, known)) for pose in motions]
+        found.append({name: np.mean([one[name] for one in distances]) for name in distances[0]})
+        weights.append(int(known.sum()))
+        spread.append(np.mean([euler[known].std(axis=0) for euler, _ in motions], axis=0))
+        true_spread.append(truth[0][known].std(axis=0))
+    return {
+        'seconds': sum(weights) / FRAME_RATE,
+        'seeds': len(shown[0][2]),
+        **{name: float(np.average([one[name] for one in found], weights=weights)) for name in found[0]},
+        'euler_std': np.average(spread, axis=0, weights=weights).tolist(),
+        'true_euler_std': np.average(true_spread, axis=0, weights=weights).tolist(),
+    }
+
+
+def still_head(dataset: Dataset, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """A head that rests at the mean pose of a person's training footage: euler and translation, (frames, 3) each."""
+    rows = dataset.training_mask
+    return tuple(np.broadcast_to(part[rows].mean(axis=0), (frames, 3)) for part in (dataset.euler, dataset.translation))
+
+
 def evaluate_head_pose(avatar: Avatar, dataset: Dataset, seeds: Iterable[int] = range(8)) -> dict:
     """Head motion on the validation part of the person's recording, averaged over seeds.
 
@@ -202,27 +253,11 @@ def evaluate_head_pose(avatar: Avatar, dataset: Dataset, seeds: Iterable[int] = 
     motion from other times, which moves as naturally as can be but hears nothing.
     """
     features = hear(avatar, dataset.read_audio())
-    first, stop = max(runs(dataset.validation_mask), key=lambda pair: pair[1] - pair[0])
+    first, stop = judged_part(dataset, held_out=False)
     begin, stop = max(0, first - WARM_UP), min(stop, len(features))
-    heard = features[begin:stop]
-    rows = slice(first, stop)
-    points, truth = dataset.points[rows], (dataset.euler[rows], dataset.translation[rows])
-    count = stop - first
+    heard, part, count = features[begin:stop], slice(first, stop), stop - first
     seeds = list(seeds)
-
-    def mean(distances: list) -> dict:
-        found = [asdict(distance) for distance in distances]
-        return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
-
-    own, spread = [], []
-    for seed in seeds:
-        motion = move(avatar, heard, seed)
-        pose = motion.euler[first - begin :][:count], motion.translation[first - begin :][:count]
-        own.append(head_distances(points, pose, truth))
-        spread.append(pose[0].std(axis=0))
-    training = np.flatnonzero(dataset.training_mask)
-    mean_pose = dataset.euler[training].mean(axis=0), dataset.translation[training].mean(axis=0)
-    still = head_distances(points, tuple(np.broadcast_to(part, (count, 3)) for part in mean_pose), truth)
+    moved = [move(avatar, heard, seed)[first - begin :] for seed in seeds]
     usable = [start for a, b in runs(dataset.training_mask) for start in range(a, b - count + 1)]
     pieces = count
     while not usable:  # no training run is as long as the judged part: compare piecewise
@@ -232,15 +267,23 @@ def evaluate_head_pose(avatar: Avatar, dataset: Dataset, seeds: Iterable[int] = 
     other = []
     for _ in seeds:
         taken = np.concatenate([np.arange(s, s + pieces) for s in rng.choice(usable, -(-count // pieces))])[:count]
-        other.append(head_distances(points, (dataset.euler[taken], dataset.translation[taken]), truth))
+        other.append((dataset.euler[taken], dataset.translation[taken]))
+
+    def compared(motions: list) -> dict:
+        return compare_heads([(dataset, part, motions)])
+
+    def distances(figures: dict) -> dict:
+        return {entry.name: figures[entry.name] for entry in fields(HeadDistances)}
+
+    own = compared([(motion.euler[:count], motion.translation[:count]) for motion in moved])
     return {
-        'seconds': count / FRAME_RATE,
+        'seconds': own['seconds'],
         'seeds': len(seeds),
-        'ours': mean(own),
-        'still_head': asdict(still),
-        'true_motion_of_another_time': mean(other),
-        'euler_std': np.mean(spread, axis=0).tolist(),
-        'true_euler_std': truth[0].std(axis=0).tolist(),
+        'ours': distances(own),
+        'still_head': distances(compared([still_head(dataset, count)])),
+        'true_motion_of_another_time': distances(compared(other)),
+        'euler_std': own['euler_std'],
+        'true_euler_std': own['true_euler_std'],
     }
 
 

@@ -1,5 +1,7 @@
 """What was measured as Markdown: each table beside the paper's own, each with its protocol and what did not run."""
 
+from dataclasses import replace
+
 from lsp_ros.evaluation.card import markdown_table
 from lsp_ros.evaluation.tables import Row, protocol
 
@@ -32,11 +34,20 @@ FIGURE9_PROTOCOL = (
 )
 
 
-def table(name: str, rows: list[Row], found: dict[str, dict], command: str) -> str:
-    """One of the paper's tables; ``found`` are results by row, ``command`` is what would measure the missing ones."""
+def table(name: str, rows: list[Row], found: dict[str, dict], command: str, notes: dict[str, str] | None = None) -> str:
+    """One of the paper's tables; ``found`` are results by row, ``command`` is what would measure the missing ones.
+
+    ``notes`` say, by row, in what it was measured otherwise than the command asks for: its name bears a star, and it
+    stands under the table.
+    """
+    notes = {row.key: notes[row.key] for row in rows if notes and row.key in notes}
+    rows = [replace(row, name=f'{row.name} *') if row.key in notes else row for row in rows]
     lines = {'table1': _table1, 'table2': _table2, 'table3': _table3}[name](rows, found)
     missing = [row.key for row in rows if row.built and row.key not in found]
     parts = [f'## {TITLES[name]}', f'Protocol: {protocol(name)}', markdown_table(*lines)]
+    if notes:
+        parts.append('\\* Measured otherwise than the command asks for, and not to be compared with the other rows: '
+                     + '; '.join(f'{key} ({note})' for key, note in notes.items()) + '.')
     if missing:
         parts.append(f'Not run here: {", ".join(missing)}. To run them:\n\n    {command} --rows {" ".join(missing)}')
     return '\n\n'.join(parts)
@@ -89,8 +100,10 @@ def _table3(rows: list[Row], found: dict[str, dict]) -> tuple[list[str], list[li
     lines, base = [], rows[0].changes['size']
     for row in rows:
         paper = row.paper
-        told = [f'{paper["l1"]:.2f}', f'{paper["psnr"]:.2f}', f'{paper["ssim"]:.3f}', f'{paper["lpips"]:.2f}'] if (
-            paper) else [''] * 4
+        told = [''] * 4
+        if paper:
+            told = [f'{paper[name]:.{digits}f} ± {paper[f"{name}_deviation"]:.{digits}f}'
+                    for name, digits in (('l1', 2), ('psnr', 2), ('ssim', 3), ('lpips', 2))]
         cells = ['not run here', '', '', '', '']
         if row.key in found:
             figures = found[row.key]['figures']

@@ -4,29 +4,39 @@ A row that compares a way of training is trained where it is missing, through th
 :mod:`lsp_ros.training` with the settings that make it, in a folder of its own:
 
     <run>/table1/300ms/  best.ckpt ...   the training (lsp_ros.training.trainer), which goes on where it was stopped
-                         figures.json    what was measured, with the settings it was trained with
+                         begun.json      what it learns from, and with which settings
+                         figures.json    what was measured, with the settings it was trained with and the data
+    <run>/table1/300ms.1/                a training of other data or with other settings, set aside
 
-A row whose figures are there, trained with the settings that are asked for, is not done again.
+A row whose figures are there, trained with the settings that are asked for and on the same data, is not done again.
+Of figures of an earlier version, which do not name their data, nobody knows: they are printed with a note, and measured
+again where they are asked for. Only a training of the same data, with the same settings, goes on.
 """
 
+import hashlib
+import itertools
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from lsp_ros.avatar.avatar import Avatar
-from lsp_ros.evaluation.head_variants import judge_head, judged_part, sampler_of
-from lsp_ros.evaluation.metrics import head_distances
+from lsp_ros.avatar.avatar import Avatar, renderer_content
+from lsp_ros.avatar.manifest import as_mapping
+from lsp_ros.evaluation.head_variants import judge_head, sampler_of
 from lsp_ros.evaluation.protocols import (
     WARM_UP,
+    compare_heads,
     compare_pictures,
     evaluate_mouth,
     evaluate_renderer,
     hear,
+    judged_part,
+    still_head,
     with_networks,
     with_settings,
 )
@@ -47,9 +57,14 @@ from lsp_ros.training.perceptual import load_backbone
 from lsp_ros.training.renderer import RendererSettings, RendererTraining, train_renderer
 from lsp_ros.training.trainer import Settings, spent
 
-FIGURES_FILE = 'figures.json'
+FIGURES_FILE, BEGUN_FILE = 'figures.json', 'begun.json'
 TABLES = {'table1': 'mouth', 'table2': 'head_pose', 'table3': 'renderer'}
 """Each table, and the training that its rows vary."""
+
+MACHINE = ('accelerator', 'devices', 'workers')
+"""Settings that a training may go on with changed."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -93,19 +108,46 @@ TABLE2 = [
     Row('still', 'a still head', None),
 ]
 
-# Of the three people Obama1, Obama2 and May: L1, PSNR, SSIM, LPIPS x 10.
+# Of the three people Obama1, Obama2 and May: L1, PSNR, SSIM, LPIPS x 10, and the deviation of each.
 _PAPER3 = {
-    'large_without_upper_body': ((6.131, 25.364, 0.850, 0.704), (7.634, 23.143, 0.843, 1.136),
-                                 (5.957, 27.171, 0.807, 0.790)),
-    'large_without_candidates': ((6.683, 24.964, 0.845, 0.746), (4.006, 27.927, 0.917, 0.366),
-                                 (5.577, 27.979, 0.823, 0.747)),
-    'unet': ((6.540, 25.087, 0.832, 0.875), (4.155, 27.414, 0.907, 0.479), (6.007, 27.528, 0.806, 1.018)),
-    'normal': ((5.782, 25.920, 0.861, 0.727), (4.010, 27.406, 0.912, 0.376), (5.578, 27.924, 0.818, 0.828)),
-    'large': ((5.713, 26.006, 0.862, 0.698), (3.993, 27.576, 0.926, 0.370), (5.539, 28.044, 0.823, 0.746)),
-    'large_0.5_minutes': ((9.403, 22.481, 0.788, 1.421), (6.941, 22.960, 0.858, 0.945), (9.539, 23.432, 0.739, 1.731)),
-    'large_1_minute': ((8.259, 23.939, 0.812, 1.233), (5.285, 24.875, 0.888, 0.585), (7.265, 25.875, 0.739, 1.175)),
+    'large_without_upper_body': (
+        (6.131, 1.841, 25.364, 2.259, 0.850, 0.043, 0.704, 0.407),
+        (7.634, 5.105, 23.143, 2.758, 0.843, 0.102, 1.136, 1.279),
+        (5.957, 1.322, 27.171, 1.820, 0.807, 0.037, 0.790, 0.260),
+    ),
+    'large_without_candidates': (
+        (6.683, 2.507, 24.964, 2.483, 0.845, 0.048, 0.746, 0.422),
+        (4.006, 0.754, 27.927, 2.228, 0.917, 0.020, 0.366, 0.111),
+        (5.577, 1.246, 27.979, 1.683, 0.823, 0.033, 0.747, 0.280),
+    ),
+    'unet': (
+        (6.540, 1.743, 25.087, 2.046, 0.832, 0.035, 0.875, 0.395),
+        (4.155, 0.794, 27.414, 2.182, 0.907, 0.022, 0.479, 0.124),
+        (6.007, 1.709, 27.528, 1.835, 0.806, 0.037, 1.018, 0.389),
+    ),
+    'normal': (
+        (5.782, 1.687, 25.920, 2.229, 0.861, 0.038, 0.727, 0.346),
+        (4.010, 0.763, 27.406, 2.211, 0.912, 0.021, 0.376, 0.106),
+        (5.578, 1.694, 27.924, 1.882, 0.818, 0.049, 0.828, 0.449),
+    ),
+    'large': (
+        (5.713, 1.671, 26.006, 2.275, 0.862, 0.038, 0.698, 0.348),
+        (3.993, 0.732, 27.576, 2.174, 0.926, 0.020, 0.370, 0.103),
+        (5.539, 1.234, 28.044, 1.782, 0.823, 0.035, 0.746, 0.209),
+    ),
+    'large_0.5_minutes': (
+        (9.403, 3.068, 22.481, 2.166, 0.788, 0.042, 1.421, 0.533),
+        (6.941, 2.015, 22.960, 2.195, 0.858, 0.030, 0.945, 0.382),
+        (9.539, 2.740, 23.432, 2.087, 0.739, 0.033, 1.731, 0.582),
+    ),
+    'large_1_minute': (
+        (8.259, 2.552, 23.939, 2.427, 0.812, 0.046, 1.233, 0.523),
+        (5.285, 1.303, 24.873, 2.010, 0.888, 0.024, 0.585, 0.239),
+        (7.265, 2.366, 25.875, 2.086, 0.739, 0.050, 1.175, 0.685),
+    ),
 }
 _PAPER3['large_3_minutes'] = _PAPER3['large']  # its people's three minutes are all there is
+_COLUMNS3 = [name + part for name in ('l1', 'psnr', 'ssim', 'lpips') for part in ('', '_deviation')]
 
 
 def table3(base: str) -> list[Row]:
@@ -113,7 +155,7 @@ def table3(base: str) -> list[Row]:
 
     def row(key: str, name: str, part: str, **changes) -> Row:
         means = np.mean(_PAPER3[key], axis=0).tolist() if key in _PAPER3 else None
-        return Row(key, name, changes, dict(zip(('l1', 'psnr', 'ssim', 'lpips'), means)) if means else None, part)
+        return Row(key, name, changes, dict(zip(_COLUMNS3, means, strict=True)) if means else None, part)
 
     rows = [row(f'{base}_without_upper_body', 'without upper body', 'input', size=base, upper_body=False)]
     if base != 'live':  # which is built on its candidate images
@@ -186,13 +228,80 @@ class Evaluation:
             return None
         return changed(self.settings[TABLES[table]], **row.changes)
 
+    @cached_property
+    def _digests(self) -> dict[str, Callable[[], str]]:
+        """What rows may be measured with, by what it is to them: its SHA-256, for whoever asks."""
+        manifest, person = self.avatar.manifest, self.datasets[0]
+        sections = as_mapping(manifest)
+        heard = ['apc.safetensors', *(['manifold.npy'] if manifest.speech.projection else [])]
+        found = {
+            'person': lambda: dataset_digest(person),
+            'further datasets': lambda: key_of([dataset_digest(path) for path in self.datasets[1:]]),
+            'pictures': lambda: key_of([[frame, file_digest(path)] for frame, path in self.person.pictures.items()]),
+            'held-out recording': lambda: dataset_digest(self.held_out) if self.held_out else '',
+            'hearing': lambda: key_of([sections['speech'], *(manifest.files[name] for name in heard)]),
+            'face': lambda: manifest.files['face.npz'],
+            'mouth settings': lambda: key_of(sections['mouth']),
+            'head settings': lambda: key_of([sections['head_pose'], sections['pose_range']]),
+            'head network': lambda: manifest.files['head_pose.safetensors'],
+            'renderer': lambda: renderer_content(manifest),
+            'backbone': lambda: backbone_digest(self.backbone),
+        }
+        return {name: cache(digest) for name, digest in found.items()}
+
+    def learned(self, table: str) -> dict[str, str]:
+        """SHA-256 of what a table's trainings learn from."""
+        names = {
+            'table1': ('person', 'further datasets', 'hearing', 'face'),
+            'table2': ('person', 'hearing'),
+            'table3': ('person', 'pictures', 'backbone'),
+        }[table]
+        return {name: self._digests[name]() for name in names}
+
+    def data(self, table: str, row: Row) -> dict[str, str]:
+        """SHA-256 of all that a row is measured with: what its training learns from, and what judges it."""
+        names = {
+            'table1': ('held-out recording', 'mouth settings'),
+            'table2': ('held-out recording', 'face', 'head settings'),
+            'table3': (),
+        }[table]
+        if row.key == 'shipped':
+            names += ('head network' if table == 'table2' else 'renderer',)
+        return self.learned(table) | {name: self._digests[name]() for name in names}
+
+    def differs(self, table: str, row: Row, known: dict) -> str:
+        """In what figures that were measured before differ from what is asked for now; empty: in nothing."""
+        had, wanted, data = known['settings'] or {}, _told(self.wanted(table, row)), known.get('data')
+        found = [f'{name} {had.get(name)} instead of {wanted.get(name)}'
+                 for name in sorted({*had, *wanted}) if had.get(name) != wanted.get(name)]
+        if data is None:
+            return ', '.join([*found, 'data unknown'])
+        others = [name for name, digest in self.data(table, row).items() if data.get(name) != digest]
+        return ', '.join([*found, *(f'other {name}' for name in others)])
+
+    def begin(self, table: str, row: Row) -> None:
+        """Makes a row's folder ready for its training: one that learned from something else is set aside."""
+        folder, settings = self.folder(table, row), _told(self.wanted(table, row))
+        wanted = {'data': self.learned(table), 'settings': {k: v for k, v in settings.items() if k not in MACHINE}}
+        file = folder / BEGUN_FILE
+        begun = json.loads(file.read_text()) if file.is_file() else None
+        if (folder / 'last.ckpt').is_file() and begun != wanted:
+            aside = next(path for number in itertools.count(1)
+                         if not (path := folder.with_name(f'{folder.name}.{number}')).exists())
+            log.warning('%s holds a training of other or unknown data or settings, which is set aside as %s', folder,
+                        aside.name)
+            folder.rename(aside)
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(wanted, indent=1) + '\n')
+
     def measure(self, table: str, row: Row) -> dict:
         """A row's figures, which are written down; what was trained and measured before is not done again."""
         settings, folder = self.wanted(table, row), self.folder(table, row)
-        told = json.loads(json.dumps(asdict(settings))) if settings else None
         known = measured(self.run, table, row)
-        if known and told and known['settings'] == told:
+        if known and settings and not self.differs(table, row, known):
             return known
+        if settings:
+            self.begin(table, row)
         folder.mkdir(parents=True, exist_ok=True)
         figures = _MEASURES[table](self, row, settings, folder)
         made = {
@@ -203,7 +312,8 @@ class Evaluation:
             'figures': figures,
             'paper': row.paper,
             'trained': {key: round(value, 2) for key, value in spent(folder).items()} if settings else None,
-            'settings': told,
+            'settings': _told(settings) if settings else None,
+            'data': self.data(table, row),
             'machine': torch.cuda.get_device_name() if torch.cuda.is_available() else processor(),
         }
         part = folder / f'{FIGURES_FILE}.part'
@@ -259,17 +369,10 @@ class Evaluation:
 
     def _head(self, row: Row, settings: Settings | None, folder: Path) -> dict:
         if row.key == 'still':
-            mask = self.person.training_mask
-            pose = self.person.euler[mask].mean(axis=0), self.person.translation[mask].mean(axis=0)
-            found, weights = [], []
-            for dataset, _, (first, stop) in self.clips:
-                part = slice(first, stop)
-                still = tuple(np.broadcast_to(value, (stop - first, 3)) for value in pose)
-                truth = dataset.euler[part], dataset.translation[part]
-                found.append(asdict(head_distances(dataset.points[part], still, truth)))
-                weights.append(stop - first)
-            means = {name: float(np.average([one[name] for one in found], weights=weights)) for name in found[0]}
-            return {'seconds': sum(weights) / FRAME_RATE, 'seeds': 1, **means, 'euler_std': [0.0, 0.0, 0.0]}
+            return compare_heads([
+                (dataset, slice(first, stop), [still_head(self.person, stop - first)])
+                for dataset, _, (first, stop) in self.clips
+            ])
         look_ahead, probabilistic = self.avatar.manifest.head_pose.look_ahead, True
         if settings is None:
             net = HeadPoseNet().eval()
@@ -304,6 +407,31 @@ _MEASURES: dict[str, Callable] = {
 }
 
 
+def key_of(value) -> str:
+    """SHA-256 of what JSON can say."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def dataset_digest(folder: Path) -> str:
+    """SHA-256 of a dataset but for its pictures."""
+    files = [folder / name for name in ('dataset.yaml', 'tracks.npz', 'audio.wav', 'phones.json')]
+    return key_of([file_digest(file) for file in files if file.is_file()])
+
+
+def backbone_digest(backbone: str | None) -> str:
+    """SHA-256 of a backbone's file; its name where it is fetched."""
+    return file_digest(Path(backbone)) if backbone and Path(backbone).is_file() else backbone or ''
+
+
+def _told(settings: Settings | None) -> dict:
+    """Settings as JSON keeps them."""
+    return json.loads(json.dumps(asdict(settings))) if settings else {}
+
+
 def measured(run: Path, table: str, row: Row) -> dict | None:
     """The figures of a row that was measured in this run folder before."""
     file = run / table / row.key / FIGURES_FILE
@@ -316,24 +444,27 @@ def protocol(table: str) -> str:
         'table1': (
             'One mouth network for each look-ahead, trained alike from the start on the same recordings; the last '
             'fifth of each validates. Validation error: mean distance of the 25 mouth points from the truth over '
-            'these parts, as in the paper. Held-out voice: the same network in the avatar, heard and moved by the live '
-            'stages, on a voice and sentences that nothing was trained on; error in speech, and the share of P, B and '
-            'M whose lip opening falls below 1 % of the largest true one within the phone and 50 ms on either side.'
+            'these parts, as in the paper; the same parts chose the checkpoint that was kept, so it is a little kind. '
+            'Held-out voice: the same network in the avatar, heard and moved by the live stages, on a voice and '
+            'sentences that nothing was trained on; error in speech, and the share of P, B and M whose lip opening '
+            'falls below 1 % of the largest true one within the phone and 50 ms on either side.'
         ),
         'table2': (
             "Each variant is trained alike from the start on the person's own recording, its last fifth excepted, and "
-            'judged on that fifth and on the held-out recording, if there is one; the head begins up to five seconds '
-            "before, at rest. D-L and D-V: mean distance of the 73 landmarks and of their change per frame in "
-            "percent of the face's width; D-Rot: angle between the two heads; D-Pos: distance of the translations in "
-            "percent of the face's width (Zhou et al. 2020). Mean over all frames and 8 draws. What is probabilistic "
-            "is sampled and everything is smoothed as the avatar is. The still head rests at the person's mean. Turns "
-            'by: standard deviation of the rotation about x, y and z.'
+            'judged on that fifth, which also chose the checkpoint that was kept, and on the held-out recording, if '
+            'there is one; the head begins up to five seconds before, at rest. D-L and D-V: mean distance of the 73 '
+            "landmarks and of their change per frame in percent of the face's width; D-Rot: angle between the two "
+            "heads; D-Pos: distance of the translations in percent of the face's width (Zhou et al. 2020). Mean over "
+            'all frames and 8 draws. What is probabilistic is sampled and everything is smoothed as the avatar is. The '
+            "still head rests at the person's mean. Turns by: standard deviation of the rotation about x, y and z."
         ),
         'table3': (
             'Renderers trained alike from the start and judged on the pictures of the excerpt that nothing was trained '
-            'on, drawn from the true landmarks, head poses and shoulders. L1 in grey levels of 255, PSNR in dB, SSIM '
-            'over whole pictures; perceptual: the sum over five slices of a network of the mean absolute difference '
-            'of features (for SqueezeNet as a share of the mean feature), which is not LPIPS. Mean and standard '
-            'deviation over the pictures.'
+            'on, drawn from the true landmarks, head poses and shoulders. Those pictures, or some of them '
+            '(`validation_pictures`), also chose the checkpoint that was kept, so the figures are a little kind. L1 in '
+            'grey levels of 255, PSNR in dB, SSIM over whole pictures; perceptual: the sum over five slices of a '
+            'network of the mean absolute difference of features (for SqueezeNet as a share of the mean feature), '
+            "which is not LPIPS. Mean and standard deviation over the pictures. The paper's columns are means of its "
+            'three people, deviations included.'
         ),
     }[table]

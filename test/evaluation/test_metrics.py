@@ -11,6 +11,7 @@ from lsp_ros.evaluation.metrics import (
     Closures,
     closures,
     head_distances,
+    known_phones,
     l1,
     loudness,
     offset,
@@ -91,6 +92,37 @@ def test_velocity_sees_a_jitter_that_the_mean_position_does_not():
     jitter = translation.copy()
     jitter[::2, 0] += 0.1
     assert head_distances(points, (euler, jitter), (euler, translation)).velocity == pytest.approx(1.0)
+
+
+def test_frames_whose_truth_is_not_known_do_not_count():
+    points, euler, translation = head()
+    known = np.ones(50, bool)
+    known[[0, 20, 21, 22, 49]] = False
+    wild = translation + [1.0, 0, 0]
+    wild[~known] = 1e6
+    nose = points.copy()
+    nose[~known] = 1e6
+    distances = head_distances(nose, (euler, wild), (euler, translation), known)
+    assert distances.landmarks == pytest.approx(10) and distances.position == pytest.approx(10)
+    assert distances.velocity == pytest.approx(0, abs=1e-9)  # nor the steps into them and out of them
+
+
+def test_an_offset_is_found_around_what_is_not_known():
+    mouth = opening(700)
+    late, reference = mouth[44:644], mouth[50:650].copy()
+    reference[200:300] = np.nan
+    found = offset(late, reference)
+    assert found.ms == pytest.approx(100, abs=0.5) and found.correlation == pytest.approx(1)
+    reference[150:] = np.nan
+    with pytest.raises(ValueError, match='three seconds'):
+        offset(late, reference)
+
+
+def test_a_phone_counts_only_where_all_that_it_is_judged_by_is_known():
+    known = np.ones(120, bool)
+    known[63] = False
+    phones = [('p', 0.5, 0.6), ('b', 0.95, 0.99), ('m', 0.95, 1.0), ('b', 1.12, 1.2), ('p', 1.9, 2.5)]
+    assert known_phones(phones, known) == [phones[0], phones[1], phones[3], phones[4]]
 
 
 def pictures(seed: int = 0):

@@ -14,8 +14,10 @@ from lsp_ros.avatar.landmarks import lip_gap
 from lsp_ros.evaluation.card import write_card
 from lsp_ros.evaluation.protocols import (
     apc_figures,
+    compare_heads,
     evaluate_film,
     evaluate_head_pose,
+    evaluate_lips,
     evaluate_mouth,
     evaluate_renderer,
     film_opening,
@@ -57,6 +59,42 @@ def test_projection_can_be_left_out_without_touching_the_avatar(avatar, dataset)
     projected, raw = hear(avatar, samples), hear(with_projection(avatar, 0.0), samples)
     assert np.abs(projected.values - raw.values).max() > 0.01
     assert avatar.manifest.speech.projection == 1.0
+
+
+UNKNOWN = (170, 200)  # holds the m
+
+
+def partly_known(dataset, wrong: float):
+    """The recording with frames of which nothing is known: ``wrong`` stands there instead of the truth."""
+    values = {}
+    for name in ('points', 'euler', 'translation'):
+        values[name] = getattr(dataset, name).copy()
+        values[name][slice(*UNKNOWN)] = wrong * (1 + np.arange(values[name][slice(*UNKNOWN)].size)).reshape(
+            values[name][slice(*UNKNOWN)].shape)
+    return replace(dataset, unknown=(UNKNOWN,), validation=((60, 360),), **values)
+
+
+@pytest.mark.parametrize('judge', [
+    evaluate_mouth,
+    lambda avatar, dataset: evaluate_lips(avatar, dataset.read_audio(), dataset),
+    lambda avatar, dataset: evaluate_head_pose(avatar, dataset, seeds=[0]),
+    lambda avatar, dataset: compare_heads(
+        [(dataset, slice(0, len(dataset)), [(np.zeros((len(dataset), 3)), np.zeros((len(dataset), 3)))])]),
+])
+def test_what_is_not_known_is_not_taken_for_the_truth(avatar, dataset, judge):
+    figures = [judge(avatar, partly_known(dataset, wrong)) for wrong in (0.0, -50.0)]
+    assert figures[0] == figures[1]
+    assert figures[0] != judge(avatar, replace(dataset, validation=((60, 360),)))
+
+
+def test_phones_of_which_the_mouth_is_not_known_do_not_count(avatar, dataset):
+    partly = partly_known(dataset, 1.0)
+    found = evaluate_mouth(avatar, partly)
+    assert found['bilabials'] == 1 and found['seconds'] == pytest.approx(5.5, abs=0.05)
+    lips = evaluate_lips(avatar, dataset.read_audio(), partly)
+    assert lips['closures']['B']['total'] == 1 and lips['closures']['M']['total'] == 0
+    with pytest.raises(ValueError, match='no speech whose true mouth is known'):
+        evaluate_mouth(avatar, replace(dataset, unknown=((0, 360),)))
 
 
 @pytest.mark.parametrize('late', [0, 4])
