@@ -187,8 +187,9 @@ class Mp4Writer:
             raise MediaError(f'{self.path}: the folder {self.path.parent} does not exist.')
         try:
             self.path.open('wb').close()  # FFmpeg would notice only at the first packet
-            # Hybrid: fragments while it is written, an ordinary film once it is finished.
-            flags = 'hybrid_fragmented+frag_keyframe' if fragments else 'faststart'
+            # Hybrid: fragments while it is written, an ordinary film once it is finished. The head waits for the first
+            # packets, which say how much of the sound is the codec's own beginning.
+            flags = 'hybrid_fragmented+frag_keyframe+delay_moov' if fragments else 'faststart'
             self._container = av.open(str(self.path), 'w', format='mp4', options={'movflags': flags})
         except (av.error.FFmpegError, OSError) as error:
             raise MediaError(f'{self.path}: cannot be written ({_reason(error)}).') from None

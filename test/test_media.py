@@ -217,3 +217,25 @@ def test_a_film_that_cannot_be_written_is_an_error_at_once(tmp_path):
 def test_a_picture_of_the_wrong_kind_is_refused(tmp_path, picture):
     with Mp4Writer(tmp_path / 'a.mp4', 60) as writer, pytest.raises(ValueError, match='picture'):
         writer.write_frame(picture)
+
+
+@pytest.mark.parametrize('fragments', [False, True])
+def test_sound_stands_at_its_own_sample_in_the_film(tmp_path, fragments):
+    click = np.zeros(48000, np.float32)
+    click[20000] = 1
+    with Mp4Writer(tmp_path / 'film.mp4', 30, fragments=fragments) as film:
+        for frame in range(90):
+            film.write_frame(np.full((512, 512, 3), frame, np.uint8))
+            film.write_audio(click[film.samples: (frame + 1) * 16000 // 30])
+    heard = read_audio(tmp_path / 'film.mp4')
+    assert np.abs(heard).argmax() == 20000
+    assert 48000 <= len(heard) <= 48000 + 1024
+
+
+def test_a_film_on_a_full_disk_is_one_error_and_closes(tmp_path):
+    (tmp_path / 'film.mp4').symlink_to('/dev/full')
+    noise = np.random.default_rng(0).integers(0, 255, (512, 512, 3), np.uint8)
+    with pytest.raises(MediaError, match='No space left'), Mp4Writer(tmp_path / 'film.mp4', 30) as film:
+        for _ in range(100):
+            film.write_frame(noise)
+            film.write_audio(np.zeros(533, np.float32))
