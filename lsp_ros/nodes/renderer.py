@@ -35,8 +35,8 @@ from lsp_ros.rendering.engines import EngineError, make_engine
 from lsp_ros.rendering.sizes import ENGINES
 from lsp_ros.rendering.stage import RenderStage
 
-# A frame that finds the worker busy may wait so long: two that come at once are both drawn, and a renderer that is
-# too slow for good is never further behind than this.
+# A frame that finds the worker busy may wait so long where a newer one is there: two that come at once are both drawn,
+# and a renderer that is too slow for good falls no further behind.
 PATIENCE_SECONDS = 0.04
 # Two pictures at a time, each on half of the cores: a core that another process needs holds up one of them only. For
 # small renderers alone: of a slow one, the second picture would come too late.
@@ -50,8 +50,8 @@ class RendererNode(StreamNode):
         AVATAR,
         Parameter('streams', [''], 'namespaces to draw for, each with its own face_motion and image, as NAMESPACE or '
                                    'NAMESPACE:AVATAR; empty: the namespace of the node'),
-        Parameter('engine', 'auto', 'what computes the picture; auto: the fastest that the machine has',
-                  choices=ENGINES),
+        Parameter('engine', 'auto',
+                  'what computes the picture; auto: PyTorch on an NVIDIA GPU that draws, else OpenVINO', choices=ENGINES),
         Parameter('threads', 0, 'CPU threads of the engine; 0: as many as there are cores', 0, 256),
         Parameter('frame_rate', 30, 'pictures a second', choices=(30, 60)),
         Parameter('mark', True, 'the small visible mark that says that the picture is generated'),
