@@ -193,9 +193,9 @@ def test_a_display_that_goes_away_takes_the_window_alone_and_brings_it_back(grap
     back = Screen(screen.environment['DISPLAY'])
     try:
         show.until(lambda: back.shows(LEFT) and back.shows(RIGHT), 'the picture does not come back')
+        assert show.player.end() == 0
     finally:
         back.close()
-    assert show.player.end() == 0
     assert show.player.said().count('the window was lost') == 1
     assert show.player.said().count('there is a window again') == 1
     assert show.figures()['images']['received'] > 10
