@@ -50,8 +50,8 @@ class RendererNode(StreamNode):
         AVATAR,
         Parameter('streams', [''], 'namespaces to draw for, each with its own face_motion and image, as NAMESPACE or '
                                    'NAMESPACE:AVATAR; empty: the namespace of the node'),
-        Parameter('engine', 'auto',
-                  'what computes the picture; auto: PyTorch on an NVIDIA GPU that draws, else OpenVINO', choices=ENGINES),
+        Parameter('engine', 'auto', 'what computes the picture; auto: PyTorch on an NVIDIA GPU that draws, else '
+                                    'OpenVINO', choices=ENGINES),
         Parameter('threads', 0, 'CPU threads of the engine; 0: as many as there are cores', 0, 256),
         Parameter('frame_rate', 30, 'pictures a second', choices=(30, 60)),
         Parameter('mark', True, 'the small visible mark that says that the picture is generated'),
