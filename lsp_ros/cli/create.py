@@ -92,7 +92,7 @@ def capture(options: argparse.Namespace, folder: Path, console) -> None:
     for name, seconds in progress.seconds.items():
         table.add_row(name, f'{seconds:.1f}')
     console.print(table)
-    for sentence in work.left_out:
-        console.print(f'left out: {sentence}', markup=False, highlight=False)
+    for sentence in (*(f'left out: {text}' for text in work.left_out), *work.remarks):
+        console.print(sentence, markup=False, highlight=False)
     console.print(f'{figures["known minutes"]:.1f} minutes and {figures["pictures"]} pictures -> {folder / "dataset"}; '
                   f'most memory: {peak_memory():.0f} MB; read {folder / "report.html"}', markup=False, highlight=False)
