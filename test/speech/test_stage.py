@@ -1,8 +1,10 @@
+import shutil
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,6 +88,17 @@ def test_features_are_the_projected_apc_of_the_mel(tiny_avatar, audio):
     first, others = rows[nearest[0]], rows[nearest[1:]]
     weights = np.linalg.lstsq((others - first).T, features[frame] - first, rcond=None)[0]
     np.testing.assert_allclose(whole['values'].reshape(-1, 512)[frame], first + weights @ (others - first), atol=1e-4)
+
+
+def test_where_nothing_is_projected_the_manifold_is_not_read(tiny_avatar, tmp_path, audio):
+    folder = tmp_path / 'avatar'
+    shutil.copytree(tiny_avatar, folder)
+    manifest = yaml.safe_load((folder / 'avatar.yaml').read_text())
+    manifest['speech']['projection'] = 0.0
+    (folder / 'avatar.yaml').write_text(yaml.safe_dump(manifest))
+    avatar = Avatar.load(folder)
+    (folder / 'manifold.npy').unlink()
+    assert len(SpeechStage(avatar).push(audio))
 
 
 def test_reset_and_flush_forget_the_stream(stage, audio, whole):
