@@ -45,7 +45,7 @@ def tiny_manifest() -> dict:
 
 
 def tiny_face(frames: int = 240) -> Face:
-    """A head 14 cm wide; the eyes blink once in the footage."""
+    """A head 14 cm wide; the eyes blink once in the footage, and the head looks slowly to one side and the other."""
     points = np.zeros((landmarks.LANDMARKS, 3))
 
     def ring(indices, centre, width, height, start=np.pi, turn=2 * np.pi):
@@ -79,6 +79,7 @@ def tiny_face(frames: int = 240) -> Face:
         translation_mean=translation,
         shoulders=np.concatenate([side, side[::-1] * (-1, 1, 1)]),
         shoulder_translation=translation,
+        posture=np.sin(np.arange(120)[:, None] / 12) * (1, 3, 1, 0.2, 0.1, 0.2),
     )
 
 

@@ -53,7 +53,9 @@ _FACE_SHAPES = {
     'shoulders': (SHOULDER_POINTS, 3),
     'shoulder_translation': (3,),
     'scale': (),
+    'posture': (None, 6),
 }
+_FACE_OPTIONAL = ('brows', 'posture')
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +71,7 @@ class Face:
     shoulders             (18, 3) shoulder reference in the camera frame
     shoulder_translation  (3,) head translation that belongs to ``shoulders``
     scale                 multiplies rotated head-frame points
+    posture               (M, 6) slow head motion, degrees and unit, 6 rows a second; None: the network's motion is all
     """
 
     mean_points: np.ndarray
@@ -80,6 +83,7 @@ class Face:
     shoulders: np.ndarray
     shoulder_translation: np.ndarray
     scale: float = 1.0
+    posture: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -454,7 +458,7 @@ def _parse_face(data: bytes, path: Path) -> Face:
         raise _unreadable(data, path, 'npz archive', error) from None
     for key, shape in _FACE_SHAPES.items():
         if key not in arrays:
-            if key == 'brows':
+            if key in _FACE_OPTIONAL:
                 arrays[key] = None
                 continue
             raise AvatarError(f'{path}: the array {key} is missing.')

@@ -1,10 +1,21 @@
-"""Eyes and brows, which hardly follow speech: the person's own footage, played in an endless seamless loop."""
+"""What hardly follows speech: the person's own footage, played in an endless seamless loop.
+
+Eyes and brows (paper section 3.3), and the slow part of the head's motion: where somebody looks for some seconds. The
+head-pose network sees four seconds of the past and is right about the next frame; what takes ten seconds it cannot
+learn, so that without this a head stays near the middle.
+"""
 
 import numpy as np
+
+from lsp_ros.timeline import FRAME_RATE
 
 FADE_FRAMES = 30  # half a second in which the end of the loop turns into its beginning
 OPEN_SHARE = 0.85  # of the usual lid distance: an eye above this is not blinking
 SEARCH_STEP = 6  # frames between the loop points that are tried
+
+POSTURE_RATE = 6  # postures a second: ten times the fastest that they move
+POSTURE_STEP = FRAME_RATE // POSTURE_RATE
+POSTURE_FADE = 5 * POSTURE_RATE  # five seconds in which the end of their loop turns into its beginning
 
 
 def loop_points(rows: np.ndarray, lids: np.ndarray, fade: int) -> tuple[int, int]:
@@ -82,3 +93,36 @@ class Footage:
     def _split(self, row: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         eyes, brows = row[: self._eye_numbers], row[self._eye_numbers :]
         return eyes.reshape(16, 3), brows.reshape(12, 3) if len(brows) else None
+
+
+class Posture:
+    """Endless playback of slow head motion.
+
+    rows (M, 6) degrees and the avatar's unit, ``POSTURE_RATE`` a second, around the mean pose. A frame's posture is
+    computed from its number, so it never drifts; between rows it goes on a smooth curve (Catmull and Rom's). The loop
+    is M rows less the fade, which needs M above twice ``POSTURE_FADE``; shorter footage, or None, is no motion.
+    """
+
+    def __init__(self, rows: np.ndarray | None) -> None:
+        if rows is None or len(rows) <= 2 * POSTURE_FADE:
+            rows = np.zeros((2, 6))
+        else:
+            rise = (np.arange(POSTURE_FADE)[:, None] + 1) / (POSTURE_FADE + 1)
+            rise = rise * rise * (3 - 2 * rise)
+            rows, begin = rows[POSTURE_FADE:].astype(np.float64), rows[:POSTURE_FADE]
+            rows[-POSTURE_FADE:] += rise * (begin - rows[-POSTURE_FADE:])
+        a, b, c, d = (np.roll(rows, shift, axis=0) for shift in (1, 0, -1, -2))
+        # Of s, which goes from 0 to 1 between a row and the next: the powers 3 to 0.
+        self._curves = np.stack([(3 * (b - c) + d - a) / 2, a - 2.5 * b + 2 * c - d / 2, (c - a) / 2, b], axis=1)
+
+    @property
+    def frames(self) -> int:
+        """Frames until it comes again."""
+        return len(self._curves) * POSTURE_STEP
+
+    def at(self, frame: int) -> np.ndarray:
+        """(6,) what is added to the pose of a frame."""
+        row, part = divmod(frame % self.frames, POSTURE_STEP)
+        cubic, square, slope, value = self._curves[row]
+        s = part / POSTURE_STEP
+        return ((cubic * s + square) * s + slope) * s + value

@@ -8,7 +8,7 @@ import numpy as np
 from lsp_ros.avatar.avatar import Avatar, AvatarError
 from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT
 from lsp_ros.motion.command import HeadPoseControl
-from lsp_ros.motion.footage import Footage
+from lsp_ros.motion.footage import Footage, Posture
 from lsp_ros.motion.lips import MouthGate, MouthPredictor, Smoother, join_lips
 from lsp_ros.motion.sampler import UNBOUNDED, HeadPoseSampler, HeadPoseState, PoseLimits
 from lsp_ros.signals import FEATURE_SIZE, FaceMotion, HeadPoseCommand, SpeechFeatures
@@ -48,10 +48,10 @@ class LowPass:
 class MotionStage:
     """Speech features of one stream -> face motion, frame by frame.
 
-    ``seed`` makes the head motion and, unless 0, the place where eye playback begins. ``idle_amplitude``
-    scales how much head, eyes and brows move while nobody speaks: 1 as in speech, 0 not at all. ``precision`` of
-    the networks, int8 or f32 (:mod:`lsp_ros.compiled`). ``raw`` leaves their output as it is, in f32, unsmoothed, lips
-    crossed and the head unbounded, for who has the whole clip (:mod:`lsp_ros.motion.clip`).
+    ``seed`` makes the head motion and, unless 0, the places where the footage of eyes and of posture begins.
+    ``idle_amplitude`` scales how much head, eyes and brows move while nobody speaks: 1 as in speech, 0 not at all.
+    ``precision`` of the networks, int8 or f32 (:mod:`lsp_ros.compiled`). ``raw`` leaves their output as it is, in f32,
+    unsmoothed, lips crossed and the head unbounded, for who has the whole clip (:mod:`lsp_ros.motion.clip`).
     """
 
     cut = 0
@@ -89,7 +89,10 @@ class MotionStage:
         self._head_amplitude = np.repeat(np.asarray(head.amplitude, float), 3)
         self._head_sigma = np.zeros(6) if raw else np.repeat(np.asarray(head.smoothing, float), 3)
         self._shoulder_amplitude = manifest.upper_body.amplitude
-        self._eyes_begin = int(np.random.default_rng(seed).integers(self._footage.rows)) if seed else 0
+        begin = np.random.default_rng(seed)
+        self._eyes_begin = int(begin.integers(self._footage.rows)) if seed else 0
+        self._posture = Posture(face.posture)
+        self._posture_begin = int(begin.integers(self._posture.frames)) if seed else 0
         self._base = face.mean_points.astype(np.float32).copy()
         self._lip_points = MOUTH_OUTPUT[self._lips]
         self._lips_rest = face.mouth_mean[self._lip_points].astype(np.float32) + self._mouth_rest
@@ -295,7 +298,9 @@ class MotionStage:
         raw = self._head.sample(state, self._heard[self._head_ahead])[:, :6]
         self._heard.popleft()
         rest = self._limits.rest
-        own = rest + lively * (self._head_filter.step(raw[0] * self._head_amplitude) - rest)
+        posture = self._head_amplitude * self._posture.at(frame + self._posture_begin)
+        moved = self._limits.soften(self._head_filter.step(raw[0] * self._head_amplitude) + posture)
+        own = rest + lively * (moved - rest)
         shown, source, clamped = self._control.step(frame, own)
         before = self._fed
         self._fed = raw
@@ -303,7 +308,7 @@ class MotionStage:
             # The network sees what people see, so that it goes on from there when it gets the head back.
             # Not so with an offset: taken for its own motion, it would be added again in every frame.
             amplitude = np.where(self._head_amplitude > 0, self._head_amplitude, np.inf)
-            self._fed = self._limits.clip(shown / amplitude)[None]
+            self._fed = self._limits.clip((shown - posture) / amplitude)[None]
             self._head.feed(state, before, self._fed)
             return shown, source, clamped
         return shown, source, clamped or bool(state.clamped[0])

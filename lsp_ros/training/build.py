@@ -20,10 +20,12 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
+from scipy.ndimage import gaussian_filter1d
 
 from lsp_ros.avatar.avatar import Face, write_avatar
 from lsp_ros.avatar.consent import RECORD
 from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT, lip_gap
+from lsp_ros.motion.footage import POSTURE_STEP
 from lsp_ros.rendering.engines import EngineError
 from lsp_ros.speech.activity import speech_frames
 from lsp_ros.speech.apc import APC
@@ -53,6 +55,9 @@ SMOOTHING = (8.0, 12.0)
 
 # Share of the poses on either side that the trained range leaves out: a single stretch is no habit.
 POSE_OUTLIERS = 0.5  # percent
+
+# Frames of the Gaussian that leaves half of 0.25 Hz: slower is the footage's part of the head's motion.
+POSTURE_SIGMA = 45
 
 
 def settings_on_cpu(network: str, minutes: float) -> Settings:
@@ -225,7 +230,15 @@ def face(data: Dataset) -> Face:
         translation_mean=translation,
         shoulders=data.shoulders[data.training_mask].mean(axis=0),
         shoulder_translation=translation,
+        posture=postures(np.concatenate([data.euler, data.translation - translation], axis=1)[first:stop]),
     )
+
+
+def postures(pose: np.ndarray) -> np.ndarray:
+    """The slow part of head motion (N, 6) at 60 fps -> (M, 6) float32 rows for ``motion.footage.Posture``, around
+    their mean."""
+    slow = gaussian_filter1d(np.asarray(pose, np.float64), POSTURE_SIGMA, axis=0)[::POSTURE_STEP]
+    return (slow - slow.mean(axis=0)).astype(np.float32)
 
 
 def mouth_at_rest(data: Dataset, mean: np.ndarray) -> np.ndarray:

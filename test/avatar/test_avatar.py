@@ -205,6 +205,7 @@ def test_a_manifold_that_does_not_fit_is_named(tiny_avatar_copy, array, word):
     ({'mouth_rest': np.zeros((18, 3))}, 'mouth_rest'),
     ({'eyes': np.zeros((1, 16, 3)), 'brows': np.zeros((1, 12, 3))}, 'eyes'),
     ({'brows': np.zeros((7, 12, 3))}, 'brows'),
+    ({'posture': np.zeros((100, 3))}, 'posture'),
     ({'shoulders': np.full((18, 3), np.inf)}, 'shoulders'),
     ({'scale': np.array(0.0)}, 'scale'),
     ({'scale': np.ones(1)}, 'scale'),
@@ -220,13 +221,15 @@ def test_a_face_that_does_not_fit_is_named(tiny_avatar_copy, change, word):
     refused(tiny_avatar_copy, 'face.npz', word)
 
 
-def test_brows_may_be_left_out(tiny_avatar_copy):
+@pytest.mark.parametrize('name', ['brows', 'posture'])
+def test_brows_and_posture_may_be_left_out(tiny_avatar_copy, name):
+    assert getattr(Avatar.load(tiny_avatar_copy).face, name) is not None
     with np.load(tiny_avatar_copy / 'face.npz') as archive:
-        arrays = {key: archive[key] for key in archive if key != 'brows'}
+        arrays = {key: archive[key] for key in archive if key != name}
     stream = io.BytesIO()
     np.savez(stream, **arrays)
     replace(tiny_avatar_copy, 'face.npz', stream.getvalue())
-    assert Avatar.load(tiny_avatar_copy).face.brows is None
+    assert getattr(Avatar.load(tiny_avatar_copy).face, name) is None
 
 
 @pytest.mark.parametrize('picture', [

@@ -1,11 +1,11 @@
-"""Eyes and brows from the person's footage: endless, seamless, exact."""
+"""Eyes, brows and posture from the person's footage: endless, seamless, exact."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsp_ros.motion.footage import FADE_FRAMES, OPEN_SHARE, Footage
+from lsp_ros.motion.footage import FADE_FRAMES, OPEN_SHARE, POSTURE_FADE, POSTURE_STEP, Footage, Posture
 
 
 def recorded(frames: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -82,3 +82,44 @@ def test_without_seam_work_the_rows_are_played_as_they_are(frames):
     for frame in (0, 1, frames - 1, frames, 10**9 + 1):
         np.testing.assert_array_equal(footage.at(frame)[0], eyes[3 + frame % frames])
         np.testing.assert_array_equal(footage.at(frame)[1], brows[3 + frame % frames])
+
+
+def slow_motion(rows: int, seed: int = 0) -> np.ndarray:
+    """(rows, 6) of a head that looks elsewhere every few seconds."""
+    generator = np.random.default_rng(seed)
+    t = np.arange(rows)[:, None] / 6
+    return (5 * np.sin(2 * np.pi * generator.uniform(0.03, 0.2, 6) * t + generator.uniform(0, 6, 6))).astype(np.float32)
+
+
+@pytest.mark.parametrize('rows', [2 * POSTURE_FADE + 1, 100, 523])
+@pytest.mark.parametrize('seed', range(3))
+def test_posture_never_jumps_and_stays_where_the_person_was(rows, seed):
+    recorded_rows = slow_motion(rows, seed)
+    posture = Posture(recorded_rows)
+    assert posture.frames == (rows - POSTURE_FADE) * POSTURE_STEP
+    played = np.array([posture.at(frame) for frame in range(2 * posture.frames)])
+    np.testing.assert_allclose(played[: posture.frames], played[posture.frames :])
+    # Nothing is faster than the footage and the cross-fade of two of its moments, five seconds long, together can be.
+    fade = 1.5 * np.ptp(recorded_rows, axis=0) / (POSTURE_FADE * POSTURE_STEP)
+    fastest = np.abs(np.diff(recorded_rows, axis=0)).max(axis=0) / POSTURE_STEP
+    assert (np.abs(np.diff(played, axis=0)).max(axis=0) <= 1.3 * fastest + fade).all()
+    assert (np.abs(played).max(axis=0) <= 1.05 * np.abs(recorded_rows).max(axis=0)).all()
+
+
+def test_outside_the_fade_posture_is_the_footage():
+    recorded_rows = slow_motion(400)
+    posture = Posture(recorded_rows)
+    for row in (0, 1, 200, 400 - 2 * POSTURE_FADE - 1):
+        np.testing.assert_allclose(posture.at(row * POSTURE_STEP), recorded_rows[POSTURE_FADE + row])
+
+
+@given(st.integers(0, 10**15))
+def test_posture_is_exact_for_any_frame(frame):
+    posture = Posture(slow_motion(100))
+    np.testing.assert_array_equal(posture.at(frame), posture.at(frame % posture.frames))
+
+
+@pytest.mark.parametrize('rows', [None, np.ones((2 * POSTURE_FADE, 6))])
+def test_too_little_footage_is_no_posture(rows):
+    posture = Posture(rows)
+    assert not any(posture.at(frame).any() for frame in range(100))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lsp_ros.avatar import landmarks
 from lsp_ros.avatar.avatar import Avatar, AvatarError
 from lsp_ros.avatar.manifest import HeadPoseSettings, MouthSettings
+from lsp_ros.motion.footage import Posture
 from lsp_ros.motion.stage import SETTLE_FRAMES, LowPass, MotionStage
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, HeadSource, PoseMode, SpeechFeatures
 
@@ -20,7 +21,7 @@ ALL_TIME = slice(None)
 class LoadedAvatar:
     """An avatar whose files are read once, and whose manifest a test may change."""
 
-    def __init__(self, avatar: Avatar, **sections):
+    def __init__(self, avatar: 'Avatar | LoadedAvatar', **sections):
         self.path, self.camera, self.pose_range, self.face = avatar.path, avatar.camera, avatar.pose_range, avatar.face
         self.manifest = replace(avatar.manifest, **sections)
         self.networks = {name: avatar.weights(name) for name in ('mouth', 'head_pose')}
@@ -186,6 +187,16 @@ def test_idle_amplitude_scales_idle_motion_and_leaves_speech_alone(avatar):
     assert np.abs(np.diff(quiet.euler, axis=0)).max() < 2 * np.abs(np.diff(lively.euler, axis=0)).max() + 0.05
 
 
+def test_the_head_also_goes_where_the_person_slowly_went(avatar):
+    features, posture = speech(900), Posture(avatar.face.posture)
+    for seed in (0, 3):
+        moved, still = (whole(MotionStage(a, seed=seed), features) for a in (avatar, without_posture(avatar)))
+        slow = moved.euler - still.euler
+        begin = next(b for b in range(posture.frames) if np.abs(slow[0] - posture.at(b)[:3]).max() < 1e-3)
+        np.testing.assert_allclose(slow, [posture.at(begin + t)[:3] for t in range(900)], atol=1e-3)
+        assert (begin > 0) == (seed > 0)
+
+
 @pytest.mark.parametrize('amplitude', [-0.1, np.nan, np.inf])
 def test_a_senseless_idle_amplitude_is_refused(avatar, amplitude):
     with pytest.raises(ValueError, match='idle amplitude'):
@@ -202,9 +213,16 @@ def test_a_command_is_shown_and_returns_without_a_jump(avatar):
     assert np.abs(np.diff(motion.euler, axis=0)).max() < 1.875 * 10 / 30 + 0.3
 
 
+def without_posture(avatar) -> LoadedAvatar:
+    still = LoadedAvatar(avatar)
+    still.networks, still.face = avatar.networks, replace(avatar.face, posture=None)
+    return still
+
+
 def echo(avatar) -> LoadedAvatar:
-    """An avatar whose head-pose network only repeats the pose it saw last: it stays where it is put."""
-    echo = LoadedAvatar(avatar, head_pose=HeadPoseSettings(15, 0.0, (1.0, 1.0), (0.0, 0.0)))
+    """An avatar whose head-pose network only repeats the pose it saw last, and all else holds still: it stays where it
+    is put."""
+    echo = without_posture(LoadedAvatar(avatar, head_pose=HeadPoseSettings(15, 0.0, (1.0, 1.0), (0.0, 0.0))))
     w = echo.networks['head_pose']
     for name, tensor in w.items():
         if not name.startswith('encoder'):
