@@ -334,23 +334,24 @@ def track(meshes: np.ndarray, times: np.ndarray, segment: np.ndarray, centre: tu
     times (N,) seconds, segment (N,) equal numbers for frames that follow one another; ``focal`` in pixels if it is
     known.
     """
-    pixels = meshes[..., :2].astype(np.float64)
+    pixels = meshes[:, RIGID, :2].astype(np.float64)
     some = spread_out(meshes, SHAPE_FRAMES)
     mean, laid = mean_mesh(meshes[some])
     prior = mean[RIGID]
     weight = 1 / ((laid[:, RIGID, :2].std(axis=0) ** 2).sum(axis=-1) + 0.03**2)
     tried = []
     if focal is None:
-        focal, tried = find_focal(pixels[some][:, RIGID], prior, centre, weight)
+        focal, tried = find_focal(pixels[some], prior, centre, weight)
     camera = Camera(focal, centre)
     progress(0.2)
-    head, _ = adjust(pixels[some][:, RIGID], prior, camera, weight)
-    head = track_poses(pixels[:, RIGID], head, camera, times, segment, progress=lambda share: progress(0.2 + share / 2))
-    # The rest of the mesh goes where its rigid points went.
+    head, _ = adjust(pixels[some], prior, camera, weight)
+    head = track_poses(pixels, head, camera, times, segment, progress=lambda share: progress(0.2 + share / 2))
+    # The rest of the mesh goes where its rigid points went. In parts: all meshes in float64 would be the most memory.
     affine = np.linalg.lstsq(np.c_[prior, np.ones(len(prior))], head.shape, rcond=None)[0]
-    laid = to_lsp73(align(meshes * [1.0, -1.0, -1.0], mean)) @ affine[:3] + affine[3]
+    laid = np.concatenate([to_lsp73(align(meshes[part] * [1.0, -1.0, -1.0], mean)) @ affine[:3] + affine[3]
+                           for part in _parts(len(meshes))])
     shape = np.median(laid, axis=0)
-    landmarks = to_lsp73(pixels)
+    landmarks = np.concatenate([to_lsp73(meshes[part, :, :2].astype(np.float64)) for part in _parts(len(meshes))])
     points = track_points(landmarks, shape, laid - shape, head, camera, times, segment)
     progress(0.95)
     # Origin at the centroid of the mean landmarks, straight where the person looks on average.
