@@ -1,5 +1,7 @@
 """All takes on one timeline of 60 frames a second: tracks, sound, and which picture belongs where."""
 
+import warnings
+
 import numpy as np
 from scipy.interpolate import CubicSpline
 
@@ -84,11 +86,14 @@ def sound_of(take: Take) -> np.ndarray:
     """The take's sound as the timeline has it: as long as its pictures, at its pace, (n,) float32."""
     clip = take.clip
     seconds = clip.times[-1] + 1 / clip.rate
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # damaged packets: ``Capture`` has told of them
+        sound = read_sound(clip.path, seconds)
     if (take.pace, take.shift) == (1.0, 0.0):
-        return read_sound(clip.path, seconds)
+        return sound
     length = round((take.shift / FRAME_RATE + seconds * take.pace) * SAMPLE_RATE)
     at = take.seconds_at(np.arange(length) * (FRAME_RATE / SAMPLE_RATE))
-    return resample(read_sound(clip.path, seconds), at * SAMPLE_RATE)
+    return resample(sound, at * SAMPLE_RATE)
 
 
 def place_tracks(take: Take, found: Track, tracks: dict[str, np.ndarray]) -> None:
