@@ -263,12 +263,14 @@ class MouthSettings:
 
 @dataclass(frozen=True)
 class HeadPoseSettings:
-    """Look-ahead in frames, share of the learned noise, gain and sigma (frames) of rotation and translation."""
+    """Look-ahead in frames and share of the learned noise; of rotation and translation: gain and sigma (frames) of what
+    the network makes, and share of the footage's slow motion (``Face.posture``) that is added."""
 
     look_ahead: int = _key(_integer(0, 120))
     noise_scale: float = _key(_number(0, 10))
     amplitude: tuple[float, ...] = _key(_numbers(2, low=0))
     smoothing: tuple[float, ...] = _key(_numbers(2, low=0))
+    posture: tuple[float, ...] = _key(_numbers(2, low=0), default=(1.0, 1.0))
 
 
 @dataclass(frozen=True)

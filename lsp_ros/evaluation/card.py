@@ -97,7 +97,7 @@ def _mouth(conditions: dict[str, dict]) -> str:
         'the true one in speech. A P, B or M closes if the lip opening falls below 1 % of the largest true opening '
         f'({any_one["largest_opening_mm"]:.1f} mm in the first row) within the phone and 50 ms on either side. Soft '
         'lips (`mouth.seal`) close what is open by less than a pixel, and do so live; beside it the share without '
-        'them, and with them below 3 %. Last, the share of N and NG that close as well, which they should not.',
+        'them, and with them below 3 %. Last, of the N and NG near which true lips stay apart, the share that close.',
         markdown_table(
             ['recording, features', 'length', 'error (mm)', 'in speech', 'still mouth', 'opening r', 'P/B/M closed',
              'hard lips', '(3 %)', 'N/NG closed'], rows

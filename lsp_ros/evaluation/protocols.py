@@ -86,7 +86,7 @@ def evaluate_mouth(
     Frames whose truth is not known (``Dataset.known_mask``) do not count, nor do phones that lie in them.
 
     'closed' is with the avatar's soft lips (``mouth.seal``), 'closed_by_hard_lips' without; 'nasals_closed' the share
-    of N and NG whose lips close, too: what closing more costs.
+    of N and NG, near which true lips stay apart, that close, too: what closing more costs.
 
     ``heard`` is the recording's speech features where they are known already (``hear``).
     """
@@ -109,7 +109,8 @@ def evaluate_mouth(
     largest = float(true_gap[known].max())
     still = np.broadcast_to(avatar.face.mouth_mean, points.shape)
     strict, seen = (closures(gap, phones, largest, share) for share in (0.01, 0.03))
-    nasals = closures(gap, phones, largest, of=NASALS)
+    apart = [phone for phone in phones if not closures(true_gap, [phone], largest, of=NASALS).closed]
+    nasals = closures(gap, apart, largest, of=NASALS)
     return {
         'seconds': int(known.sum()) / FRAME_RATE,
         'error_mm': point_error_mm(

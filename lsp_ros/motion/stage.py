@@ -92,6 +92,7 @@ class MotionStage:
         begin = np.random.default_rng(seed)
         self._eyes_begin = int(begin.integers(self._footage.rows)) if seed else 0
         self._posture = Posture(face.posture)
+        self._posture_share = np.repeat(np.asarray(head.posture, float), 3)
         self._posture_begin = int(begin.integers(self._posture.frames)) if seed else 0
         self._base = face.mean_points.astype(np.float32).copy()
         self._lip_points = MOUTH_OUTPUT[self._lips]
@@ -298,7 +299,7 @@ class MotionStage:
         raw = self._head.sample(state, self._heard[self._head_ahead])[:, :6]
         self._heard.popleft()
         rest = self._limits.rest
-        posture = self._head_amplitude * self._posture.at(frame + self._posture_begin)
+        posture = self._posture_share * self._posture.at(frame + self._posture_begin)
         moved = self._limits.soften(self._head_filter.step(raw[0] * self._head_amplitude) + posture)
         own = rest + lively * (moved - rest)
         shown, source, clamped = self._control.step(frame, own)

@@ -52,6 +52,8 @@ PREFIX = {'apc': 'apc', 'mouth': 'net', 'head_pose': 'net', 'renderer': 'generat
 # what a head learned in minutes on a CPU needs to move gently. One that learned for hours can do with 0.3 and (3, 8).
 NOISE_SCALE = 0.5
 SMOOTHING = (8.0, 12.0)
+# Of the footage's slow turns and shifts. Where a head has shifted far, a small renderer shows what it left behind.
+POSTURE = (0.7, 0.4)
 
 # Share of the poses on either side that the trained range leaves out: a single stretch is no habit.
 POSE_OUTLIERS = 0.5  # percent
@@ -170,7 +172,7 @@ def build_avatar(run: Path, dataset: Path, folder: Path, size: str | None = None
         'mouth': {'look_ahead': mouth_look_ahead, 'amplitude': [1.0, 1.0, 1.0], 'smoothing': 0.0, 'contour': True,
                   'seal': pixel_size(data)},
         'head_pose': {'look_ahead': head_look_ahead, 'noise_scale': NOISE_SCALE, 'amplitude': [1.0, 1.0],
-                      'smoothing': list(SMOOTHING)},
+                      'smoothing': list(SMOOTHING), 'posture': list(POSTURE)},
         'upper_body': {'amplitude': 0.5},
         'eyes': {'first': 0},
         'pose_range': pose_range(data),
