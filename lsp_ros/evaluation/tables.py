@@ -456,7 +456,8 @@ def protocol(table: str) -> str:
             "landmarks and of their change per frame in percent of the face's width; D-Rot: angle between the two "
             "heads; D-Pos: distance of the translations in percent of the face's width (Zhou et al. 2020). Mean over "
             'all frames and 8 draws. What is probabilistic is sampled and everything is smoothed as the avatar is. The '
-            "still head rests at the person's mean. Turns by: standard deviation of the rotation about x, y and z."
+            "still head rests at the person's mean. The slow motion that the avatar adds from its footage is left out. "
+            'Turns by: standard deviation of the rotation about x, y and z.'
         ),
         'table3': (
             'Renderers trained alike from the start and judged on the pictures of the excerpt that nothing was trained '
