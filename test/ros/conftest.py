@@ -100,6 +100,10 @@ class Graph:
         while time.monotonic() < end:
             self.executor.spin_once(timeout_sec=0.05)
 
+    def until_active(self, node: str) -> None:
+        """Before that a node leaves out what it hears."""
+        self.until(lambda: self.diagnostics.get(node, {}).get('state') == 'active', f'{node} is not active')
+
     def counted(self, node: str, counter: str) -> int:
         """What a node's diagnostics count."""
         return int(self.diagnostics.get(node, {}).get(counter, 0))

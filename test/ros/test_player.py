@@ -79,6 +79,7 @@ def film(graph, path, frames, **parameters):
     """A player that records, and so many pictures for it."""
     player = graph.start('player', record=path, window=False, sound=False, **parameters)
     images = graph.publisher(Image, 'image', IMAGE_QOS)
+    graph.until_active('player')
     for frame in range(frames):
         picture = np.roll(PICTURE, frame * 7, axis=1)
         images.publish(image_to_message(picture, header_at(10**18 + frame * SECOND // 30)))

@@ -44,6 +44,7 @@ class Show:
         self.film = graph.folder / 'film.mp4'
         self.player = graph.start('player', sound=False, record=self.film, report=self.report, **parameters)
         self.images = graph.publisher(Image, 'image', IMAGE_QOS)
+        graph.until_active('player')
         self.start_ns = graph.node.get_clock().now().nanoseconds
         self.frame = 0
         self.picture = np.empty((512, 512, 3), np.uint8)
@@ -61,9 +62,12 @@ class Show:
         return self.graph.until(published, otherwise)
 
     def more(self, count: int = 10) -> None:
-        """So many pictures more."""
+        """So many pictures more, and until the player says that it got some in the last second."""
         end = self.frame + count
-        self.until(lambda: self.frame >= end, 'no pictures')
+        self.until(lambda: self.frame >= end and self.rate() > 12, 'no pictures')
+
+    def rate(self) -> float:
+        return float(self.graph.diagnostics.get('player', {}).get('images per second', 0))
 
     def figures(self) -> dict:
         """The report, after the film was read as well."""
