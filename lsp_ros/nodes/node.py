@@ -386,9 +386,13 @@ def run(node_class: type[StreamNode], arguments: list[str] | None = None) -> int
     node = None
     try:
         node = node_class()
-        if node.value('autostart') and not (_succeeded(node.trigger_configure) and _succeeded(node.trigger_activate)):
+        autostart = node.value('autostart')
+        if autostart and not _succeeded(node.trigger_configure):
             return 1
+        # What is started half would not be stopped: its threads would keep the process for ever.
         stop.gently = True
+        if autostart and not stop.came and not _succeeded(node.trigger_activate):
+            return 1
         executor.add_node(node)
         while rclpy.ok() and not stop.came and not node.finished:
             executor.spin_once(timeout_sec=0.1)

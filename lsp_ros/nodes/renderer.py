@@ -130,8 +130,11 @@ class RendererNode(StreamNode):
         if frame is None:
             return
         self.happened(f'{stream.prefix}frames asked for')
-        if left_out := self.turns.put(stream, frame, frame.arrived):
-            self.count(f'{stream.prefix}frames left out', left_out)
+        self.count_left_out(stream, self.turns.put(stream, frame, frame.arrived))
+
+    def count_left_out(self, stream: 'Stream', number: int) -> None:
+        if number:
+            self.count(f'{stream.prefix}frames left out', number)
 
     # The workers
 
@@ -152,7 +155,10 @@ class RendererNode(StreamNode):
 
     def next_served(self) -> list[tuple['Stream', 'Frame']]:
         """Frames of one face, which are drawn together; empty at the end."""
-        return self.turns.take(lambda stream: stream.face, lambda face: face.most_together)
+        served = self.turns.take(lambda stream: stream.face, lambda face: face.most_together)
+        for stream, _ in served:
+            self.count_left_out(stream, self.turns.left_out(stream))
+        return served
 
     def draw(self, served: list[tuple['Stream', 'Frame']]) -> list[tuple['Stream', 'Frame', np.ndarray]]:
         """Pictures of frames of one face, as far as they can be drawn."""

@@ -348,11 +348,16 @@ class Turns:
         self._closed = False
 
     def put(self, stream: Hashable, item, now: float) -> int:
-        """How many older items of that stream were thrown away since its last one came; `now` in seconds."""
+        """How many older items of that stream were thrown away and not told of yet; `now` in seconds."""
         with self._condition:
             self._waiting[stream].append((now, item))
             self._leave_out(stream, now)
             self._condition.notify()
+            return self._left_out.pop(stream, 0)
+
+    def left_out(self, stream: Hashable) -> int:
+        """The same, when no item comes: some are thrown away when they are taken."""
+        with self._condition:
             return self._left_out.pop(stream, 0)
 
     def _leave_out(self, stream: Hashable, now: float) -> None:

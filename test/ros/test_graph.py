@@ -152,6 +152,7 @@ def test_motion_that_cannot_be_drawn_is_left_out(graph, renderable_avatar):
     seen = watch(graph)
     graph.start('renderer', avatar=renderable_avatar, frame_rate=60)
     motion = graph.publisher(FaceMotion, 'face_motion')
+    graph.until_active('renderer')
     behind = motion_message(2, avatar)
     behind.head_pose.position.z = -1.0
     no_turn = motion_message(3, avatar)
@@ -173,6 +174,7 @@ def test_at_30_pictures_a_second_every_other_frame_is_drawn_and_only_that_is_loo
     seen = watch(graph)
     graph.start('renderer', avatar=renderable_avatar, frame_rate=30)
     motion = graph.publisher(FaceMotion, 'face_motion')
+    graph.until_active('renderer')
     nowhere = np.full(219, np.nan, np.float32)
     for frame in (0, 2, 4):
         motion.publish(motion_message(frame + 1, avatar, landmarks=nowhere))
@@ -193,6 +195,7 @@ def test_one_renderer_draws_for_several_namespaces_and_a_bad_one_harms_no_other(
     seen = {robot: watch(graph, f'{robot}/image') for robot in robots}
     graph.start('renderer', avatar=renderable_avatar, frame_rate=60, streams=f"['one','two','three:{copy}','bad']")
     motion = {robot: graph.publisher(FaceMotion, f'{robot}/face_motion') for robot in robots}
+    graph.until_active('renderer')
     starts = {robot: 10**18 + 10**15 * number for number, robot in enumerate(robots)}
     nowhere = {'landmarks': np.full(219, np.nan, np.float32)}
     for frame in range(30):
@@ -268,6 +271,7 @@ def test_a_slow_renderer_leaves_frames_out_and_never_falls_behind(graph, tiny_av
     seen = watch(graph)
     graph.start('renderer', avatar=tiny_avatar, engine='torch', threads=1, frame_rate=60)
     motion = graph.publisher(FaceMotion, 'face_motion')
+    graph.until_active('renderer')
     for frame in range(120):
         motion.publish(motion_message(frame, avatar))
         graph.spin(0.002)

@@ -766,3 +766,32 @@ def test_a_signal_that_a_loading_module_turned_into_an_error_is_still_a_signal(r
             node.trigger_configure()
     finally:
         node.destroy_node()
+
+
+HALF_STARTED = """
+import os, signal
+from lsp_ros.nodes.node import StreamNode, run
+
+class Node(StreamNode):
+    PARAMETERS = ()
+
+    def __init__(self):
+        super().__init__('half_started')
+
+    def open(self): ...
+
+    def start(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        print('started')
+
+    def stop(self):
+        print('stopped')
+
+raise SystemExit(run(Node))
+"""
+
+
+def test_a_signal_while_a_node_starts_stops_what_was_started(ros):
+    """Or its threads would keep the process for ever."""
+    done = subprocess.run([sys.executable, '-c', HALF_STARTED], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.split()) == (0, ['started', 'stopped']), done.stderr
