@@ -41,6 +41,12 @@ def loop_points(rows: np.ndarray, lids: np.ndarray, fade: int) -> tuple[int, int
     return int(begins[i]), int(ends[j])
 
 
+def turn_into(end: np.ndarray, begin: np.ndarray) -> None:
+    """Fades the last rows (N, C) of a loop, in place, into the rows (N, C) before its beginning."""
+    rise = (np.arange(len(end))[:, None] + 1) / (len(end) + 1)
+    end += (rise * rise * (3 - 2 * rise)).astype(end.dtype) * (begin - end)
+
+
 class Footage:
     """Endless playback of eye and brow landmarks.
 
@@ -66,9 +72,7 @@ class Footage:
         elif N >= 8 * FADE_FRAMES:
             begin, end = loop_points(rows - rows.mean(axis=0), lids, FADE_FRAMES)
             rows = rows[:end].copy()
-            rise = (np.arange(FADE_FRAMES)[:, None] + 1) / (FADE_FRAMES + 1)
-            rise = (rise * rise * (3 - 2 * rise)).astype(np.float32)
-            rows[end - FADE_FRAMES :] += rise * (rows[begin - FADE_FRAMES : begin] - rows[end - FADE_FRAMES :])
+            turn_into(rows[end - FADE_FRAMES :], rows[begin - FADE_FRAMES : begin])
         else:  # too short for a fade: forward and backward
             rows = np.concatenate([rows, rows[-2:0:-1]])
             begin, end = 0, len(rows)
@@ -107,10 +111,8 @@ class Posture:
         if rows is None or len(rows) <= 2 * POSTURE_FADE:
             rows = np.zeros((2, 6))
         else:
-            rise = (np.arange(POSTURE_FADE)[:, None] + 1) / (POSTURE_FADE + 1)
-            rise = rise * rise * (3 - 2 * rise)
             rows, begin = rows[POSTURE_FADE:].astype(np.float64), rows[:POSTURE_FADE]
-            rows[-POSTURE_FADE:] += rise * (begin - rows[-POSTURE_FADE:])
+            turn_into(rows[-POSTURE_FADE:], begin)
         a, b, c, d = (np.roll(rows, shift, axis=0) for shift in (1, 0, -1, -2))
         # Of s, which goes from 0 to 1 between a row and the next: the powers 3 to 0.
         self._curves = np.stack([(3 * (b - c) + d - a) / 2, a - 2.5 * b + 2 * c - d / 2, (c - a) / 2, b], axis=1)

@@ -22,7 +22,7 @@ from lsp_ros.nodes.conversions import Audio, audio_to_message
 from lsp_ros.nodes.node import AUDIO_QOS, use_shipped_profile
 
 SECONDS_TO_FIND = 1.0  # a node on this machine is found within a tenth of it
-SECONDS_TO_LISTEN = 5.0  # an audio source looks for its topic ten times a second
+SECONDS_TO_LISTEN = 5.0  # an audio source looks for its topic five times a second
 
 
 def count_sources(node: Node, topic: str) -> int:
