@@ -75,17 +75,16 @@ class Graph:
         running = [child for child in self.children if child.process and child.process.poll() is None]
         return {child.name: child.process.pid for child in running}
 
-    def run(self, watch: Callable[[], None] = lambda: None) -> None:
+    def run(self, watch: Callable[[], None] = lambda: None, look: bool = True) -> None:
         """Starts the nodes and returns when one has finished its work; ends them all in any case.
 
-        ``watch`` is called ten times a second. Raises GraphError where a node cannot run,
-        KeyboardInterrupt on Ctrl-C, after the nodes have ended.
+        ``watch`` is called ten times a second. ``look``: whether an avatar speaks in this namespace already, whose
+        face two voices would share; False where the caller has looked. Raises GraphError where it does or a node
+        cannot run, KeyboardInterrupt on Ctrl-C, after the nodes have ended.
         """
         check_installed()
         if self.params_file and not self.params_file.is_file():
             raise GraphError(f'{self.params_file}: there is no such parameter file.')
-        if 'audio_source' in self.parameters:
-            check_alone(self.namespace)
         clear_shared_memory()
         with tempfile.TemporaryDirectory(prefix='lsp_graph_') as folder:
             self._settings = Path(folder) / 'parameters.yaml'
@@ -93,8 +92,14 @@ class Graph:
             with open(self.output or os.devnull, 'ab') as log:
                 to = log if self.output else None
                 try:
+                    # Looking takes a second, in which the nodes load: they wait behind it, unseen by anybody.
+                    visitor = Visitor(self.namespace) if look and 'audio_source' in self.parameters else None
                     for child in children:
-                        self._start(child, to)
+                        self._start(child, to, waiting=visitor is not None)
+                    if visitor:
+                        check_alone(visitor)
+                        for child in children:
+                            child.process.stdin.close()
                     while not any(self._finished(child, to) for child in children):
                         watch()
                         time.sleep(0.1)
@@ -116,11 +121,12 @@ class Graph:
         self._settings.write_text(yaml.safe_dump(
             {f'/**/{name}': {'ros__parameters': values} for name, values in nodes.items()}) if nodes else '{}')
 
-    def _start(self, child: Child, output) -> None:
+    def _start(self, child: Child, output, waiting: bool = False) -> None:
         self._write_settings()
         # A session of its own: Ctrl-C reaches the nodes through us, once, and not through the terminal as well.
-        child.process = subprocess.Popen(child.command, env=environment(), stdin=subprocess.DEVNULL, stdout=output,
-                                         stderr=output, start_new_session=True)
+        child.process = subprocess.Popen(
+            child.command, env=environment() | ({parent.WAITING: '1'} if waiting else {}), stdout=output, stderr=output,
+            stdin=subprocess.PIPE if waiting else subprocess.DEVNULL, start_new_session=True)
         child.started = time.monotonic()
         child.restart_at = None
 
@@ -169,20 +175,33 @@ def check_installed() -> None:
             raise GraphError(f'The live graph needs {module}, which is not installed: {remedy}.')
 
 
-def visit(namespace: str, *speech: str) -> dict:
-    """What runs already: 'sources', how many publish that namespace's audio; 'heard': its audio_in took `speech`."""
-    command = [sys.executable, '-m', 'lsp_ros.nodes.visitor', namespace, *speech]
-    seen = subprocess.run(command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if seen.returncode:
-        raise GraphError(f'ROS 2 does not work here: {" ".join(seen.stderr.split()[-30:])} (status {seen.returncode})')
-    return json.loads(seen.stdout.splitlines()[-1])
+class Visitor:
+    """A look at what runs in a namespace, in a process of its own, since there is no ROS in this one."""
+
+    def __init__(self, namespace: str, *speech: str):
+        self.namespace = namespace
+        self.process = subprocess.Popen(
+            [sys.executable, '-m', 'lsp_ros.nodes.visitor', namespace, *speech], env=environment(), text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+
+    def seen(self) -> dict:
+        """'sources': how many publish the namespace's audio; 'heard': its audio_in took the sound file `speech`."""
+        try:
+            said, trouble = self.process.communicate()
+        finally:
+            self.process.kill()
+        if self.process.returncode:
+            raise GraphError(f'ROS 2 does not work here: {" ".join(trouble.split()[-30:])} '
+                             f'(status {self.process.returncode})')
+        return json.loads(said.splitlines()[-1])
 
 
-def check_alone(namespace: str) -> None:
-    """Raises GraphError where an avatar speaks in that namespace already: two voices would mix in one face."""
-    if visit(namespace)['sources']:
-        raise GraphError(f'An avatar runs in {namespace} already ({namespace}/audio has a publisher): end it, or give '
-                         'this one another --namespace; if it is on somebody else\'s machine, another ROS_DOMAIN_ID.')
+def check_alone(visitor: Visitor) -> None:
+    """Raises GraphError where an avatar speaks in that namespace already."""
+    if visitor.seen()['sources']:
+        home = visitor.namespace
+        raise GraphError(f'An avatar runs in {home} already ({home}/audio has a publisher): end it, or give this one '
+                         'another --namespace; if it is on somebody else\'s machine, another ROS_DOMAIN_ID.')
 
 
 def clear_shared_memory(folder: Path = SHARED_MEMORY) -> None:

@@ -86,12 +86,12 @@ def run_up(options: argparse.Namespace) -> int:
 
 def speak_live(speech: Path, options: argparse.Namespace) -> int:
     """One recording through the graph that runs, if it listens, or one of its own (``lsp say --live``)."""
-    from lsp_ros.cli.graph import Graph, GraphError, check_installed, visit
+    from lsp_ros.cli.graph import Graph, GraphError, Visitor, check_installed
 
     home = namespace(options.namespace)
     check_installed()
-    if visit(home)['sources']:
-        if not visit(home, str(speech))['heard']:
+    if Visitor(home).seen()['sources']:
+        if not Visitor(home, str(speech)).seen()['heard']:
             raise GraphError(f'An avatar runs in {home} already, but does not listen to {home}/audio_in: start it with '
                              '`lsp up --source topic`, end it, or name another --namespace or ROS_DOMAIN_ID.')
         return 0
@@ -99,7 +99,7 @@ def speak_live(speech: Path, options: argparse.Namespace) -> int:
     parameters['audio_source'] = {'source': 'file', 'file': str(speech), 'wait_for_picture': LONGEST_LOADING,
                                   'end_after': SECONDS_AFTER_SPEECH}
     parameters['player'] = player_parameters(options)
-    Graph(parameters, home).run()
+    Graph(parameters, home).run(look=False)
     return 0
 
 

@@ -37,7 +37,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.signals import SignalHandlerOptions
 
 from lsp_ros.avatar.places import shipped_file
-from lsp_ros.nodes.parent import end_with_parent, finished_status
+from lsp_ros.nodes.parent import end_with_parent, finished_status, wait_for_start
 
 # Reliable: a lost chunk is a hole in a sentence. The depths are 2 to 4 seconds of audio and one of frames, so that
 # a machine that was busy for a moment catches up without a loss.
@@ -378,6 +378,7 @@ class Finished(Exception):
 def run(node_class: type[StreamNode], arguments: list[str] | None = None) -> int:
     """Run one node until SIGINT, SIGTERM, SIGHUP, its parent's death or its end; the process's exit status."""
     end_with_parent()
+    wait_for_start()
     use_shipped_profile()
     # rclpy's own handlers pull the ground from under a callback that is about to publish.
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)

@@ -3,6 +3,8 @@
 `lsp up` and the launch file put their process number into a node's environment. Where they end in good order they end
 their nodes themselves; killed, or ended by a launch that does not look after its processes, they cannot.
 
+`lsp up` starts its nodes while it still looks whether they may run: they load, and wait for its word (`wait_for_start`).
+
 To them a node that has done its work says so with a status of its own: a node that somebody else asked to end, by
 whatever signal, has to be started again.
 """
@@ -10,9 +12,11 @@ whatever signal, has to be started again.
 import ctypes
 import os
 import signal
+import sys
 from pathlib import Path
 
 VARIABLE = 'LSP_ROS_PARENT'
+WAITING = 'LSP_ROS_WAITING'
 FINISHED = 10  # exit status of a node whose work is done, for the program that started it
 _PR_SET_PDEATHSIG = 1
 
@@ -33,6 +37,12 @@ def end_with_parent() -> None:
     # between the two, a shell or a debugger.
     if os.getppid() != int(text) and not _runs(int(text)):
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def wait_for_start() -> None:
+    """Returns when the program that started this one closes its standard input, if it said that it will."""
+    if os.environ.get(WAITING):
+        sys.stdin.read()
 
 
 def finished_status() -> int:

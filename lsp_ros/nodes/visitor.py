@@ -15,13 +15,9 @@ import rclpy
 from rclpy.duration import Duration
 from rclpy.node import Node
 
-from lsp_ros import timeline
-from lsp_ros.media import read_audio
-from lsp_ros.msg import AudioChunk
-from lsp_ros.nodes.conversions import Audio, audio_to_message
 from lsp_ros.nodes.node import AUDIO_QOS, use_shipped_profile
 
-SECONDS_TO_FIND = 1.0  # a node on this machine is found within a tenth of it
+SECONDS_TO_FIND = 0.5  # the shipped profile announces every node ten times in it; one is enough
 SECONDS_TO_LISTEN = 5.0  # an audio source looks for its topic five times a second
 
 
@@ -35,6 +31,12 @@ def count_sources(node: Node, topic: str) -> int:
 
 def speak(node: Node, topic: str, path: str) -> bool:
     """Publish a whole recording at once, as a text-to-speech node does; False where nobody listens."""
+    # Only here: who just counts has to be quick, since a graph that starts waits for the answer.
+    from lsp_ros import timeline
+    from lsp_ros.media import read_audio
+    from lsp_ros.msg import AudioChunk
+    from lsp_ros.nodes.conversions import Audio, audio_to_message
+
     publisher = node.create_publisher(AudioChunk, topic, AUDIO_QOS)
     deadline = time.monotonic() + SECONDS_TO_LISTEN
     while not publisher.get_subscription_count():
