@@ -3,7 +3,7 @@
 `lsp up` and the launch file put their process number into a node's environment. Where they end in good order they end
 their nodes themselves; killed, or ended by a launch that does not look after its processes, they cannot.
 
-`lsp up` starts its nodes while it still looks whether they may run: they load, and wait for its word (`wait_for_start`).
+`lsp up` starts its nodes while it still looks whether they may run: they load, then `wait_for_start`.
 
 To them a node that has done its work says so with a status of its own: a node that somebody else asked to end, by
 whatever signal, has to be started again.
