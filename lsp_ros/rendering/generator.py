@@ -182,7 +182,11 @@ class LiveGenerator(nn.Module):
         if constants is None:
             constants = self.prepare(x[:, 1:])
             x = x[:, :1]
-        x = F.relu(self.stem(F.pixel_unshuffle(x, self.FOLD)) + constants.features)
+        return (constants.base + F.pixel_shuffle(self.difference(x, constants.features), self.FOLD)).clamp(-1, 1)
+
+    def difference(self, x: Tensor, features: Tensor) -> Tensor:
+        """(B, 1, 512, 512) feature map -> (B, 48, 128, 128), what is added to the base picture, folded 4x4."""
+        x = F.relu(self.stem(F.pixel_unshuffle(x, self.FOLD)) + features)
         skips = [x]
         for down in self.down:
             skips.append(down(skips[-1]))
@@ -192,7 +196,7 @@ class LiveGenerator(nn.Module):
         difference = self.head(x)
         if not self.training:
             difference = difference - difference.clamp(-self.DEAD_ZONE, self.DEAD_ZONE)
-        return (constants.base + F.pixel_shuffle(difference, self.FOLD)).clamp(-1, 1)
+        return difference
 
 
 def build_generator(

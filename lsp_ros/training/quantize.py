@@ -200,10 +200,11 @@ def _reach(
     engine: Engine, maps: Iterable[np.ndarray], weights: dict[str, np.ndarray], size: str, candidates: np.ndarray
 ) -> np.ndarray:
     """(512, 512) bool: where any picture differs from the base picture by more than rounding, and a margin around."""
-    from lsp_ros.rendering.engines.baked import BakedRenderer
+    from lsp_ros.rendering.engines.baked import scale_candidates
     from lsp_ros.rendering.generator import load_generator
 
-    base = (BakedRenderer(load_generator(size, weights), candidates).constant1[0].permute(1, 2, 0).numpy() + 1) * 127.5
+    base = load_generator(size, weights).prepare(scale_candidates(candidates)).base.detach()
+    base = (base[0].permute(1, 2, 0).numpy() + 1) * 127.5
     drawn = np.zeros(base.shape[:2], bool)
     for each in maps:
         drawn |= (np.abs(engine.render(each) - base) > 1.5).any(axis=-1)

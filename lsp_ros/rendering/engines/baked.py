@@ -1,11 +1,13 @@
 """One network with one person's candidate images worked in: what every engine runs."""
 
+import copy
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lsp_ros.rendering.generator import Constants, Generator, LiveGenerator
+from lsp_ros.rendering.generator import Generator, LiveGenerator
 from lsp_ros.rendering.sizes import CANDIDATES, PICTURE, SIZES
 
 
@@ -16,19 +18,26 @@ class BakedRenderer(nn.Module):
     candidates' features of the live renderer; of the paper's, twelve of the thirteen input channels of
     the first convolution.
 
+    The live renderer's picture becomes bytes while it is still folded, and is unfolded as such: a quarter of the memory
+    that floats would move. Its channels are put into the order in which a row of pixels has them.
+
     ``reach`` (512, 512) bool: outside, the live renderer's base picture stands, to the bit. In float32 it does so by
     itself (``LiveGenerator.DEAD_ZONE``); in 8 bits the network's own noise would show there.
     """
 
     def __init__(self, generator: Generator | LiveGenerator, candidates: np.ndarray, reach: np.ndarray | None = None):
         super().__init__()
-        self.register_buffer('reach', None if reach is None else torch.tensor(reach, dtype=torch.bool))
         self.rounding = SIZES[generator.size].rounding
         pictures = scale_candidates(candidates)
         with torch.no_grad():
             if isinstance(generator, LiveGenerator):
-                self.body = generator
-                constants = generator.prepare(pictures)
+                features, base = generator.prepare(pictures)
+                constants = features, folded(base)
+                self.body = copy.deepcopy(generator)
+                for parameter in self.body.head.parameters():
+                    parameter.data = by_rows(parameter.data)
+                if reach is not None:
+                    reach = folded(torch.tensor(reach, dtype=torch.bool).expand(1, 3, -1, -1))
             else:
                 first, *rest = generator.unet.model
                 self.first = nn.Conv2d(1, first.out_channels, 3, stride=2, padding=1, bias=False)
@@ -37,18 +46,42 @@ class BakedRenderer(nn.Module):
                 constants = (F.conv2d(pictures, first.weight[:, 1:], stride=2, padding=1),)
         for index, constant in enumerate(constants):
             self.register_buffer(f'constant{index}', constant.contiguous())
+        self.register_buffer('reach', reach)
         self.requires_grad_(False).eval()
 
     def forward(self, feature_maps: Tensor) -> Tensor:
         lines = feature_maps.to(self.constant0.dtype)[:, None] / 255
-        if isinstance(self.body, LiveGenerator):
-            picture = self.body(lines, Constants(self.constant0, self.constant1))
-            if self.reach is not None:
-                picture = torch.where(self.reach, picture, self.constant1)
-        else:
+        if not isinstance(self.body, LiveGenerator):
             picture = torch.tanh(self.body(self.first(lines) + self.constant0))
-        levels = (picture.float() + 1) * 127.5 + self.rounding
-        return levels.clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8)  # last: TensorRT moves no uint8
+            return self.levels(picture).permute(0, 2, 3, 1).to(torch.uint8)
+        difference = self.body.difference(lines, self.constant0)
+        if self.reach is not None:
+            difference = difference * self.reach
+        levels = self.levels((self.constant1 + difference).clamp(-1, 1))
+        if torch.onnx.is_in_onnx_export():  # TensorRT moves no uint8
+            return unfolded(levels).to(torch.uint8)
+        return unfolded(levels.to(torch.uint8))
+
+    def levels(self, picture: Tensor) -> Tensor:
+        return ((picture.float() + 1) * 127.5 + self.rounding).clamp(0, 255)
+
+
+def by_rows(channels: Tensor) -> Tensor:
+    """Channels, the first axis, from the order (colour, row, column) of pixel_shuffle to (row, column, colour)."""
+    fold = LiveGenerator.FOLD
+    return channels.unflatten(0, (-1, fold, fold)).movedim(0, 2).flatten(0, 2)
+
+
+def folded(pictures: Tensor) -> Tensor:
+    """(B, C, 512, 512) -> (B, 16 C, 128, 128), the channels by rows."""
+    return by_rows(F.pixel_unshuffle(pictures, LiveGenerator.FOLD).transpose(0, 1)).transpose(0, 1)
+
+
+def unfolded(pixels: Tensor) -> Tensor:
+    """(B, 16 C, 128, 128), the channels by rows -> (B, 512, 512, C)."""
+    fold, (batch, _, high, wide) = LiveGenerator.FOLD, pixels.shape
+    rows = pixels.permute(0, 2, 3, 1).unflatten(-1, (fold, -1)).transpose(2, 3)
+    return rows.reshape(batch, fold * high, fold * wide, -1)
 
 
 def scale_candidates(candidates: np.ndarray) -> Tensor:
