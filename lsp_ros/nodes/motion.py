@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from lsp_ros import signals, timeline
 from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.compiled import core
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.msg import FaceMotion, HeadPoseCommand, SpeechFeatures
 from lsp_ros.nodes.conversions import (
@@ -136,6 +137,7 @@ class MotionNode(StreamNode):
 
 
 def main(arguments: list[str] | None = None) -> int:
+    core()  # OpenVINO loads while the graph still looks whether it may start
     return run(MotionNode, arguments)
 
 

@@ -8,6 +8,7 @@ import time
 from std_msgs.msg import Bool
 
 from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.compiled import core
 from lsp_ros.msg import AudioChunk, SpeechFeatures
 from lsp_ros.nodes.conversions import Audio, audio_from_message, features_to_message
 from lsp_ros.nodes.node import AUDIO_QOS, AVATAR, FRAME_QOS, STATE_QOS, StreamNode, run
@@ -88,6 +89,7 @@ class SpeechFeaturesNode(StreamNode):
 
 
 def main(arguments: list[str] | None = None) -> int:
+    core()  # OpenVINO loads while the graph still looks whether it may start
     return run(SpeechFeaturesNode, arguments)
 
 

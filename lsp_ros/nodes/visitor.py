@@ -17,7 +17,7 @@ from rclpy.node import Node
 
 from lsp_ros.nodes.node import AUDIO_QOS, use_shipped_profile
 
-SECONDS_TO_FIND = 0.5  # the shipped profile announces every node ten times in it; one is enough
+SECONDS_TO_FIND = 0.4  # the shipped profile announces every node eight times in it; one is enough
 SECONDS_TO_LISTEN = 5.0  # an audio source looks for its topic five times a second
 
 
