@@ -1,6 +1,6 @@
 """Read the picture with cv_bridge, where ROS has it, or without: both see the same bytes.
 
-    python examples/show_image.py    # prints the size and rate of /avatar/image
+python examples/show_image.py    # prints the size and rate of /avatar/image
 """
 
 import time

@@ -25,8 +25,11 @@ PRECISIONS = ('f32', 'int8')
 GROUP = 32  # numbers that are rounded with one scale
 # One thread: the products are short, a second thread costs more than it saves. Not pinned: others live here too.
 _SETTINGS = {
-    'INFERENCE_PRECISION_HINT': 'f32', 'DYNAMIC_QUANTIZATION_GROUP_SIZE': GROUP,
-    'INFERENCE_NUM_THREADS': 1, 'NUM_STREAMS': 1, 'ENABLE_CPU_PINNING': False,
+    'INFERENCE_PRECISION_HINT': 'f32',
+    'DYNAMIC_QUANTIZATION_GROUP_SIZE': GROUP,
+    'INFERENCE_NUM_THREADS': 1,
+    'NUM_STREAMS': 1,
+    'ENABLE_CPU_PINNING': False,
 }
 
 

@@ -173,9 +173,18 @@ class Mp4Writer:
     the file cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike, frame_rate: int, sample_rate: int = SAMPLE_RATE,
-                 size: tuple[int, int] = (512, 512), crf: int = 18, preset: str = 'veryfast',
-                 title: str | None = None, threads: int = 0, fragments: bool = False):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        frame_rate: int,
+        sample_rate: int = SAMPLE_RATE,
+        size: tuple[int, int] = (512, 512),
+        crf: int = 18,
+        preset: str = 'veryfast',
+        title: str | None = None,
+        threads: int = 0,
+        fragments: bool = False,
+    ):
         self.path = Path(path)
         self.frame_rate = frame_rate
         self.sample_rate = sample_rate
@@ -239,8 +248,9 @@ class Mp4Writer:
             raise ValueError(f'The samples have the shape {samples.shape}; they must be one mono row.')
         if not len(samples):
             return
-        sound = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None].clip(-1, 1)), format='fltp',
-                                           layout='mono')
+        sound = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples[None].clip(-1, 1)), format='fltp', layout='mono'
+        )
         sound.sample_rate = self.sample_rate
         sound.time_base = Fraction(1, self.sample_rate)
         sound.pts = self.samples

@@ -67,8 +67,9 @@ class Imported:
     skipped: list[str] = field(default_factory=list)
 
 
-def import_release(folder: Path, subject: str, output: Path, config: Path | None = None,
-                   skip_unknown: bool = False) -> Imported:
+def import_release(
+    folder: Path, subject: str, output: Path, config: Path | None = None, skip_unknown: bool = False
+) -> Imported:
     """Writes the avatar of one subject ('May', 'Obama1', ...) of the downloaded release.
 
     folder        holds ``data`` and ``config``, or is ``data`` itself with ``config`` in or beside it
@@ -95,8 +96,10 @@ def import_release(folder: Path, subject: str, output: Path, config: Path | None
         'source': f'official release of Live Speech Portraits (Lu, Chai and Cao, 2021), subject {subject}',
         'person': {'kind': 'real', 'consent': None},
         'landmarks': 'lsp73',
-        'camera': {'matrix': _array(person / 'camera_intrinsic.npy', (3, 3)).astype(np.float32).tolist(),
-                   'metres_per_unit': metres_per_unit},
+        'camera': {
+            'matrix': _array(person / 'camera_intrinsic.npy', (3, 3)).astype(np.float32).tolist(),
+            'metres_per_unit': metres_per_unit,
+        },
         **_networks_settings(settings),
         'upper_body': {'amplitude': settings.number('Headpose.shoulder_AMP'), 'offset': _shoulder_offset(person)},
         'eyes': {'first': FIRST_EYE_FRAME, 'seamless': False},
@@ -106,9 +109,12 @@ def import_release(folder: Path, subject: str, output: Path, config: Path | None
     manifold = _array(person / 'APC_feature_base.npy', (None, FEATURE_SIZE), np.float32)
     candidates = _candidates(person / 'candidates')
     skipped, weights = [], {}
-    for name, key, place in (('apc', 'APC', data), ('mouth', 'Audio2Mouth', person / 'checkpoints'),
-                             ('head_pose', 'Headpose', person / 'checkpoints'),
-                             ('renderer', 'Image2Image', person / 'checkpoints')):
+    for name, key, place in (
+        ('apc', 'APC', data),
+        ('mouth', 'Audio2Mouth', person / 'checkpoints'),
+        ('head_pose', 'Headpose', person / 'checkpoints'),
+        ('renderer', 'Image2Image', person / 'checkpoints'),
+    ):
         # Of the authors' path only the file's name counts: a download may lie anywhere.
         path = place / settings.text(f'{key}.ckp_path').replace('\\', '/').rpartition('/')[2]
         weights[name], left_out = read_network(path, name, size, skip_unknown)
@@ -119,19 +125,38 @@ def import_release(folder: Path, subject: str, output: Path, config: Path | None
 
 def _networks_settings(settings: '_Settings') -> dict:
     """The manifest's sections on speech, mouth and head."""
-    for key, value in (('APC.mel_dim', BANDS), ('APC.hidden_size', FEATURE_SIZE), ('APC.num_layers', LAYERS),
-                       ('APC.residual', False)):
+    for key, value in (
+        ('APC.mel_dim', BANDS),
+        ('APC.hidden_size', FEATURE_SIZE),
+        ('APC.num_layers', LAYERS),
+        ('APC.residual', False),
+    ):
         settings.one_of(key, value)
-    method, *factors = settings.value('Audio2Mouth.AMP', "['XYZ', x, y, z]", lambda value: (
-        isinstance(value, list) and len(value) == 4 and value[0] == 'XYZ' and all(map(_is_number, value[1:]))))
+    method, *factors = settings.value(
+        'Audio2Mouth.AMP',
+        "['XYZ', x, y, z]",
+        lambda value: (
+            isinstance(value, list) and len(value) == 4 and value[0] == 'XYZ' and all(map(_is_number, value[1:]))
+        ),
+    )
     return {
-        'speech': {'neighbours': settings.whole_number('APC.Knear'),
-                   'projection': settings.number('APC.LLE_percent') if settings.one_of('APC.use_LLE', 0, 1) else 0.0},
-        'mouth': {'look_ahead': MOUTH_LOOK_AHEAD, 'amplitude': [float(factor) for factor in factors],
-                  'smoothing': settings.number('Audio2Mouth.smooth'), 'contour': False, 'rests': False},
-        'head_pose': {'look_ahead': HEAD_LOOK_AHEAD, 'noise_scale': NOISE_SCALE,
-                      'amplitude': settings.numbers('Headpose.AMP', 2),
-                      'smoothing': settings.numbers('Headpose.smooth', 2)},
+        'speech': {
+            'neighbours': settings.whole_number('APC.Knear'),
+            'projection': settings.number('APC.LLE_percent') if settings.one_of('APC.use_LLE', 0, 1) else 0.0,
+        },
+        'mouth': {
+            'look_ahead': MOUTH_LOOK_AHEAD,
+            'amplitude': [float(factor) for factor in factors],
+            'smoothing': settings.number('Audio2Mouth.smooth'),
+            'contour': False,
+            'rests': False,
+        },
+        'head_pose': {
+            'look_ahead': HEAD_LOOK_AHEAD,
+            'noise_scale': NOISE_SCALE,
+            'amplitude': settings.numbers('Headpose.AMP', 2),
+            'smoothing': settings.numbers('Headpose.smooth', 2),
+        },
     }
 
 
@@ -149,15 +174,21 @@ class _Settings:
         try:
             table = yaml.safe_load(path.read_text(encoding='utf-8'))
         except OSError as error:
-            raise ReleaseError(f'{path}: cannot be read ({error.strerror}); the configuration files are in the folder '
-                               "config of the authors' repository.") from None
+            raise ReleaseError(
+                f'{path}: cannot be read ({error.strerror}); the configuration files are in the folder '
+                "config of the authors' repository."
+            ) from None
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ReleaseError(f'{path}: is not valid YAML ({_line(error)}).') from None
         sections = table.get('model_params') if isinstance(table, dict) else None
         if not isinstance(sections, dict):
             raise ReleaseError(f'{path}: the key model_params is missing.')
-        self._values = {f'{name}.{key}': value for name, section in sections.items() if isinstance(section, dict)
-                        for key, value in section.items()}
+        self._values = {
+            f'{name}.{key}': value
+            for name, section in sections.items()
+            if isinstance(section, dict)
+            for key, value in section.items()
+        }
         self._used: set[str] = set()
 
     def value(self, key: str, allowed: str, fits: Callable[[Any], bool]) -> Any:
@@ -171,8 +202,9 @@ class _Settings:
 
     def one_of(self, key: str, *allowed: Any) -> Any:
         names = ' or '.join(map(repr, allowed))
-        return self.value(key, names, lambda value: any(value == each and type(value) is type(each)
-                                                        for each in allowed))
+        return self.value(
+            key, names, lambda value: any(value == each and type(value) is type(each) for each in allowed)
+        )
 
     def text(self, key: str) -> str:
         return self.value(key, 'a text', lambda value: isinstance(value, str) and bool(value))
@@ -184,22 +216,31 @@ class _Settings:
         return self.value(key, 'a whole number', lambda value: _is_number(value) and isinstance(value, int))
 
     def numbers(self, key: str, count: int) -> list[float]:
-        value = self.value(key, f'a list of {count} numbers', lambda value: (
-            isinstance(value, list) and len(value) == count and all(map(_is_number, value))))
+        value = self.value(
+            key,
+            f'a list of {count} numbers',
+            lambda value: isinstance(value, list) and len(value) == count and all(map(_is_number, value)),
+        )
         return [float(number) for number in value]
 
     def unused(self) -> list[str]:
-        return [f'{self._path}: model_params.{key}' for key in self._values
-                if key not in self._used and key not in self._IDLE]
+        return [
+            f'{self._path}: model_params.{key}'
+            for key in self._values
+            if key not in self._used and key not in self._IDLE
+        ]
 
 
 # A tensor's name here -> its name in the release, without `module.`.
 _RENAMING: dict[str, list[tuple[str, str]]] = {
     'apc': [(r'gru\.(\w+)_l(\d)', r'rnns.\2.\1_l0')],
     'mouth': [('encoder', 'downsample'), ('lstm', 'LSTM'), ('decoder', 'fc')],
-    'head_pose': [('encoder', 'audio_downsample'), (r'(start)(\d)', r'WaveNet.\1_conv\2'),
-                  (r'(end)(\d)', r'WaveNet.\1_conv_\2'),
-                  (r'layers\.(\d+)\.(\w+)', r'WaveNet.residual_blocks.\1.\2_conv')],
+    'head_pose': [
+        ('encoder', 'audio_downsample'),
+        (r'(start)(\d)', r'WaveNet.\1_conv\2'),
+        (r'(end)(\d)', r'WaveNet.\1_conv_\2'),
+        (r'layers\.(\d+)\.(\w+)', r'WaveNet.residual_blocks.\1.\2_conv'),
+    ],
     'renderer': [('unet', 'netG.model')],
 }
 # What training leaves in a checkpoint and no picture needs: the head that predicts mel frames, the discriminator,
@@ -210,8 +251,9 @@ _TRAINING_ONLY = {'apc': ('postnet.',), 'renderer': ('netD.', 'criterion', 'vgg'
 def expected_tensors(network: str, size: str = 'normal', width: int = 64) -> dict[str, tuple[str, torch.Tensor]]:
     """Names in the release (without ``module.``) -> our name and a tensor without storage of the shape and type."""
     with torch.device('meta'):
-        made = {'apc': APC, 'mouth': MouthNet, 'head_pose': HeadPoseNet,
-                'renderer': lambda: Generator(size, width)}[network]()
+        made = {'apc': APC, 'mouth': MouthNet, 'head_pose': HeadPoseNet, 'renderer': lambda: Generator(size, width)}[
+            network
+        ]()
     expected = {}
     for name, tensor in made.state_dict().items():
         for ours, theirs in _RENAMING[network]:
@@ -222,8 +264,9 @@ def expected_tensors(network: str, size: str = 'normal', width: int = 64) -> dic
     return expected
 
 
-def read_network(path: Path, network: str, size: str = 'normal',
-                 skip_unknown: bool = False) -> tuple[dict[str, np.ndarray], list[str]]:
+def read_network(
+    path: Path, network: str, size: str = 'normal', skip_unknown: bool = False
+) -> tuple[dict[str, np.ndarray], list[str]]:
     """One checkpoint of the release: tensors by our names, and the file's names of those left out.
 
     network  'apc', 'mouth', 'head_pose' or 'renderer' (of ``size``; its width is the one of the first tensor)
@@ -242,8 +285,10 @@ def read_network(path: Path, network: str, size: str = 'normal',
     unknown = [name for name in found if name not in expected]
     surplus = [name for name in unknown if not name.startswith(_TRAINING_ONLY.get(network, ()))]
     if surplus and not skip_unknown:
-        raise ReleaseError(f'{path}: the tensor {found[surplus[0]][0]} is in no network of this kind'
-                           f'{_more(surplus)}; --skip-unknown-tensors leaves such tensors out.')
+        raise ReleaseError(
+            f'{path}: the tensor {found[surplus[0]][0]} is in no network of this kind'
+            f'{_more(surplus)}; --skip-unknown-tensors leaves such tensors out.'
+        )
     tensors = {ours: _checked(path, *found[name], wanted) for name, (ours, wanted) in expected.items()}
     return tensors, [found[name][0] for name in unknown]
 
@@ -301,8 +346,10 @@ def _person(person: Path) -> tuple[Face, dict, float]:
     """The face, the manifest's ``pose_range`` and the length of a unit in metres."""
     tracked = _array(person / 'tracked3D_normalized_pts_fix_contour.npy', (None, LANDMARKS, 3))
     if len(tracked) < FIRST_EYE_FRAME + 2:
-        raise ReleaseError(f'{person}/tracked3D_normalized_pts_fix_contour.npy: has {len(tracked)} frames; '
-                           f'at least {FIRST_EYE_FRAME + 2} are needed.')
+        raise ReleaseError(
+            f'{person}/tracked3D_normalized_pts_fix_contour.npy: has {len(tracked)} frames; '
+            f'at least {FIRST_EYE_FRAME + 2} are needed.'
+        )
     mouth_mean = _array(person / 'mean_pts3d.npy', (LANDMARKS, 3))
     # In single precision, the means too: theirs are, and at a distance of 1000 units that shows.
     translation = _array(person / '3d_fit_data.npz', (None, 3, 1), key='trans')[:, :, 0].astype(np.float32)
@@ -438,8 +485,10 @@ def describe(imported: Imported) -> Iterable[str]:
     """Lines for people: what was written, what was left out, and what is asked of them."""
     manifest = imported.manifest
     yield f'{imported.folder}: {manifest["source"]}, {manifest["renderer"]["size"]} renderer'
-    yield (f'one unit is taken to be {1000 * manifest["camera"]["metres_per_unit"]:.3g} mm '
-           f'({1000 * PUPIL_DISTANCE:g} mm between the eyes): the release does not say')
+    yield (
+        f'one unit is taken to be {1000 * manifest["camera"]["metres_per_unit"]:.3g} mm '
+        f'({1000 * PUPIL_DISTANCE:g} mm between the eyes): the release does not say'
+    )
     if imported.skipped:
         yield f'left out, as no picture needs it ({len(imported.skipped)}):'
         yield from (f'  {name}' for name in imported.skipped)

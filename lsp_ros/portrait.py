@@ -40,9 +40,17 @@ class Portrait:
     Raises AvatarError for an avatar that cannot be used and ValueError for other arguments.
     """
 
-    def __init__(self, avatar: Avatar | str | os.PathLike, engine='auto', seed: int = 0, idle_amplitude: float = 1.0,
-                 mark: bool = True, frame_rate: int = FRAME_RATE, threads: int | None = None,
-                 whole_clip: bool = False):
+    def __init__(
+        self,
+        avatar: Avatar | str | os.PathLike,
+        engine='auto',
+        seed: int = 0,
+        idle_amplitude: float = 1.0,
+        mark: bool = True,
+        frame_rate: int = FRAME_RATE,
+        threads: int | None = None,
+        whole_clip: bool = False,
+    ):
         if frame_rate not in FRAME_RATES:
             raise ValueError(f'The frame rate is {frame_rate}; it must be 30 or 60 frames per second.')
         self.avatar = avatar if isinstance(avatar, Avatar) else Avatar.load(find_avatar(avatar))

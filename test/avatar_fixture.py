@@ -89,8 +89,9 @@ def tiny_weights(seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
     for parameter in networks['renderer'].parameters():
         if not parameter.any():  # layers that training starts at zero would draw nothing
             torch.nn.init.normal_(parameter.data, std=0.01)
-    return {name: {key: _half(tensor) for key, tensor in network.state_dict().items()}
-            for name, network in networks.items()}
+    return {
+        name: {key: _half(tensor) for key, tensor in network.state_dict().items()} for name, network in networks.items()
+    }
 
 
 def _half(tensor: torch.Tensor) -> np.ndarray:
@@ -110,8 +111,9 @@ def tiny_candidates(seed: int = 0) -> np.ndarray:
 def write_tiny_avatar(folder: Path, seed: int = 0, **changes) -> Path:
     """Writes it into ``folder``; ``changes`` replace whole sections of the manifest."""
     manifold = np.tanh(np.random.default_rng(seed).normal(0, 0.3, (64, 512))).astype(np.float16)
-    write_avatar(folder, {**tiny_manifest(), **changes}, tiny_weights(seed), manifold, tiny_face(),
-                 tiny_candidates(seed))
+    write_avatar(
+        folder, {**tiny_manifest(), **changes}, tiny_weights(seed), manifold, tiny_face(), tiny_candidates(seed)
+    )
     return folder
 
 

@@ -36,9 +36,81 @@ def template() -> np.ndarray:
 
 def mirrored(points: np.ndarray) -> np.ndarray:
     """(73, 3) landmarks of the mirror image."""
-    order = [14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 21, 22, 23, 24, 25, 26, 15, 16, 17, 18, 19, 20,
-             33, 32, 31, 34, 29, 28, 27, 30, 43, 42, 41, 40, 39, 38, 37, 36, 35, 45, 44, 52, 51, 50, 49, 48, 47, 46,
-             57, 56, 55, 54, 53, 60, 59, 58, 63, 62, 61, 64, 69, 70, 71, 72, 65, 66, 67, 68]
+    order = [
+        14,
+        13,
+        12,
+        11,
+        10,
+        9,
+        8,
+        7,
+        6,
+        5,
+        4,
+        3,
+        2,
+        1,
+        0,
+        21,
+        22,
+        23,
+        24,
+        25,
+        26,
+        15,
+        16,
+        17,
+        18,
+        19,
+        20,
+        33,
+        32,
+        31,
+        34,
+        29,
+        28,
+        27,
+        30,
+        43,
+        42,
+        41,
+        40,
+        39,
+        38,
+        37,
+        36,
+        35,
+        45,
+        44,
+        52,
+        51,
+        50,
+        49,
+        48,
+        47,
+        46,
+        57,
+        56,
+        55,
+        54,
+        53,
+        60,
+        59,
+        58,
+        63,
+        62,
+        61,
+        64,
+        69,
+        70,
+        71,
+        72,
+        65,
+        66,
+        67,
+        68,
+    ]
     return points[order] * [-1, 1, 1]
 
 
@@ -69,14 +141,25 @@ def draw(x: float, y: float, hand: bool = False, face: bool = True) -> np.ndarra
     image = np.full((height, width, 3), BACKGROUND, np.uint8)
     if not face:
         return image
-    texture = cv2.resize(np.random.default_rng(3).integers(0, 120, (40, 110), np.uint8), (220, 80),
-                         interpolation=cv2.INTER_NEAREST)
+    texture = cv2.resize(
+        np.random.default_rng(3).integers(0, 120, (40, 110), np.uint8), (220, 80), interpolation=cv2.INTER_NEAREST
+    )
     shift = np.float32([[1, 0, 18 + (x - width / 2) / 2], [0, 1, 132 + (y - 80) / 2]])
     shirt = cv2.warpAffine(texture, shift, (width, height), borderValue=255)
     image[shirt < 200] = np.stack([shirt, shirt // 2, shirt // 2 + 40], -1)[shirt < 200]
     scale = 5.0
-    cv2.ellipse(image, (int(x * 16), int(y * 16)), (int(7 * scale * 16), int(9 * scale * 16)), 0, 0, 360, SKIN, -1,
-                cv2.LINE_AA, 4)
+    cv2.ellipse(
+        image,
+        (int(x * 16), int(y * 16)),
+        (int(7 * scale * 16), int(9 * scale * 16)),
+        0,
+        0,
+        360,
+        SKIN,
+        -1,
+        cv2.LINE_AA,
+        4,
+    )
     for place, colour in zip(PLACES, DOTS.values()):
         at = np.round(np.array([x + scale * place[0], y - scale * place[1]]) * 16).astype(int)
         cv2.circle(image, tuple(int(v) for v in at), 3 * 16, colour, -1, cv2.LINE_AA, 4)
@@ -127,8 +210,15 @@ def path_of(seconds: np.ndarray) -> np.ndarray:
     return np.stack([128 + 10 * np.sin(1.3 * seconds), 80 + 4 * np.sin(2.1 * seconds)], axis=-1)
 
 
-def write_film(file: Path, times: np.ndarray, pictures: list[np.ndarray], sound: np.ndarray | None,
-               sound_at: float = 0.0, rate: int = 16_000, codec: str = 'pcm_s16le') -> Path:
+def write_film(
+    file: Path,
+    times: np.ndarray,
+    pictures: list[np.ndarray],
+    sound: np.ndarray | None,
+    sound_at: float = 0.0,
+    rate: int = 16_000,
+    codec: str = 'pcm_s16le',
+) -> Path:
     """Pictures at any times (seconds, to the millisecond) and mono sound, if any, that begins ``sound_at`` seconds."""
     height, width = pictures[0].shape[:2]
     with av.open(str(file), 'w') as container:

@@ -24,8 +24,9 @@ from lsp_ros.media import DIGITAL_SOURCE_TYPE, digital_source_type, read_audio
 
 PATIENCE = 90  # seconds that a busy machine may take; nothing here is timed
 
-with_ros = pytest.mark.skipif(not all(map(importlib.util.find_spec, ('rclpy', 'lsp_ros.msg'))),
-                              reason='ROS 2 or the built messages are absent')
+with_ros = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ('rclpy', 'lsp_ros.msg'))), reason='ROS 2 or the built messages are absent'
+)
 
 
 @pytest.fixture
@@ -38,8 +39,14 @@ def speech(tmp_path):
 
 def start(*arguments, **more) -> subprocess.Popen:
     """The command as a process of its own, in a session of its own as a shell would give it."""
-    return subprocess.Popen([sys.executable, '-m', 'lsp_ros.cli.main', *map(str, arguments)], text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, **more)
+    return subprocess.Popen(
+        [sys.executable, '-m', 'lsp_ros.cli.main', *map(str, arguments)],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        **more,
+    )
 
 
 def until(condition, what: str):
@@ -153,29 +160,33 @@ def test_avatar_check_finds_weights_that_do_not_fit(tiny_avatar_copy, capsys):
     assert 'apc.safetensors' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('arguments, words', [
-    (['render', 'missing.wav'], 'missing.wav: there is no such file'),
-    (['render', 'SPEECH', '--avatar', 'nobody'], 'nobody: there is no such avatar'),
-    (['render', 'SPEECH', '--avatar', 'AVATAR', '-o', 'nowhere/film.mp4'], 'folder nowhere does not exist'),
-    (['render', 'SPEECH', '--avatar', 'AVATAR', '-o', 'SPEECH'], 'overwrite'),
-    (['render', 'SPEECH', '--avatar', 'AVATAR', '--engine', 'tensorrt'], 'tensorrt'),
-    (['render', 'SPEECH', '--avatar', 'AVATAR', '--crf', '99'], '--crf'),
-    (['say', '  '], 'nothing to say'),
-    (['up', '--source', 'file'], '--file'),
-    (['up', '--source', 'silence', '--file', 'SPEECH'], '--file'),
-    (['up', '--file', 'missing.wav', '--avatar', 'AVATAR'], 'missing.wav'),
-    (['up', '--source', 'silence', '--avatar', 'AVATAR', '--namespace', 'a b'], 'namespace'),
-    (['up', '--source', 'silence', '--avatar', 'nobody'], 'nobody'),
-    (['up', '--no-player', '--record', 'a.mp4'], '--no-player'),
-    (['demo', '--speech', 'missing.wav'], 'missing.wav'),
-    (['demo', '--avatar', 'AVATAR', '-o', 'nowhere/demo.mp4'], 'nowhere'),
-    (['avatar', 'check', '.'], 'no avatar.yaml'),
-    (['train', 'renderer', 'nowhere'], 'nowhere'),
-    (['train', 'mouth', 'nowhere', '--set', 'kroplo=1'], 'kroplo'),
-    (['train', 'mouth', 'nowhere', '--set', 'kroplo'], 'NAME=VALUE'),
-])
-def test_what_the_user_can_mend_is_said_in_one_sentence(arguments, words, tiny_avatar, speech, tmp_path, monkeypatch,
-                                                        capsys):
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (['render', 'missing.wav'], 'missing.wav: there is no such file'),
+        (['render', 'SPEECH', '--avatar', 'nobody'], 'nobody: there is no such avatar'),
+        (['render', 'SPEECH', '--avatar', 'AVATAR', '-o', 'nowhere/film.mp4'], 'folder nowhere does not exist'),
+        (['render', 'SPEECH', '--avatar', 'AVATAR', '-o', 'SPEECH'], 'overwrite'),
+        (['render', 'SPEECH', '--avatar', 'AVATAR', '--engine', 'tensorrt'], 'tensorrt'),
+        (['render', 'SPEECH', '--avatar', 'AVATAR', '--crf', '99'], '--crf'),
+        (['say', '  '], 'nothing to say'),
+        (['up', '--source', 'file'], '--file'),
+        (['up', '--source', 'silence', '--file', 'SPEECH'], '--file'),
+        (['up', '--file', 'missing.wav', '--avatar', 'AVATAR'], 'missing.wav'),
+        (['up', '--source', 'silence', '--avatar', 'AVATAR', '--namespace', 'a b'], 'namespace'),
+        (['up', '--source', 'silence', '--avatar', 'nobody'], 'nobody'),
+        (['up', '--no-player', '--record', 'a.mp4'], '--no-player'),
+        (['demo', '--speech', 'missing.wav'], 'missing.wav'),
+        (['demo', '--avatar', 'AVATAR', '-o', 'nowhere/demo.mp4'], 'nowhere'),
+        (['avatar', 'check', '.'], 'no avatar.yaml'),
+        (['train', 'renderer', 'nowhere'], 'nowhere'),
+        (['train', 'mouth', 'nowhere', '--set', 'kroplo=1'], 'kroplo'),
+        (['train', 'mouth', 'nowhere', '--set', 'kroplo'], 'NAME=VALUE'),
+    ],
+)
+def test_what_the_user_can_mend_is_said_in_one_sentence(
+    arguments, words, tiny_avatar, speech, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     places = {'SPEECH': str(speech), 'AVATAR': str(tiny_avatar)}
     assert main([places.get(argument, argument) for argument in arguments]) == 2
@@ -220,8 +231,10 @@ def alive(pid: int) -> bool:
 
 def another(process: subprocess.Popen, name: str, before: dict[str, int]) -> dict[str, int]:
     """The nodes, once the one of that name is another process than before."""
-    return until(lambda: (nodes := children(process.pid)).get(name) not in (None, before[name]) and nodes,
-                 f'{name} is not started again')
+    return until(
+        lambda: (nodes := children(process.pid)).get(name) not in (None, before[name]) and nodes,
+        f'{name} is not started again',
+    )
 
 
 def obeys(pid: int, number: int) -> bool:
@@ -309,8 +322,19 @@ def test_two_avatars_do_not_speak_in_one_namespace(tiny_avatar, speech, tmp_path
         assert '--namespace' in output and 'ROS_DOMAIN_ID' in output
         assert '[INFO]' not in output  # its nodes load meanwhile, but none comes into the graph
     assert not (tmp_path / 'demo.mp4').exists()
-    other = start('up', '--source', 'silence', '--avatar', tiny_avatar, '--namespace', '/other', '--no-window',
-                  '--no-sound', '--duration', '1')
+    other = start(
+        'up',
+        '--source',
+        'silence',
+        '--avatar',
+        tiny_avatar,
+        '--namespace',
+        '/other',
+        '--no-window',
+        '--no-sound',
+        '--duration',
+        '1',
+    )
     output, _ = other.communicate(timeout=PATIENCE)
     assert other.returncode == 0, output
     process.send_signal(signal.SIGINT)
@@ -340,8 +364,12 @@ def test_only_shared_memory_of_the_dead_is_removed(tmp_path):
             path.touch()
             os.utime(path, (0, 0))
     os.utime(tmp_path / 'fastdds_5_el')  # just made: its process may be about to lock it
-    holder = subprocess.Popen(['flock', tmp_path / 'fastdds_2_el', 'sh', '-c', 'echo held; cat'], text=True,
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    holder = subprocess.Popen(
+        ['flock', tmp_path / 'fastdds_2_el', 'sh', '-c', 'echo held; cat'],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     holder.stdout.readline()
     clear_shared_memory(tmp_path)
     holder.communicate()

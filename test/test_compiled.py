@@ -31,8 +31,9 @@ def avatar() -> Avatar:
 def heard(avatar) -> dict[str, np.ndarray]:
     """Two minutes of speech features (N, 1024), in each precision."""
     samples = np.resize(read_audio(find_sample()), SECONDS * SAMPLE_RATE)
-    return {precision: SpeechStage(avatar, precision).push(samples).values.reshape(-1, 1024)
-            for precision in PRECISIONS}
+    return {
+        precision: SpeechStage(avatar, precision).push(samples).values.reshape(-1, 1024) for precision in PRECISIONS
+    }
 
 
 def does_not_grow(error: np.ndarray) -> bool:
@@ -50,8 +51,7 @@ def test_speech_features_stay_near_for_minutes(heard):
 def test_the_mouth_stays_near_for_minutes(avatar, heard):
     """The whole way: features and mouth in int8 against both in f32."""
     predictors = {precision: MouthPredictor(avatar.weights('mouth'), precision) for precision in PRECISIONS}
-    said = [predictor.step(predictor.start(), heard[precision][None])[0]
-            for precision, predictor in predictors.items()]
+    said = [predictor.step(predictor.start(), heard[precision][None])[0] for precision, predictor in predictors.items()]
     unit = 1000 * avatar.camera.metres_per_unit * avatar.face.scale
     error = unit * np.linalg.norm((said[1] - said[0]).reshape(-1, len(MOUTH_OUTPUT), 3), axis=-1)
     assert 0 < error.mean() < 0.05 and np.percentile(error, 99) < 0.3 and error.max() < 1.5  # mm

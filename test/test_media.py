@@ -72,14 +72,17 @@ def test_a_stream_that_cannot_be_is_refused(rate, channels):
         AudioResampler(rate, channels)
 
 
-@pytest.mark.parametrize('name, rate, channels, subtype, tolerance', [
-    ('float.wav', 16000, 1, 'FLOAT', 1e-6),
-    ('phone.wav', 8000, 1, 'PCM_16', 1e-3),
-    ('studio.wav', 96000, 2, 'PCM_24', 1e-3),
-    ('surround.flac', 48000, 6, 'PCM_16', 1e-3),
-    ('small.ogg', 44100, 2, 'VORBIS', 0.05),
-    ('small.mp3', 44100, 1, None, 0.05),
-])
+@pytest.mark.parametrize(
+    'name, rate, channels, subtype, tolerance',
+    [
+        ('float.wav', 16000, 1, 'FLOAT', 1e-6),
+        ('phone.wav', 8000, 1, 'PCM_16', 1e-3),
+        ('studio.wav', 96000, 2, 'PCM_24', 1e-3),
+        ('surround.flac', 48000, 6, 'PCM_16', 1e-3),
+        ('small.ogg', 44100, 2, 'VORBIS', 0.05),
+        ('small.mp3', 44100, 1, None, 0.05),
+    ],
+)
 def test_sound_of_any_rate_channels_and_container_is_read_complete(tmp_path, name, rate, channels, subtype, tolerance):
     samples = np.repeat(tone(rate, 1.737)[:, None], channels, axis=1)
     soundfile.write(tmp_path / name, samples, rate, subtype=subtype)
@@ -104,8 +107,15 @@ def test_files_without_sound_are_refused_in_a_sentence(tmp_path):
         film.write_frame(np.zeros((512, 512, 3), np.uint8))
         film.write_audio(tone(16000, 1.0))
     (tmp_path / 'cut.mp4').write_bytes((tmp_path / 'whole.mp4').read_bytes()[:3000])
-    expected = {'missing.wav': 'no such file', 'notes.wav': 'cannot be read', 'empty.wav': 'cannot be read',
-                'short.wav': 'empty', 'nan.wav': 'not finite', 'cut.mp4': 'sound', '': 'is a folder'}
+    expected = {
+        'missing.wav': 'no such file',
+        'notes.wav': 'cannot be read',
+        'empty.wav': 'cannot be read',
+        'short.wav': 'empty',
+        'nan.wav': 'not finite',
+        'cut.mp4': 'sound',
+        '': 'is a folder',
+    }
     for name, reason in expected.items():
         with pytest.raises(MediaError, match=reason):
             read_audio(tmp_path / name)
@@ -129,7 +139,7 @@ def test_damage_within_a_file_becomes_silence_and_what_follows_stays_in_its_plac
         writer.write_audio(sound + np.random.default_rng(0).normal(0, 0.05, 48000).astype(np.float32))
     data = bytearray((tmp_path / 'a.mp4').read_bytes())
     middle = data.find(b'mdat') + 8000
-    data[middle: middle + 2000] = np.random.default_rng(1).bytes(2000)
+    data[middle : middle + 2000] = np.random.default_rng(1).bytes(2000)
     (tmp_path / 'a.mp4').write_bytes(data)
     with pytest.warns(UserWarning, match='damaged'):
         heard = read_audio(tmp_path / 'a.mp4')
@@ -152,8 +162,9 @@ def film(path, frame_rate=60, seconds=2):
 def test_picture_and_sound_of_a_film_change_at_the_same_moment(tmp_path, frame_rate):
     path = film(tmp_path / 'film.mp4', frame_rate)
     with av.open(str(path)) as container:
-        frames = [(frame.pts * frame.time_base, frame.to_ndarray(format='rgb24'))
-                  for frame in container.decode(video=0)]
+        frames = [
+            (frame.pts * frame.time_base, frame.to_ndarray(format='rgb24')) for frame in container.decode(video=0)
+        ]
     assert [time for time, _ in frames] == [Fraction(index, frame_rate) for index in range(2 * frame_rate)]
     bright = [time for time, picture in frames if picture.mean() > 50]
     assert bright[0] == 1
@@ -212,8 +223,9 @@ def test_a_film_that_cannot_be_written_is_an_error_at_once(tmp_path):
         Mp4Writer(tmp_path, 60)
 
 
-@pytest.mark.parametrize('picture', [np.zeros((512, 512), np.uint8), np.zeros((512, 512, 3)),
-                                     np.zeros((256, 512, 3), np.uint8)])
+@pytest.mark.parametrize(
+    'picture', [np.zeros((512, 512), np.uint8), np.zeros((512, 512, 3)), np.zeros((256, 512, 3), np.uint8)]
+)
 def test_a_picture_of_the_wrong_kind_is_refused(tmp_path, picture):
     with Mp4Writer(tmp_path / 'a.mp4', 60) as writer, pytest.raises(ValueError, match='picture'):
         writer.write_frame(picture)
@@ -226,7 +238,7 @@ def test_sound_stands_at_its_own_sample_in_the_film(tmp_path, fragments):
     with Mp4Writer(tmp_path / 'film.mp4', 30, fragments=fragments) as film:
         for frame in range(90):
             film.write_frame(np.full((512, 512, 3), frame, np.uint8))
-            film.write_audio(click[film.samples: (frame + 1) * 16000 // 30])
+            film.write_audio(click[film.samples : (frame + 1) * 16000 // 30])
     heard = read_audio(tmp_path / 'film.mp4')
     assert np.abs(heard).argmax() == 20000
     assert 48000 <= len(heard) <= 48000 + 1024

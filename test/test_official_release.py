@@ -193,8 +193,10 @@ def test_mouth_displacement(avatar, speech, report):
 def test_head_pose_given_the_noise(avatar, speech, chain, report):
     expected = golden('motion')
     sampler = MotionStage(avatar, raw=True)._head
-    for name, features, limits in (('fed', golden('speech')['projected'][: 2 * STORED], (1e-4, 1e-4)),
-                                   ('chain', speech['projected'], (5e-3, 5e-3))):
+    for name, features, limits in (
+        ('fed', golden('speech')['projected'][: 2 * STORED], (1e-4, 1e-4)),
+        ('chain', speech['projected'], (5e-3, 5e-3)),
+    ):
         rows = pairs(features)[:, None]
         state = sampler.start(rows[0])
         for ahead in range(1, 15):
@@ -230,8 +232,10 @@ def test_smoothing_of_a_whole_clip(report):
 
 def test_amplitude_of_each_axis(avatar, report):
     expected = golden('processing')
-    other = Avatar(avatar.path, replace(avatar.manifest, mouth=replace(
-        avatar.manifest.mouth, amplitude=(2.0, 1.5, 0.5), smoothing=0.0)))
+    other = Avatar(
+        avatar.path,
+        replace(avatar.manifest, mouth=replace(avatar.manifest.mouth, amplitude=(2.0, 1.5, 0.5), smoothing=0.0)),
+    )
     mouth = np.concatenate([np.zeros((40, 7, 3)), expected['amp_in']], axis=1).reshape(40, 75)
     moved = ClipMotion(other)
     stage = moved._stage  # without the lip fix, which has a golden array of its own
@@ -246,10 +250,13 @@ def as_final(motion) -> np.ndarray:
     return np.concatenate([motion.euler.astype(np.float64) + [180, 0, 0], motion.translation], axis=1)
 
 
-@pytest.mark.parametrize('fed, limits', [
-    ('processed', {'pose': 1e-4, 'shoulders': 1e-4, 'points': 1e-6, 'pixels': 1e-3}),
-    ('chain', {'pose': 5e-3, 'shoulders': 5e-3, 'points': 3e-4, 'pixels': 2e-2}),
-])
+@pytest.mark.parametrize(
+    'fed, limits',
+    [
+        ('processed', {'pose': 1e-4, 'shoulders': 1e-4, 'points': 1e-6, 'pixels': 1e-3}),
+        ('chain', {'pose': 5e-3, 'shoulders': 5e-3, 'points': 3e-4, 'pixels': 2e-2}),
+    ],
+)
 def test_poses_points_shoulders_and_pixels(avatar, report, request, fed, limits):
     motion = request.getfixturevalue(fed)
     motion = motion[0] if fed == 'chain' else motion
@@ -282,16 +289,25 @@ def test_feature_maps_are_the_same_to_the_last_pixel():
 def test_feature_maps_of_the_whole_chain_differ_in_rare_ties_at_most(avatar, chain, report):
     frames, pictures = golden_maps()
     landmarks, shoulders = RenderStage(avatar, engine=None).project(chain[0])
-    pixels = [np.count_nonzero(draw(landmarks[frame], shoulders[frame]) != picture)
-              for frame, picture in zip(frames, pictures, strict=True)]
+    pixels = [
+        np.count_nonzero(draw(landmarks[frame], shoulders[frame]) != picture)
+        for frame, picture in zip(frames, pictures, strict=True)
+    ]
     assert report('feature maps with ties, chain', np.count_nonzero(pixels), 1)  # 7 of 672 are allowed: 1 of these 42
     assert report('pixels of such a map', max(pixels), 50)
 
 
-@pytest.mark.parametrize('centre, picture, offset', [
-    ((200, 200), (1280, 720), (-56, 56)), ((640, 300), (1280, 720), (0, 0)), ((1100, 300), (1280, 720), (0, 0)),
-    ((256, 256), (512, 512), (0, 0)), ((300, 256), (512, 512), (44, 0)), ((640, 600), (1280, 720), (0, 0)),
-])
+@pytest.mark.parametrize(
+    'centre, picture, offset',
+    [
+        ((200, 200), (1280, 720), (-56, 56)),
+        ((640, 300), (1280, 720), (0, 0)),
+        ((1100, 300), (1280, 720), (0, 0)),
+        ((256, 256), (512, 512), (0, 0)),
+        ((300, 256), (512, 512), (44, 0)),
+        ((640, 600), (1280, 720), (0, 0)),
+    ],
+)
 def test_shoulders_are_shifted_where_the_cut_out_left_the_picture(centre, picture, offset):
     assert picture_offset(*centre, *picture) == list(offset)
 
@@ -320,8 +336,9 @@ def network_by_the_books(weights: dict[str, torch.Tensor], x: torch.Tensor, bloc
         return F.conv2d(x, weights[f'{name}.weight'], stride=stride, padding=1)
 
     def normalise(name, x):
-        mean, variance, factor, bias = (weights[f'{name}.{part}'] for part in
-                                        ('running_mean', 'running_var', 'weight', 'bias'))
+        mean, variance, factor, bias = (
+            weights[f'{name}.{part}'] for part in ('running_mean', 'running_var', 'weight', 'bias')
+        )
         return F.batch_norm(x, mean, variance, factor, bias, eps=1e-5)
 
     def residual(name, x, first):
@@ -386,8 +403,10 @@ def test_the_narrow_normal_renderer_through_the_engine(avatar, report):
 
 def test_the_large_renderer(tmp_path, imported, report):
     expected, stored = golden('pictures'), golden('motion')
-    inputs = [renderer_input(draw(stored['landmarks2d'][frame], stored['shoulders2d'][frame]), expected['candidates'])
-              for frame in (0, 3)]
+    inputs = [
+        renderer_input(draw(stored['landmarks2d'][frame], stored['shoulders2d'][frame]), expected['candidates'])
+        for frame in (0, 3)
+    ]
     _, normal = checkpoint(tmp_path, 'normal', 8)
     for x, crop in zip(inputs, expected['crops8'], strict=True):
         drawn = network_by_the_books(normal, x, blocks=1)[0, :, CROP, CROP]
@@ -402,13 +421,16 @@ def test_the_large_renderer(tmp_path, imported, report):
 @pytest.mark.parametrize('kind', ['normal', 'large'])
 def test_every_name_and_shape_of_the_released_sizes_is_known(kind):
     files = {
-        'apc': reference.speech_encoder(), 'mouth': reference.mouth_network(), 'head_pose': reference.head_network(),
+        'apc': reference.speech_encoder(),
+        'mouth': reference.mouth_network(),
+        'head_pose': reference.head_network(),
         'renderer': reference.renderer(reference.SUBJECTS[kind]['residual'], 64),
     }
     for network, entries in files.items():
         expected = expected_tensors(network, kind, 64)
-        assert {name: tuple(tensor.shape) for name, (_, tensor) in expected.items()} \
-            == {name.removeprefix('module.'): shape for name, shape, *_ in entries}
+        assert {name: tuple(tensor.shape) for name, (_, tensor) in expected.items()} == {
+            name.removeprefix('module.'): shape for name, shape, *_ in entries
+        }
 
 
 # The avatar that is written.
@@ -435,8 +457,9 @@ def test_footage_contour_and_brows(imported, releases):
     for frame in (0, 1, 469, 470, 480):  # 480 frames were tracked: playback wraps after 470
         np.testing.assert_allclose(motion.points[frame, EYES], tracked[10 + frame % 470][EYES], atol=1e-6)
     still = np.concatenate([CONTOUR, np.arange(15, 27), np.arange(35, 46)])
-    np.testing.assert_allclose(motion.points[:, still], np.broadcast_to(tracked.mean(axis=0)[still], (485, 38, 3)),
-                               atol=1e-6)
+    np.testing.assert_allclose(
+        motion.points[:, still], np.broadcast_to(tracked.mean(axis=0)[still], (485, 38, 3)), atol=1e-6
+    )
 
 
 def test_a_command_imports_and_says_what_is_asked_of_the_user(releases, tmp_path, capsys):
@@ -459,8 +482,24 @@ def test_an_imported_avatar_is_filmed(imported, tmp_path, more, pictures):
     noise = np.random.default_rng(0).normal(0, 0.1, 4800)
     soundfile.write(tmp_path / 'speech.wav', noise, 16000)
     film = tmp_path / 'film.mp4'
-    assert main(['render', str(tmp_path / 'speech.wav'), '-o', str(film), '--engine', 'torch', '--crf', '40',
-                 '--avatar', str(imported['large'].path), *more]) == 0
+    assert (
+        main(
+            [
+                'render',
+                str(tmp_path / 'speech.wav'),
+                '-o',
+                str(film),
+                '--engine',
+                'torch',
+                '--crf',
+                '40',
+                '--avatar',
+                str(imported['large'].path),
+                *more,
+            ]
+        )
+        == 0
+    )
     with av.open(str(film)) as container:
         assert sum(1 for _ in container.decode(video=0)) == pictures
 
@@ -487,25 +526,31 @@ def with_value(table, value, key=BIAS):
     return {**table, key: changed}
 
 
-@pytest.mark.parametrize('change, words', [
-    (lambda t: without(t, BIAS), 'fc.6.bias is missing'),
-    (lambda t: {}, 'is missing, and 36 more'),
-    (lambda t: {**t, 'module.decoder.bias': torch.zeros(3)}, 'module.decoder.bias is in no network'),
-    (lambda t: with_value(t, float('nan')), f'{BIAS} has values that are not finite'),
-    (lambda t: with_value(t, float('inf')), f'{BIAS} has values that are not finite'),
-    (lambda t: with_value(t, -1, 'module.fc.1.running_var'), 'module.fc.1.running_var is a variance'),
-    (lambda t: {**t, BIAS: t[BIAS].half()}, f'{BIAS} has the type float16, not float32'),
-    (lambda t: {**t, BIAS: t[BIAS].double()}, f'{BIAS} has the type float64, not float32'),
-    (lambda t: {**t, BIAS: t[BIAS].bfloat16()}, f'{BIAS} has the type bfloat16, not float32'),
-    (lambda t: {**t, BIAS: t[BIAS].to_sparse()}, f'{BIAS} has the type float32 (sparse_coo)'),
-    (lambda t: {**t, BIAS: t[BIAS][:74]}, f'{BIAS} has the shape (74,), not (75,)'),
-    (lambda t: {**t, 'module.fc.1.num_batches_tracked': torch.tensor(1.0)}, 'num_batches_tracked has the type float32'),
-    (lambda t: {**t, BIAS: [1, 2]}, f"'{BIAS}' is a list, not a tensor"),
-    (lambda t: {**t, 7: t[BIAS]}, 'entry 7'),
-    (lambda t: {**t, 'fc.6.bias': t[BIAS]}, f'{BIAS} and fc.6.bias are the same one twice'),
-    (lambda t: {'state_dict': t}, "'state_dict' is a dict, not a tensor"),
-    (lambda t: [*t.values()], 'holds a list'),
-])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (lambda t: without(t, BIAS), 'fc.6.bias is missing'),
+        (lambda t: {}, 'is missing, and 36 more'),
+        (lambda t: {**t, 'module.decoder.bias': torch.zeros(3)}, 'module.decoder.bias is in no network'),
+        (lambda t: with_value(t, float('nan')), f'{BIAS} has values that are not finite'),
+        (lambda t: with_value(t, float('inf')), f'{BIAS} has values that are not finite'),
+        (lambda t: with_value(t, -1, 'module.fc.1.running_var'), 'module.fc.1.running_var is a variance'),
+        (lambda t: {**t, BIAS: t[BIAS].half()}, f'{BIAS} has the type float16, not float32'),
+        (lambda t: {**t, BIAS: t[BIAS].double()}, f'{BIAS} has the type float64, not float32'),
+        (lambda t: {**t, BIAS: t[BIAS].bfloat16()}, f'{BIAS} has the type bfloat16, not float32'),
+        (lambda t: {**t, BIAS: t[BIAS].to_sparse()}, f'{BIAS} has the type float32 (sparse_coo)'),
+        (lambda t: {**t, BIAS: t[BIAS][:74]}, f'{BIAS} has the shape (74,), not (75,)'),
+        (
+            lambda t: {**t, 'module.fc.1.num_batches_tracked': torch.tensor(1.0)},
+            'num_batches_tracked has the type float32',
+        ),
+        (lambda t: {**t, BIAS: [1, 2]}, f"'{BIAS}' is a list, not a tensor"),
+        (lambda t: {**t, 7: t[BIAS]}, 'entry 7'),
+        (lambda t: {**t, 'fc.6.bias': t[BIAS]}, f'{BIAS} and fc.6.bias are the same one twice'),
+        (lambda t: {'state_dict': t}, "'state_dict' is a dict, not a tensor"),
+        (lambda t: [*t.values()], 'holds a list'),
+    ],
+)
 def test_a_tensor_that_does_not_fit_is_named(mouth_tensors, tmp_path, change, words):
     path = tmp_path / 'Audio2Feature.pkl'
     torch.save(change(mouth_tensors), path)
@@ -619,39 +664,46 @@ def text(old, new):
 TEXTS: dict[str, str] = {}
 
 
-@pytest.mark.parametrize('name, write, words', [
-    (f'{PERSON}mean_pts3d.npy', None, 'the file is missing'),
-    (f'{PERSON}mean_pts3d.npy', array(np.zeros((68, 3))), 'shape (68, 3), not (73, 3)'),
-    (f'{PERSON}mean_pts3d.npy', array(np.full((73, 3), np.nan)), 'not finite'),
-    (f'{PERSON}mean_pts3d.npy', array(np.array([None] * 73)), 'Python objects'),
-    (f'{PERSON}mean_pts3d.npy', lambda path: path.write_bytes(b'\x93NUMPY'), 'damaged or not a NumPy file'),
-    (f'{PERSON}mean_pts3d.npy', array(np.zeros((73, 3), complex)), 'has the type complex128'),
-    (f'{PERSON}tracked3D_normalized_pts_fix_contour.npy', array(POINTS[:11]), 'has 11 frames'),
-    (f'{PERSON}tracked3D_normalized_pts_fix_contour.npy', array(POINTS), 'both eyes are in the same place'),
-    (f'{PERSON}3d_fit_data.npz', lambda path: np.savez(path, rot_angles=POINTS[0]), 'array trans is missing'),
-    (f'{PERSON}3d_fit_data.npz', lambda path: np.savez(path, trans=POINTS[:, :3, :1]), 'array rot_angles is missing'),
-    (f'{PERSON}3d_fit_data.npz', lambda path: np.savez(path, trans=POINTS[0]), 'trans has the shape (73, 3)'),
-    (f'{PERSON}id_scale.mat', lambda path: path.write_bytes(b'MATLAB 5.0'), 'not a MATLAB file'),
-    (f'{PERSON}id_scale.mat', lambda path: reference.scipy.io.savemat(path, {'id': 1.0}), 'array scale is missing'),
-    (f'{PERSON}id_scale.mat', lambda path: reference.scipy.io.savemat(path, {'scale': -1.0}), 'must be above 0'),
-    (f'{PERSON}shoulder_points3D.npy', array(np.zeros((1, 18, 3))), 'has 1 frames'),
-    (f'{PERSON}APC_feature_base.npy', array(np.zeros((20, 512))), 'has the type float64, not float32'),
-    (f'{PERSON}camera_intrinsic.npy', array(np.zeros((3, 4))), 'shape (3, 4), not (3, 3)'),
-    (f'{PERSON}change_paras.npz', lambda path: np.savez(path, xc=1.0), 'array yc is missing'),
-    (f'{PERSON}example.png', lambda path: path.write_bytes(b'PNG'), 'not a readable picture'),
-    (f'{PERSON}candidates/normalized_full_2.jpg', small_picture, 'has the shape (9, 9, 3)'),
-    (f'{PERSON}checkpoints/Audio2Headpose.pkl', None, 'cannot be read'),
-    ('data/APC_epoch_160.model', lambda path: path.write_bytes(b''), 'damaged or not a PyTorch checkpoint'),
-    (CONFIG, None, 'cannot be read'),
-    (CONFIG, lambda path: path.write_text('a: [1'), 'not valid YAML'),
-    (CONFIG, lambda path: path.write_text('[1]'), 'model_params is missing'),
-    (CONFIG, text("'XYZ'", "'delta'"), "Audio2Mouth.AMP must be ['XYZ', x, y, z]"),
-    (CONFIG, text("size: 'normal'", "size: 'small'"), "Image2Image.size must be 'normal' or 'large', not 'small'"),
-    (CONFIG, text('residual: false', 'residual: true'), 'APC.residual must be False'),
-    (CONFIG, text('Knear: 10', 'Knear: many'), 'APC.Knear must be a whole number'),
-    (CONFIG, text('smooth: [2, 8]', 'smooth: 2'), 'Headpose.smooth must be a list of 2 numbers'),
-    (CONFIG, text('hidden_size: 512, ', ''), 'APC.hidden_size is missing'),
-])
+@pytest.mark.parametrize(
+    'name, write, words',
+    [
+        (f'{PERSON}mean_pts3d.npy', None, 'the file is missing'),
+        (f'{PERSON}mean_pts3d.npy', array(np.zeros((68, 3))), 'shape (68, 3), not (73, 3)'),
+        (f'{PERSON}mean_pts3d.npy', array(np.full((73, 3), np.nan)), 'not finite'),
+        (f'{PERSON}mean_pts3d.npy', array(np.array([None] * 73)), 'Python objects'),
+        (f'{PERSON}mean_pts3d.npy', lambda path: path.write_bytes(b'\x93NUMPY'), 'damaged or not a NumPy file'),
+        (f'{PERSON}mean_pts3d.npy', array(np.zeros((73, 3), complex)), 'has the type complex128'),
+        (f'{PERSON}tracked3D_normalized_pts_fix_contour.npy', array(POINTS[:11]), 'has 11 frames'),
+        (f'{PERSON}tracked3D_normalized_pts_fix_contour.npy', array(POINTS), 'both eyes are in the same place'),
+        (f'{PERSON}3d_fit_data.npz', lambda path: np.savez(path, rot_angles=POINTS[0]), 'array trans is missing'),
+        (
+            f'{PERSON}3d_fit_data.npz',
+            lambda path: np.savez(path, trans=POINTS[:, :3, :1]),
+            'array rot_angles is missing',
+        ),
+        (f'{PERSON}3d_fit_data.npz', lambda path: np.savez(path, trans=POINTS[0]), 'trans has the shape (73, 3)'),
+        (f'{PERSON}id_scale.mat', lambda path: path.write_bytes(b'MATLAB 5.0'), 'not a MATLAB file'),
+        (f'{PERSON}id_scale.mat', lambda path: reference.scipy.io.savemat(path, {'id': 1.0}), 'array scale is missing'),
+        (f'{PERSON}id_scale.mat', lambda path: reference.scipy.io.savemat(path, {'scale': -1.0}), 'must be above 0'),
+        (f'{PERSON}shoulder_points3D.npy', array(np.zeros((1, 18, 3))), 'has 1 frames'),
+        (f'{PERSON}APC_feature_base.npy', array(np.zeros((20, 512))), 'has the type float64, not float32'),
+        (f'{PERSON}camera_intrinsic.npy', array(np.zeros((3, 4))), 'shape (3, 4), not (3, 3)'),
+        (f'{PERSON}change_paras.npz', lambda path: np.savez(path, xc=1.0), 'array yc is missing'),
+        (f'{PERSON}example.png', lambda path: path.write_bytes(b'PNG'), 'not a readable picture'),
+        (f'{PERSON}candidates/normalized_full_2.jpg', small_picture, 'has the shape (9, 9, 3)'),
+        (f'{PERSON}checkpoints/Audio2Headpose.pkl', None, 'cannot be read'),
+        ('data/APC_epoch_160.model', lambda path: path.write_bytes(b''), 'damaged or not a PyTorch checkpoint'),
+        (CONFIG, None, 'cannot be read'),
+        (CONFIG, lambda path: path.write_text('a: [1'), 'not valid YAML'),
+        (CONFIG, lambda path: path.write_text('[1]'), 'model_params is missing'),
+        (CONFIG, text("'XYZ'", "'delta'"), "Audio2Mouth.AMP must be ['XYZ', x, y, z]"),
+        (CONFIG, text("size: 'normal'", "size: 'small'"), "Image2Image.size must be 'normal' or 'large', not 'small'"),
+        (CONFIG, text('residual: false', 'residual: true'), 'APC.residual must be False'),
+        (CONFIG, text('Knear: 10', 'Knear: many'), 'APC.Knear must be a whole number'),
+        (CONFIG, text('smooth: [2, 8]', 'smooth: 2'), 'Headpose.smooth must be a list of 2 numbers'),
+        (CONFIG, text('hidden_size: 512, ', ''), 'APC.hidden_size is missing'),
+    ],
+)
 def test_a_file_that_does_not_fit_is_named(releases, tmp_path, name, write, words):
     folder = tmp_path / 'release'
     shutil.copytree(releases['normal'], folder, copy_function=os.link)

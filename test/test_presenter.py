@@ -47,8 +47,16 @@ def test_it_draws_pictures_that_it_never_saw(avatar):
     count = len(held_out['points'])
     stage = RenderStage(avatar, engine='torch', mark=False)
     still = np.zeros(count, bool)
-    motion = FaceMotion(0, held_out['points'], held_out['euler'], held_out['translation'], held_out['shoulders'],
-                        still, still.astype(np.uint8), still)
+    motion = FaceMotion(
+        0,
+        held_out['points'],
+        held_out['euler'],
+        held_out['translation'],
+        held_out['shoulders'],
+        still,
+        still.astype(np.uint8),
+        still,
+    )
     for k, frame in enumerate(stage.render(motion)):
         truth = cv2.imdecode(held_out[f'picture_{k}'], cv2.IMREAD_COLOR)[..., ::-1]
         error = np.mean((frame.image.astype(float) - truth) ** 2)

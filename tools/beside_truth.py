@@ -39,8 +39,14 @@ def mouth_figures(points: np.ndarray, dataset: Dataset, judged: list[int]) -> di
     return {
         'error mm': point_error_mm(points[:, MOUTH_OUTPUT], truth[:, MOUTH_OUTPUT], dataset.metres_per_unit),
         'opening, mean error mm': 1000 * dataset.metres_per_unit * float(np.abs(gap - true_gap).mean()),
-        **({'opening, correlation': float(np.corrcoef(gap, true_gap)[0, 1]),
-            'opening, ms behind': offset(gap, true_gap).ms} if gap.std() > 0 and len(gap) >= 180 else {}),
+        **(
+            {
+                'opening, correlation': float(np.corrcoef(gap, true_gap)[0, 1]),
+                'opening, ms behind': offset(gap, true_gap).ms,
+            }
+            if gap.std() > 0 and len(gap) >= 180
+            else {}
+        ),
     }
 
 
@@ -55,8 +61,10 @@ def draw_sheet(frames: list[int], motion: FaceMotion, dataset: Dataset, stage: R
     rows, moved = [], (true_motion(motion, dataset, True), true_motion(motion, dataset, False), motion)
     for frame in frames:
         drawn = [stage.render(each[frame : frame + 1])[0].image for each in moved]
-        row = [cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-               for image in (read_picture(dataset.pictures[frame]), *drawn)]
+        row = [
+            cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+            for image in (read_picture(dataset.pictures[frame]), *drawn)
+        ]
         rows.append(np.concatenate(row, axis=1))
     title = np.full((26, SIDE * len(COLUMNS), 3), 255, np.uint8)
     for k, name in enumerate(COLUMNS):
@@ -83,14 +91,18 @@ def main() -> None:
     judged = [frame for stretch in stretches for frame in range(*stretch)]
     built_in = Avatar.load(find_avatar(TEACHER), ('motion',)).weights('mouth')
     mouths = {
-        'mouth': motion.points, "mouth that it began with (the built-in avatar's)":
-        move(with_networks(avatar, mouth=built_in), features).points,
+        'mouth': motion.points,
+        "mouth that it began with (the built-in avatar's)": move(
+            with_networks(avatar, mouth=built_in), features
+        ).points,
         'still mouth': np.broadcast_to(avatar.face.mean_points, dataset.points.shape),
     }
     print(f'held out: {len(judged) / FRAME_RATE:.1f} s in {len(stretches)} stretches')
     for name, points in mouths.items():
-        print(f'{name}: ' + ', '.join(f'{key} {value:.2f}' for key, value in
-                                      mouth_figures(points, dataset, judged).items()))
+        print(
+            f'{name}: '
+            + ', '.join(f'{key} {value:.2f}' for key, value in mouth_figures(points, dataset, judged).items())
+        )
 
     pictures = replace(dataset, picture_validation=dataset.held_out)
     backbone = load_backbone(options.backbone) if options.backbone else None
@@ -99,10 +111,13 @@ def main() -> None:
     stage = RenderStage(avatar, options.engine, mark=False)
     shown = [frame for frame in judged if frame in dataset.pictures]
     for name, moved in (('face from sound', true_motion(motion, dataset, False)), ('all from sound', motion)):
-        pairs = [(stage.render(moved[frame : frame + 1])[0].image, read_picture(dataset.pictures[frame]))
-                 for frame in shown]
-        print(f'{name}: psnr {np.mean([psnr(*pair) for pair in pairs]):.2f}, '
-              f'ssim {np.mean([ssim(*pair) for pair in pairs]):.3f}')
+        pairs = [
+            (stage.render(moved[frame : frame + 1])[0].image, read_picture(dataset.pictures[frame])) for frame in shown
+        ]
+        print(
+            f'{name}: psnr {np.mean([psnr(*pair) for pair in pairs]):.2f}, '
+            f'ssim {np.mean([ssim(*pair) for pair in pairs]):.3f}'
+        )
     if options.sheet:
         chosen = []
         for first, stop in stretches:

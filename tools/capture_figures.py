@@ -108,8 +108,9 @@ def draw_scheme(presenter: Path, file: Path) -> None:
         cv2.polylines(canvas, [np.round(places[list(line)]).astype(np.int32)], False, (60, 140, 60), 1, cv2.LINE_AA)
     for number, (x, y) in enumerate(places):
         cv2.circle(canvas, (round(x), round(y)), 3, (0, 0, 200), -1, cv2.LINE_AA)
-        cv2.putText(canvas, str(number), (round(x) + 4, round(y) - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1,
-                    cv2.LINE_AA)
+        cv2.putText(
+            canvas, str(number), (round(x) + 4, round(y) - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA
+        )
     cv2.imwrite(str(file), canvas, [cv2.IMWRITE_JPEG_QUALITY, 85])
 
 
@@ -137,9 +138,14 @@ def main() -> None:
         known = np.flatnonzero(result.known)
         # The crop may be smaller than the picture: the truth stays in its own pixels.
         crop = result.crop
-        figures = compare(result.tracks['points'][known], result.tracks['euler'][known],
-                          result.tracks['translation'][known], unscaled(result.track.camera, crop), truth,
-                          known + excerpt[0])
+        figures = compare(
+            result.tracks['points'][known],
+            result.tracks['euler'][known],
+            result.tracks['translation'][known],
+            unscaled(result.track.camera, crop),
+            truth,
+            known + excerpt[0],
+        )
         pixels = result.takes[0].shoulders / crop.scale + [crop.left, crop.top]
         true = truth['shoulder_2d'][excerpt]
         drift = np.linalg.norm((pixels - pixels[0]) - (true - true[0]), axis=-1)

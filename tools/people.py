@@ -85,8 +85,9 @@ def sentence(samples: np.ndarray, phones: Phones, words: list[Word], again: list
     times: dict[str, list[float]] = {}
     for word, start, _ in again:
         times.setdefault(word, []).append(start)
-    sure = [min((abs(start - other) for other in times.get(word, [])), default=1) < SAME_TIME
-            for word, start, _ in words]
+    sure = [
+        min((abs(start - other) for other in times.get(word, [])), default=1) < SAME_TIME for word, start, _ in words
+    ]
     if not words or np.mean(sure) < AGREEMENT:
         return None
     unsure = tuple((max(start - MARGIN, 0), end + MARGIN) for (_, start, end), fine in zip(words, sure) if not fine)

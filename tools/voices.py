@@ -272,7 +272,7 @@ def word_salad(words: list[str], rng: np.random.Generator) -> str:
     """Six to twelve known words in an order that nobody has heard."""
     chosen = rng.choice(words, rng.integers(6, 13))
     cut = rng.integers(3, len(chosen))
-    return ' '.join([*chosen[:cut - 1], f'{chosen[cut - 1]},', *chosen[cut:]]) + str(rng.choice(['.', '?', '!']))
+    return ' '.join([*chosen[: cut - 1], f'{chosen[cut - 1]},', *chosen[cut:]]) + str(rng.choice(['.', '?', '!']))
 
 
 def made_up(rng: np.random.Generator) -> str:

@@ -68,8 +68,11 @@ def received(machine: str) -> int:
 def start(machine: str, command: list[str], **options) -> subprocess.Popen:
     """A command on one of the machines. Shared memory of its own: Fast DDS would else take the short way."""
     alone = ['unshare', '--mount', '--ipc', 'sh', '-c', 'mount -t tmpfs shm /dev/shm && exec "$@"', 'sh']
-    environment = os.environ | {'ROS_DOMAIN_ID': '42', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET',
-                                'PYTHONPATH': f'{ROOT}{os.pathsep}{os.environ.get("PYTHONPATH", "")}'}
+    environment = os.environ | {
+        'ROS_DOMAIN_ID': '42',
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET',
+        'PYTHONPATH': f'{ROOT}{os.pathsep}{os.environ.get("PYTHONPATH", "")}',
+    }
     return subprocess.Popen(['ip', 'netns', 'exec', machine, *alone, *command], env=environment, **options)
 
 
@@ -80,10 +83,28 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     server = start('lsp_server', [*LSP, 'serve', *streams, *rate], stdout=log, stderr=log)
     listener = start('lsp_desk', [sys.executable, '-c', LISTEN], stdout=subprocess.PIPE, stderr=log, text=True)
     robots = [
-        start(f'lsp_{robot}', [*LSP, 'up', '--no-renderer', '--namespace', f'/{robot}/avatar', *rate, '--loop',
-                               '--file', str(ROOT / 'samples' / 'speech.ogg'), '--no-window', '--no-sound',
-                               '--duration', str(options.seconds), '--report', str(folder / f'{robot}.json')],
-              stdout=log, stderr=log)
+        start(
+            f'lsp_{robot}',
+            [
+                *LSP,
+                'up',
+                '--no-renderer',
+                '--namespace',
+                f'/{robot}/avatar',
+                *rate,
+                '--loop',
+                '--file',
+                str(ROOT / 'samples' / 'speech.ogg'),
+                '--no-window',
+                '--no-sound',
+                '--duration',
+                str(options.seconds),
+                '--report',
+                str(folder / f'{robot}.json'),
+            ],
+            stdout=log,
+            stderr=log,
+        )
         for robot in ROBOTS
     ]
     try:
@@ -101,9 +122,11 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     for robot in ROBOTS:
         report = json.loads((folder / f'{robot}.json').read_text())
         images, latency = report['images'], report['latency_ms']['stamp_to_image']
-        print(f'{robot}: {images["received"]} pictures in {images["seconds"]:.1f} s, {images["rate"]} a second, '
-              f'{images["dropped"]} dropped; stamp to image median {latency["median"]} ms, p95 {latency["p95"]} ms; '
-              f'in {traffic[f"lsp_{robot}"] / 1e6:.2f} MB/s')
+        print(
+            f'{robot}: {images["received"]} pictures in {images["seconds"]:.1f} s, {images["rate"]} a second, '
+            f'{images["dropped"]} dropped; stamp to image median {latency["median"]} ms, p95 {latency["p95"]} ms; '
+            f'in {traffic[f"lsp_{robot}"] / 1e6:.2f} MB/s'
+        )
     print(f'server: in {traffic["lsp_server"] / 1e6:.2f} MB/s; the last that it said while both robots spoke:')
     told = [dict(item.split('=') for item in line.split(';')) for line in listener.stdout.read().splitlines()]
     rates = [f'{robot}/avatar: images per second' for robot in ROBOTS]

@@ -32,8 +32,17 @@ from lsp_ros.avatar.manifest import AvatarError, Camera, Manifest, PoseRange, as
 from lsp_ros.avatar.places import shipped_folders
 from lsp_ros.signals import FEATURE_SIZE, LANDMARKS, SHOULDER_POINTS
 
-__all__ = ['Avatar', 'AvatarError', 'Camera', 'Face', 'Manifest', 'PoseRange', 'built_in_avatars', 'find_avatar',
-           'write_avatar']
+__all__ = [
+    'Avatar',
+    'AvatarError',
+    'Camera',
+    'Face',
+    'Manifest',
+    'PoseRange',
+    'built_in_avatars',
+    'find_avatar',
+    'write_avatar',
+]
 
 MANIFEST_FILE = 'avatar.yaml'
 MANIFOLD_FILE = 'manifold.npy'
@@ -195,8 +204,10 @@ class Avatar:
             raise _unreadable(data, path, 'npy file', error) from None
         _check_array(rows, (None, FEATURE_SIZE), path, 'the array')
         if len(rows) < self.manifest.speech.neighbours:
-            raise AvatarError(f'{path}: has {len(rows)} rows, fewer than the {self.manifest.speech.neighbours} '
-                              'neighbours that the manifest asks for.')
+            raise AvatarError(
+                f'{path}: has {len(rows)} rows, fewer than the {self.manifest.speech.neighbours} '
+                'neighbours that the manifest asks for.'
+            )
         return rows.astype(np.float32)
 
     def candidates(self) -> np.ndarray:
@@ -212,8 +223,10 @@ class Avatar:
         if settings is None:
             return None
         if settings.made_from != renderer_content(self.manifest):
-            raise AvatarError(f'{self.path / settings.file}: was made from other renderer weights or candidate images '
-                              f"than this avatar's; make it anew with: lsp quantize {self.path}.")
+            raise AvatarError(
+                f'{self.path / settings.file}: was made from other renderer weights or candidate images '
+                f"than this avatar's; make it anew with: lsp quantize {self.path}."
+            )
         return Int8Renderer(*self._read_int8(settings.file), settings.psnr_mean)
 
     def _read_int8(self, file: str) -> tuple[bytes, bytes]:
@@ -232,8 +245,10 @@ class Avatar:
         except OSError as error:
             raise AvatarError(f'{path}: cannot be read ({error.strerror}).') from None
         if hashlib.sha256(data).hexdigest() != digest:
-            raise AvatarError(f'{path}: the checksum differs from the one in {MANIFEST_FILE}; '
-                              'the file is damaged, truncated or was exchanged.')
+            raise AvatarError(
+                f'{path}: the checksum differs from the one in {MANIFEST_FILE}; '
+                'the file is damaged, truncated or was exchanged.'
+            )
         return data
 
 
@@ -254,8 +269,9 @@ def find_avatar(name_or_path: str | os.PathLike) -> Path:
     if given.is_dir():
         raise AvatarError(f'{given}: the folder holds no {MANIFEST_FILE}.')
     names = ', '.join(sorted({folder.name for folder in built_in})) or 'none'
-    raise AvatarError(f'{name_or_path}: there is no such avatar folder, nor a built-in avatar of that name '
-                      f'(built in: {names}).')
+    raise AvatarError(
+        f'{name_or_path}: there is no such avatar folder, nor a built-in avatar of that name (built in: {names}).'
+    )
 
 
 def renderer_content(manifest: Manifest) -> str:
@@ -265,8 +281,9 @@ def renderer_content(manifest: Manifest) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def add_int8_renderer(folder: str | os.PathLike, graph: bytes, numbers: bytes, psnr_mean: float,
-                      psnr_least: float) -> None:
+def add_int8_renderer(
+    folder: str | os.PathLike, graph: bytes, numbers: bytes, psnr_mean: float, psnr_least: float
+) -> None:
     """Puts the renderer in 8 bits into an avatar's folder, in the place of any that is there. Raises AvatarError."""
     path = Path(folder) / MANIFEST_FILE
     manifest = _read_manifest(path)
@@ -274,8 +291,12 @@ def add_int8_renderer(folder: str | os.PathLike, graph: bytes, numbers: bytes, p
     files = {file: graph, _numbers_file(file): numbers}
     mapping = as_mapping(manifest)
     mapping['files'].update({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
-    mapping['renderer']['int8'] = {'file': file, 'made_from': renderer_content(manifest),
-                                   'psnr_mean': round(float(psnr_mean), 2), 'psnr_least': round(float(psnr_least), 2)}
+    mapping['renderer']['int8'] = {
+        'file': file,
+        'made_from': renderer_content(manifest),
+        'psnr_mean': round(float(psnr_mean), 2),
+        'psnr_least': round(float(psnr_least), 2),
+    }
     _put(path.parent, files, mapping)
 
 
@@ -299,8 +320,14 @@ def _put(folder: Path, files: Mapping[str, bytes], mapping: dict) -> None:
         scratch.replace(folder / name)
 
 
-def write_avatar(folder: str | os.PathLike, manifest: Manifest | Mapping, weights: Mapping[str, Mapping],
-                 manifold: np.ndarray, face: Face, candidates: np.ndarray) -> None:
+def write_avatar(
+    folder: str | os.PathLike,
+    manifest: Manifest | Mapping,
+    weights: Mapping[str, Mapping],
+    manifold: np.ndarray,
+    face: Face,
+    candidates: np.ndarray,
+) -> None:
     """Writes an avatar folder, all or nothing, and checks it by loading it before it takes its place.
 
     manifest    a Manifest, or the mapping that avatar.yaml will hold; ``files`` is computed here
@@ -335,8 +362,9 @@ def write_avatar(folder: str | os.PathLike, manifest: Manifest | Mapping, weight
     files[FACE_FILE] = packed.getvalue()
     candidates = np.asarray(candidates)
     if candidates.shape != (CANDIDATES, IMAGE_SIZE, IMAGE_SIZE, 3) or candidates.dtype != np.uint8:
-        raise AvatarError(f'{where}: candidates must be (4, 512, 512, 3) uint8, '
-                          f'not {candidates.shape} {candidates.dtype}.')
+        raise AvatarError(
+            f'{where}: candidates must be (4, 512, 512, 3) uint8, not {candidates.shape} {candidates.dtype}.'
+        )
     for name, image in zip(_candidate_files(), candidates, strict=True):
         files[name] = cv2.imencode('.png', np.ascontiguousarray(image[..., ::-1]))[1].tobytes()
     checksums = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
@@ -358,8 +386,10 @@ def write_avatar(folder: str | os.PathLike, manifest: Manifest | Mapping, weight
 
 
 def _manifest_text(sections: Mapping, checksums: Mapping[str, str]) -> bytes:
-    return (yaml.safe_dump(dict(sections), sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
-            + yaml.safe_dump({'files': dict(checksums)}, default_flow_style=False)).encode()
+    return (
+        yaml.safe_dump(dict(sections), sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+        + yaml.safe_dump({'files': dict(checksums)}, default_flow_style=False)
+    ).encode()
 
 
 def _numbers_file(graph: str) -> str:
@@ -435,8 +465,7 @@ def _check_array(array: np.ndarray, shape: tuple[int | None, ...], path: Path, w
     """Real numbers of the right shape (None: any length), every one finite."""
     if array.dtype.kind != 'f':
         raise AvatarError(f'{path}: {what} has the type {array.dtype}, not a float.')
-    fits = array.ndim == len(shape) and all(
-        want in (None, have) for have, want in zip(array.shape, shape, strict=True))
+    fits = array.ndim == len(shape) and all(want in (None, have) for have, want in zip(array.shape, shape, strict=True))
     if not fits:
         wanted = ', '.join('N' if want is None else str(want) for want in shape)
         raise AvatarError(f'{path}: {what} has the shape {array.shape}, not ({wanted}).')
@@ -467,8 +496,10 @@ def _parse_face(data: bytes, path: Path) -> Face:
     if len(arrays['eyes']) < 2:
         raise AvatarError(f'{path}: eyes has {len(arrays["eyes"])} frames; at least 2 are needed.')
     if arrays['brows'] is not None and len(arrays['brows']) != len(arrays['eyes']):
-        raise AvatarError(f'{path}: brows has {len(arrays["brows"])} frames and eyes has {len(arrays["eyes"])}; '
-                          'they must be the same frames.')
+        raise AvatarError(
+            f'{path}: brows has {len(arrays["brows"])} frames and eyes has {len(arrays["eyes"])}; '
+            'they must be the same frames.'
+        )
     if not arrays['scale'] > 0:
         raise AvatarError(f'{path}: scale must be above 0, not {arrays["scale"]}.')
     arrays['scale'] = float(arrays['scale'])

@@ -45,6 +45,7 @@ def _number(low: float = -math.inf, high: float = math.inf) -> Callable:
         if not (math.isfinite(number) and low <= number <= high):
             raise _wrong(key, f'a finite number{limits}', value)
         return number
+
     return read
 
 
@@ -53,6 +54,7 @@ def _integer(low: int, high: int) -> Callable:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise _wrong(key, f'a whole number from {low} to {high}', value)
         return value
+
     return read
 
 
@@ -73,6 +75,7 @@ def _one_of(*allowed: Any) -> Callable:
         if isinstance(value, bool) or value not in allowed:
             raise _wrong(key, ' or '.join(map(repr, allowed)), value)
         return value
+
     return read
 
 
@@ -81,6 +84,7 @@ def _matching(pattern: str, meaning: str) -> Callable:
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
             raise _wrong(key, meaning, value)
         return value
+
     return read
 
 
@@ -98,6 +102,7 @@ def _numbers(*shape: int, low: float = -math.inf) -> Callable:
                 raise _wrong(key, f'{" x ".join(map(str, shape))} numbers', value)
         numbers = [tuple(element(item, key) for item in row) for row in rows]
         return _frozen(np.array(numbers)) if len(shape) == 2 else numbers[0]
+
     return read
 
 
@@ -132,8 +137,14 @@ def _date(value: Any, key: str) -> str | None:
 def file_name(value: Any, key: str) -> str:
     """A relative path that stays inside the avatar's folder."""
     path = PurePosixPath(value) if isinstance(value, str) else None
-    if (path is None or not path.parts or path.is_absolute() or '..' in path.parts or str(path) != value
-            or not re.fullmatch(r'[A-Za-z0-9_./-]+', value)):
+    if (
+        path is None
+        or not path.parts
+        or path.is_absolute()
+        or '..' in path.parts
+        or str(path) != value
+        or not re.fullmatch(r'[A-Za-z0-9_./-]+', value)
+    ):
         raise _wrong(key, "a relative path inside the avatar's folder", value)
     return value
 
@@ -154,6 +165,7 @@ def _footage(value: Any, key: str) -> tuple[str, ...]:
 def _section(kind: type, optional: bool = False) -> Callable:
     def read(value: Any, key: str) -> Any:
         return None if optional and value is None else read_section(kind, value, key)
+
     return read
 
 

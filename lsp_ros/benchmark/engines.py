@@ -112,33 +112,56 @@ def build_engines(
 
 
 def measure_engines(
-    renderer: Renderer, names: Sequence[str], threads: int, frames: int = FRAMES, warm_up: int = WARM_UP,
+    renderer: Renderer,
+    names: Sequence[str],
+    threads: int,
+    frames: int = FRAMES,
+    warm_up: int = WARM_UP,
     tick: Callable[[], None] = lambda: None,
 ) -> Iterator[dict]:
     """A row of figures for each engine: wall milliseconds a picture, ratio to and difference from PyTorch f32."""
     engines, missing = build_engines(renderer, names, threads)
     count = parameter_count(load_generator(renderer.size, renderer.weights))
     about = {'size': renderer.size, 'weights': renderer.origin, 'parameters': count}
-    taken = take_turns({name: lambda frame, engine=engine: engine.render(renderer.maps[frame % len(renderer.maps)])
-                        for name, engine in engines.items()}, frames, warm_up, tick=tick)
+    taken = take_turns(
+        {
+            name: lambda frame, engine=engine: engine.render(renderer.maps[frame % len(renderer.maps)])
+            for name, engine in engines.items()
+        },
+        frames,
+        warm_up,
+        tick=tick,
+    )
     reference = None
     for description, engine in engines.items():
         pictures = np.stack([engine.render(each) for each in renderer.maps[:2]]).astype(int)
         reference = pictures if reference is None else reference
         first = next(iter(taken.values()))
-        row = {**about, 'engine': description, 'time': taken[description],
-               'ratio': first['median'] / taken[description]['median']}
+        row = {
+            **about,
+            'engine': description,
+            'time': taken[description],
+            'ratio': first['median'] / taken[description]['median'],
+        }
         if renderer.origin != RANDOM:  # untrained networks draw next to nothing that could differ
-            row['difference'] = {'mean': float(np.abs(pictures - reference).mean()),
-                                 'largest': int(np.abs(pictures - reference).max())}
+            row['difference'] = {
+                'mean': float(np.abs(pictures - reference).mean()),
+                'largest': int(np.abs(pictures - reference).max()),
+            }
         yield row
     for row in missing:
         yield {**about, **row}
 
 
 def measure_streams(
-    renderer: Renderer, names: Sequence[str], threads: int, streams: Sequence[int], frames: int = FRAMES,
-    warm_up: int = WARM_UP, tick: Callable[[], None] = lambda: None, least: int = LEAST_BATCHES,
+    renderer: Renderer,
+    names: Sequence[str],
+    threads: int,
+    streams: Sequence[int],
+    frames: int = FRAMES,
+    warm_up: int = WARM_UP,
+    tick: Callable[[], None] = lambda: None,
+    least: int = LEAST_BATCHES,
 ) -> Iterator[dict]:
     """A row for each engine and number of streams, whose pictures are drawn as one batch.
 
@@ -151,8 +174,13 @@ def measure_streams(
 
 
 def measure_batches(
-    renderer: Renderer, engines: Mapping[str, Engine], streams: Sequence[int], frames: int = FRAMES,
-    warm_up: int = WARM_UP, tick: Callable[[], None] = lambda: None, least: int = LEAST_BATCHES,
+    renderer: Renderer,
+    engines: Mapping[str, Engine],
+    streams: Sequence[int],
+    frames: int = FRAMES,
+    warm_up: int = WARM_UP,
+    tick: Callable[[], None] = lambda: None,
+    least: int = LEAST_BATCHES,
 ) -> Iterator[dict]:
     """The rows of ``measure_streams`` for engines that are there."""
     for description, engine in engines.items():
@@ -162,13 +190,24 @@ def measure_batches(
             try:
                 engine.render_batch(batch)  # a new shape may be compiled or recorded first
                 ready = time.perf_counter() - began
-                taken = take_turns({'batch': lambda _, engine=engine, batch=batch: engine.render_batch(batch)},
-                                   max(frames // count, least), warm_up, tick=tick)['batch']
+                taken = take_turns(
+                    {'batch': lambda _, engine=engine, batch=batch: engine.render_batch(batch)},
+                    max(frames // count, least),
+                    warm_up,
+                    tick=tick,
+                )['batch']
             except (RuntimeError, ValueError) as error:  # the memory of the device, or more than it takes
                 yield {'size': renderer.size, 'engine': f'{description}, {count} streams', 'reason': one_line(error)}
                 break
-            yield {'size': renderer.size, 'engine': description, 'streams': count, 'ready_s': ready, 'time': taken,
-                   'picture_ms': taken['median'] / count, 'pictures_per_second': 1e3 * count / taken['median']}
+            yield {
+                'size': renderer.size,
+                'engine': description,
+                'streams': count,
+                'ready_s': ready,
+                'time': taken,
+                'picture_ms': taken['median'] / count,
+                'pictures_per_second': 1e3 * count / taken['median'],
+            }
 
 
 def one_line(error: Exception) -> str:

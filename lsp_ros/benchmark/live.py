@@ -70,9 +70,15 @@ class Meter:
         if self._began is None or elapsed <= 0:
             return {}
         hours = [row['seconds'] / 3600 for row in self.course]
-        rows = [{'process': name, 'cpu': 100 * seconds / elapsed, **self.memory.get(name, {}),
-                 'uss_mb_per_hour': slope(hours, [row['own_mb'].get(name, 0.0) for row in self.course])}
-                for name, seconds in self._seconds.items()]
+        rows = [
+            {
+                'process': name,
+                'cpu': 100 * seconds / elapsed,
+                **self.memory.get(name, {}),
+                'uss_mb_per_hour': slope(hours, [row['own_mb'].get(name, 0.0) for row in self.course]),
+            }
+            for name, seconds in self._seconds.items()
+        ]
         cpu = sum(row['cpu'] for row in rows)
         return {
             'seconds': elapsed,
@@ -88,5 +94,10 @@ class Meter:
 def busy_seconds() -> float:
     """Processor seconds that all programs of the machine have used since it started."""
     times = psutil.cpu_times()
-    return sum(times) - times.idle - getattr(times, 'iowait', 0.0) - getattr(times, 'guest', 0.0) \
+    return (
+        sum(times)
+        - times.idle
+        - getattr(times, 'iowait', 0.0)
+        - getattr(times, 'guest', 0.0)
         - getattr(times, 'guest_nice', 0.0)
+    )

@@ -29,7 +29,11 @@ MEGABYTE = 2**20
 
 
 def measure_soak(
-    avatar: Avatar, speech: np.ndarray, hours: float, render_every: int = 0, threads: int | None = None,
+    avatar: Avatar,
+    speech: np.ndarray,
+    hours: float,
+    render_every: int = 0,
+    threads: int | None = None,
     tick: Callable[[float], None] = lambda hours: None,
 ) -> Iterator[dict]:
     """A row of figures for each simulated hour, or for each sixth of a run that is shorter than six.

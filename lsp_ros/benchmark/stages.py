@@ -62,8 +62,12 @@ class Part:
 
 
 def measure_stages(
-    avatar: Avatar, samples: np.ndarray, names: Sequence[str] = STAGES, frames: int = FRAMES,
-    warm_up: int = WARM_UP, tick: Callable[[], None] = lambda: None,
+    avatar: Avatar,
+    samples: np.ndarray,
+    names: Sequence[str] = STAGES,
+    frames: int = FRAMES,
+    warm_up: int = WARM_UP,
+    tick: Callable[[], None] = lambda: None,
 ) -> Iterator[dict]:
     """A row of figures for each part named and each of its precisions: milliseconds of processor time a frame.
 
@@ -77,11 +81,20 @@ def measure_stages(
             # Of all threads: a library may compute in one of its own.
             taken = take_turns(contenders, frames, warm_up, TURN, time.process_time, tick)
             for precision in part.make:
-                row = {'stage': part.name, 'part': part.label, 'precision': precision, 'note': part.note,
-                       'live': precision in ('', LIVE), 'ours': taken[precision]}
+                row = {
+                    'stage': part.name,
+                    'part': part.label,
+                    'precision': precision,
+                    'note': part.note,
+                    'live': precision in ('', LIVE),
+                    'ours': taken[precision],
+                }
                 if part.reference:
-                    row |= {'reference': taken['reference'], 'difference': difference(part, precision),
-                            'ratio': taken['reference']['median'] / taken[precision]['median']}
+                    row |= {
+                        'reference': taken['reference'],
+                        'difference': difference(part, precision),
+                        'ratio': taken['reference']['median'] / taken[precision]['median'],
+                    }
                 yield row
 
 
@@ -100,8 +113,9 @@ def one_thread():
 def difference(part: Part, precision: str) -> float:
     """The largest difference between a part and its reference over the first frames."""
     ours, reference = part.make[precision](), part.reference()
-    return max(float(np.abs(np.asarray(ours(frame)) - np.asarray(reference(frame))).max())
-               for frame in range(COMPARED_FRAMES))
+    return max(
+        float(np.abs(np.asarray(ours(frame)) - np.asarray(reference(frame))).max()) for frame in range(COMPARED_FRAMES)
+    )
 
 
 def parts(avatar: Avatar, samples: np.ndarray, names: Sequence[str], frames: int) -> Iterator[Part]:
@@ -115,16 +129,27 @@ def parts(avatar: Avatar, samples: np.ndarray, names: Sequence[str], frames: int
         'mel': lambda: mel_part(samples),
         'apc': lambda: apc_part(avatar, samples),
         'projection': lambda: projection_part(avatar, samples),
-        'speech': lambda: Part('speech', 'speech stage, whole',
-                               in_each_precision(lambda precision: speech_step(avatar, samples, precision))),
+        'speech': lambda: Part(
+            'speech',
+            'speech stage, whole',
+            in_each_precision(lambda precision: speech_step(avatar, samples, precision)),
+        ),
         'mouth': lambda: mouth_part(avatar, rows),
         'head-pose': lambda: head_pose_part(avatar, rows),
-        'eyes': lambda: Part('eyes', 'eyes and brows', {'': lambda: Footage(avatar.face.eyes, avatar.face.brows).at},
-                             note='replayed footage'),
-        'motion': lambda: Part('motion', 'motion stage, whole',
-                               in_each_precision(lambda precision: motion_step(avatar, features, precision))),
-        'drawing': lambda: Part('drawing', 'camera projection and feature map', {'': lambda: draw_step(avatar, motion)},
-                                note='no network'),
+        'eyes': lambda: Part(
+            'eyes',
+            'eyes and brows',
+            {'': lambda: Footage(avatar.face.eyes, avatar.face.brows).at},
+            note='replayed footage',
+        ),
+        'motion': lambda: Part(
+            'motion',
+            'motion stage, whole',
+            in_each_precision(lambda precision: motion_step(avatar, features, precision)),
+        ),
+        'drawing': lambda: Part(
+            'drawing', 'camera projection and feature map', {'': lambda: draw_step(avatar, motion)}, note='no network'
+        ),
     }
     for name in STAGES:
         if name in names:
@@ -133,8 +158,10 @@ def parts(avatar: Avatar, samples: np.ndarray, names: Sequence[str], frames: int
 
 def in_each_precision(make: Callable[[str], Step]) -> dict[str, Callable[[], Step]]:
     """What runs live comes first."""
-    return {precision: lambda precision=precision: make(precision)
-            for precision in sorted(PRECISIONS, key=lambda precision: precision != LIVE)}
+    return {
+        precision: lambda precision=precision: make(precision)
+        for precision in sorted(PRECISIONS, key=lambda precision: precision != LIVE)
+    }
 
 
 def some_motion(avatar: Avatar, samples: np.ndarray, frames: int = 32) -> FaceMotion:
@@ -165,8 +192,13 @@ def mel_part(samples: np.ndarray) -> Part:
 
         return step
 
-    return Part('mel', 'log mel spectrogram', {'': lambda: lambda frame: mel.mel_frames(samples, starts(frame))},
-                reference, 'the same formula in torch')
+    return Part(
+        'mel',
+        'log mel spectrogram',
+        {'': lambda: lambda frame: mel.mel_frames(samples, starts(frame))},
+        reference,
+        'the same formula in torch',
+    )
 
 
 def apc_part(avatar: Avatar, samples: np.ndarray) -> Part:
@@ -197,8 +229,12 @@ def projection_part(avatar: Avatar, samples: np.ndarray) -> Part:
     rows = mel.log_mel(samples).reshape(-1, timeline.FEATURES_PER_FRAME, mel.BANDS)
     features = encoder.step(encoder.start(), rows.reshape(-1, mel.BANDS)).reshape(*rows.shape[:2], FEATURE_SIZE)
     used = '' if avatar.manifest.speech.projection else ', off in this avatar'
-    return Part('projection', f'manifold projection ({len(manifold.rows)} rows{used})',
-                {'': lambda: lambda frame: manifold.project(features[frame])[0]}, note='a search, no network')
+    return Part(
+        'projection',
+        f'manifold projection ({len(manifold.rows)} rows{used})',
+        {'': lambda: lambda frame: manifold.project(features[frame])[0]},
+        note='a search, no network',
+    )
 
 
 def speech_step(avatar: Avatar, samples: np.ndarray, precision: str) -> Step:
@@ -257,8 +293,13 @@ def head_pose_part(avatar: Avatar, rows: np.ndarray) -> Part:
 
         return step
 
-    return Part('head-pose', 'head pose: conditioning, network, sample', in_each_precision(make), reference,
-                f'its {RECEPTIVE_FIELD} frames of history computed anew in every frame')
+    return Part(
+        'head-pose',
+        'head pose: conditioning, network, sample',
+        in_each_precision(make),
+        reference,
+        f'its {RECEPTIVE_FIELD} frames of history computed anew in every frame',
+    )
 
 
 def motion_step(avatar: Avatar, features: SpeechFeatures, precision: str) -> Step:

@@ -62,6 +62,7 @@ def find_pace(times: np.ndarray) -> tuple[float, float]:
     At 29.97 or 59.94 pictures a second they would slip by a frame in 16.7 s: half of them would lie between two frames,
     for seconds on end. Played a thousandth faster, sound and all, they lie on the frames. Nobody hears half a percent.
     """
+
     def share_on_time(pace: float, shift: float) -> float:
         places = shift + times * (pace * FRAME_RATE)
         return float((np.abs(places - np.round(places)) <= PICTURE_OFF).mean())
@@ -104,8 +105,12 @@ def place_tracks(take: Take, found: Track, tracks: dict[str, np.ndarray]) -> Non
         at = np.arange(int(np.ceil(at_rows[0] - 1e-4)), int(np.floor(at_rows[-1] + 1e-4)) + 1)
         flat = take.shoulders[first:stop]
         rays = np.concatenate([(flat - camera.centre) / camera.focal, np.ones((*flat.shape[:2], 1))], axis=-1)
-        for name, values in (('points', found.points[chosen]), ('euler', found.euler[chosen]),
-                             ('translation', found.translation[chosen]), ('shoulders', rays * depth)):
+        for name, values in (
+            ('points', found.points[chosen]),
+            ('euler', found.euler[chosen]),
+            ('translation', found.translation[chosen]),
+            ('shoulders', rays * depth),
+        ):
             tracks[name][take.start + at] = CubicSpline(at_rows, values, axis=0)(at)
 
 

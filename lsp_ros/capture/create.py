@@ -116,8 +116,15 @@ class Progress:
 class Capture:
     """One run over all videos of one camera."""
 
-    def __init__(self, videos: list[Path], folder: Path, settings: Settings, detector: Callable, consent: Path | None,
-                 progress: Progress | None = None):
+    def __init__(
+        self,
+        videos: list[Path],
+        folder: Path,
+        settings: Settings,
+        detector: Callable,
+        consent: Path | None,
+        progress: Progress | None = None,
+    ):
         """``detector()`` starts one (``lsp_ros.capture.landmarks``); it is only called if there is something to see."""
         self.folder, self.settings, self.progress = Path(folder), settings, progress or Progress()
         self._start, self._detector = detector, None
@@ -183,8 +190,12 @@ class Capture:
                     if seconds_in_all:
                         share(min(1.0, seconds / seconds_in_all))
             cuts = np.array(find_cuts(np.array(changes)), int)
-            stored = {'times': np.array(times), 'size': np.array(size[:2]), 'cuts': cuts,
-                      'boxes': np.array(boxes).reshape(-1, 4)}
+            stored = {
+                'times': np.array(times),
+                'size': np.array(size[:2]),
+                'cuts': cuts,
+                'boxes': np.array(boxes).reshape(-1, 4),
+            }
             keep(file, key, **stored)
         share(1.0)
         height, width = (int(side) for side in stored['size'])
@@ -215,11 +226,17 @@ class Capture:
                     if row == min(first + PIECE, len(clip.times)) - 1:
                         file, key = todo.pop(first)
                         sizes = np.array([len(jpeg) for jpeg in piece['jpeg']])
-                        keep(file, key, faces=np.array(piece['faces'], np.float32), hand=np.array(piece['hand']),
-                             sharp=np.array(piece['sharp'], np.float32), sizes=sizes,
-                             jpeg=np.frombuffer(b''.join(piece['jpeg']), np.uint8),
-                             bodies=np.array(piece['bodies'], np.uint8).reshape(-1, flags.MASK, flags.MASK),
-                             body_rows=np.array(piece['body_rows'], int))
+                        keep(
+                            file,
+                            key,
+                            faces=np.array(piece['faces'], np.float32),
+                            hand=np.array(piece['hand']),
+                            sharp=np.array(piece['sharp'], np.float32),
+                            sizes=sizes,
+                            jpeg=np.frombuffer(b''.join(piece['jpeg']), np.uint8),
+                            bodies=np.array(piece['bodies'], np.uint8).reshape(-1, flags.MASK, flags.MASK),
+                            body_rows=np.array(piece['body_rows'], int),
+                        )
                         share((row + 1) / len(clip.times))
                         if not todo:
                             break
@@ -238,8 +255,10 @@ class Capture:
 
     def _pieces(self, take: Take, crop: Crop) -> list[tuple[int, Path, str]]:
         folder = self.work / f'see-{take.digest[:12]}'
-        return [(first, folder / f'{first:06d}.npz', self._key('see', take.digest, asdict(crop), first))
-                for first in range(0, len(take.clip.times), PIECE)]
+        return [
+            (first, folder / f'{first:06d}.npz', self._key('see', take.digest, asdict(crop), first))
+            for first in range(0, len(take.clip.times), PIECE)
+        ]
 
     def _warm_up(self, images: list[np.ndarray]) -> None:
         """Begins anew with the pictures before, the first of them again and again where there are too few: so a piece
@@ -323,8 +342,11 @@ class Capture:
             sizes[image.shape[1], image.shape[0]] = video
             heard.append((video, digest))
         if len(sizes) > 1:
-            raise CaptureError('The videos have different sizes (' + ', '.join(f'{w}x{h}' for w, h in sorted(sizes)) +
-                               '); an avatar has one camera, so record all with the same settings.')
+            raise CaptureError(
+                'The videos have different sizes ('
+                + ', '.join(f'{w}x{h}' for w, h in sorted(sizes))
+                + '); an avatar has one camera, so record all with the same settings.'
+            )
         return heard
 
     def _track(self, takes: list[Take], crop: Crop) -> Track:
@@ -341,18 +363,30 @@ class Capture:
         if stored is None:
             meshes = np.concatenate([take.seen.faces[rows] for take, rows in zip(takes, good)])
             times = np.concatenate([take.clip.times[rows] for take, rows in zip(takes, good)])
-            segment = np.concatenate([segments(take.clip, rows) + 1_000_000 * k
-                                      for k, (take, rows) in enumerate(zip(takes, good))])
+            segment = np.concatenate(
+                [segments(take.clip, rows) + 1_000_000 * k for k, (take, rows) in enumerate(zip(takes, good))]
+            )
             centre = crop.camera_centre(takes[0].clip.width, takes[0].clip.height)
             focal = self.settings.focal * crop.scale if self.settings.focal else None
             found = track(meshes, times, segment, centre, focal, self.progress.share)
-            stored = {'euler': found.euler, 'translation': found.translation, 'points': found.points,
-                      'error': found.error, 'camera': np.array([found.camera.focal, *found.camera.centre]),
-                      'tried': np.array(found.tried).reshape(-1, 2)}
+            stored = {
+                'euler': found.euler,
+                'translation': found.translation,
+                'points': found.points,
+                'error': found.error,
+                'camera': np.array([found.camera.focal, *found.camera.centre]),
+                'tried': np.array(found.tried).reshape(-1, 2),
+            }
             keep(file, key, **stored)
         focal, *centre = stored['camera'].tolist()
-        found = Track(stored['euler'], stored['translation'], stored['points'], Camera(focal, tuple(centre)),
-                      stored['error'], [tuple(pair) for pair in stored['tried'].tolist()])
+        found = Track(
+            stored['euler'],
+            stored['translation'],
+            stored['points'],
+            Camera(focal, tuple(centre)),
+            stored['error'],
+            [tuple(pair) for pair in stored['tried'].tolist()],
+        )
         # What only the tracking can tell.
         first = 0
         for take, rows in zip(takes, good):
@@ -384,11 +418,13 @@ class Capture:
             drop_short(take.clip, take.state)
             self.progress.share((number + 1) / len(takes))
         if not any((take.state == 0).any() for take in takes):
-            raise CaptureError('The shoulders are not in the picture; record head and shoulders, or place the camera '
-                               'farther away.')
+            raise CaptureError(
+                'The shoulders are not in the picture; record head and shoulders, or place the camera farther away.'
+            )
 
-    def _shoulders_of_shot(self, take: Take, crop: Crop, first: int, stop: int, points: np.ndarray,
-                           share: Callable[[float], None]) -> None:
+    def _shoulders_of_shot(
+        self, take: Take, crop: Crop, first: int, stop: int, points: np.ndarray, share: Callable[[float], None]
+    ) -> None:
         seen = take.seen
         good = np.flatnonzero(take.state[first:stop] == 0) + first
         masks = [k for k, row in enumerate(seen.body_rows) if row in set(good.tolist())]
@@ -422,8 +458,11 @@ class Capture:
             'person': {'kind': 'synthetic' if self.settings.synthetic else 'real', 'consent': self.consent},
             'camera': {'matrix': found.camera.matrix.tolist(), 'metres_per_unit': 0.01},
             'split': self._split(takes, known),
-            'capture': {'videos': {name: digest for digest, name in self.names.items()},
-                        'crop': asdict(crop), 'focal_length': 'given' if self.settings.focal else 'searched'},
+            'capture': {
+                'videos': {name: digest for digest, name in self.names.items()},
+                'crop': asdict(crop),
+                'focal_length': 'given' if self.settings.focal else 'searched',
+            },
         }
         out, scratch = self.folder / 'dataset', self.folder / f'.dataset.{os.getpid()}'
         for old in self.folder.glob('.dataset.*'):

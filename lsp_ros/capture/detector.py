@@ -70,8 +70,10 @@ class Seer:
             self._hands = self._mediapipe.solutions.hands.Hands(static_image_mode=True, max_num_hands=2)
         size = image.shape[1], image.shape[0]
         found = self._hands.process(image).multi_hand_landmarks or []
-        return [np.array([(point.x, point.y) for point in hand.landmark], np.float32) * np.float32(size)
-                for hand in found[:2]]
+        return [
+            np.array([(point.x, point.y) for point in hand.landmark], np.float32) * np.float32(size)
+            for hand in found[:2]
+        ]
 
     def body(self, image: np.ndarray) -> np.ndarray:
         """(256, 256) uint8, how surely a pixel belongs to a person."""

@@ -25,8 +25,9 @@ MOUTH_MINUTES = 10.0  # it begins with a mouth that knows how to speak; more onl
 MOUTH_STREAMS = 10  # sequences that the validation footage of the mouth is cut into, at least
 
 
-def learn(dataset: Path, run: Path, folder: Path, minutes: float, size: str = 'live', backbone: str | None = None,
-          tell=print) -> None:
+def learn(
+    dataset: Path, run: Path, folder: Path, minutes: float, size: str = 'live', backbone: str | None = None, tell=print
+) -> None:
     """Trains mouth, head pose and renderer for ``minutes`` each (the mouth ``MOUTH_MINUTES`` at most) and writes the
     avatar, its renderer in 8 bits included; goes on where it was stopped."""
     teacher = Avatar.load(find_avatar(TEACHER), ('speech', 'motion'))
@@ -36,13 +37,16 @@ def learn(dataset: Path, run: Path, folder: Path, minutes: float, size: str = 'l
     mouth, head = settings['mouth'], settings['head_pose']
     # Not projected, as the mouth that it begins with learned it (see its card). Short footage: short sequences.
     settings['mouth'] = replace(
-        mouth, start=str(teacher.path / 'mouth.safetensors'), projected_share=0.0,
+        mouth,
+        start=str(teacher.path / 'mouth.safetensors'),
+        projected_share=0.0,
         max_minutes=min(minutes, MOUTH_MINUTES),
         sequence=min(mouth.sequence, max(1, int(data.validation_time.sum()) // MOUTH_STREAMS)),
     )
     start = teacher.path / f'renderer_{size}.safetensors'
-    settings['renderer'] = replace(settings['renderer'], size=size, backbone=backbone,
-                                   start=str(start) if start.is_file() else None)
+    settings['renderer'] = replace(
+        settings['renderer'], size=size, backbone=backbone, start=str(start) if start.is_file() else None
+    )
     give(teacher, 'apc', run)
     longest = min(max((b - a for a, b in runs(mask)), default=0) for mask in (data.training_mask, data.validation_mask))
     room = longest - RECEPTIVE_FIELD - head.look_ahead
@@ -50,14 +54,25 @@ def learn(dataset: Path, run: Path, folder: Path, minutes: float, size: str = 'l
     if room >= FEWEST_POSES:
         build.train('head_pose', run, [dataset], replace(head, sequence=min(head.sequence, room)))
     else:
-        tell(f'No stretch of the footage is long enough to learn how this head moves ({longest / 60:.1f} s): it moves '
-             f'as {TEACHER} does, within the range of this person.')
+        tell(
+            f'No stretch of the footage is long enough to learn how this head moves ({longest / 60:.1f} s): it moves '
+            f'as {TEACHER} does, within the range of this person.'
+        )
         give(teacher, 'head_pose', run)
     build.train('renderer', run, [dataset], settings['renderer'])
     # What the avatar is made of; quantising takes minutes, and nothing of it would be another one.
-    made_of = [file for file in (*(run / network / 'best.ckpt' for network in build.SETTINGS), run / 'manifold.npy',
-                                 run / 'renderer' / 'candidates.npy', dataset / 'dataset.yaml', dataset / 'tracks.npz',
-                                 dataset / RECORD) if file.is_file()]
+    made_of = [
+        file
+        for file in (
+            *(run / network / 'best.ckpt' for network in build.SETTINGS),
+            run / 'manifold.npy',
+            run / 'renderer' / 'candidates.npy',
+            dataset / 'dataset.yaml',
+            dataset / 'tracks.npz',
+            dataset / RECORD,
+        )
+        if file.is_file()
+    ]
     looks = settings['mouth'].look_ahead, head.look_ahead
     key = key_of('avatar', str(folder.resolve()), size, looks, [file_sha256(file) for file in made_of])
     marker, quick = run / 'avatar.key', folder / f'renderer_{size}.int8.xml'
@@ -73,8 +88,10 @@ def check_same(data: Dataset, run: Path) -> None:
     """ValueError where the run folder began to learn from other footage: it may know what is held out now."""
     wanted, file = key_of(*(data.manifest.get(part) for part in ('camera', 'split', 'capture'))), run / 'footage.key'
     if file.is_file() and file.read_text() != wanted:
-        raise ValueError(f'{run} has begun to learn from other footage, or from another split of it: delete it, and '
-                         'the same command learns anew.')
+        raise ValueError(
+            f'{run} has begun to learn from other footage, or from another split of it: delete it, and '
+            'the same command learns anew.'
+        )
     run.mkdir(parents=True, exist_ok=True)
     if not file.is_file():
         write_whole(file, wanted)

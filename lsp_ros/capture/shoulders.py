@@ -23,8 +23,7 @@ ENOUGH = 6  # corners that a transform needs
 SMOOTHING = 0.05  # seconds, standard deviation of the Gaussian
 LONGEST_LOSS = 0.5  # seconds without a measurement after which the shoulders are not known
 
-_FLOW = {'winSize': (21, 21), 'maxLevel': 3,
-         'criteria': (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.01)}
+_FLOW = {'winSize': (21, 21), 'maxLevel': 3, 'criteria': (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.01)}
 
 
 def shoulder_lines(body: np.ndarray, face: np.ndarray) -> np.ndarray | None:
@@ -50,8 +49,11 @@ def shoulder_lines(body: np.ndarray, face: np.ndarray) -> np.ndarray | None:
             return None
         chosen = np.linspace(0, stop - 1, SIDE)
         smooth = gaussian_filter1d(np.maximum(heights[:stop], chin - 0.1 * width), 1.5, mode='nearest')
-        lines.append(np.stack([np.interp(chosen, np.arange(stop), columns[:stop]),
-                               np.interp(chosen, np.arange(stop), smooth)], axis=1))
+        lines.append(
+            np.stack(
+                [np.interp(chosen, np.arange(stop), columns[:stop]), np.interp(chosen, np.arange(stop), smooth)], axis=1
+            )
+        )
     return np.concatenate([lines[0][::-1], lines[1]])
 
 
@@ -96,10 +98,12 @@ class ShoulderTracker:
         if len(corners) < ENOUGH:
             return None
         guess = (corners @ last[:, :2].T + last[:, 2]).astype(np.float32)
-        there, ok, _ = cv2.calcOpticalFlowPyrLK(self._key, grey, corners, guess.copy(),
-                                                flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **_FLOW)
-        back, also, _ = cv2.calcOpticalFlowPyrLK(grey, self._key, there, corners.copy(),
-                                                 flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **_FLOW)
+        there, ok, _ = cv2.calcOpticalFlowPyrLK(
+            self._key, grey, corners, guess.copy(), flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **_FLOW
+        )
+        back, also, _ = cv2.calcOpticalFlowPyrLK(
+            grey, self._key, there, corners.copy(), flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **_FLOW
+        )
         good = (ok[:, 0] & also[:, 0]).astype(bool) & (np.linalg.norm(back - corners, axis=1) < 1)
         if good.sum() < ENOUGH:
             return None
@@ -111,8 +115,13 @@ class ShoulderTracker:
         return transform if 0.8 < scale < 1.25 and abs(tilt) < 20 else None
 
 
-def track_shoulders(images: Iterable[np.ndarray], times: np.ndarray, key: np.ndarray, lines: np.ndarray,
-                    segment: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def track_shoulders(
+    images: Iterable[np.ndarray],
+    times: np.ndarray,
+    key: np.ndarray,
+    lines: np.ndarray,
+    segment: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Shoulders of the N pictures of a clip, in order: (N, 18, 2) pixels, and (N,) bool where they are known.
 
     segment (N,) equal numbers for pictures that follow one another: what was measured in one stretch says nothing about

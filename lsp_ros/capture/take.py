@@ -18,9 +18,15 @@ SHORTEST = 0.5  # seconds of a stretch that is worth keeping
 
 NO_FACE, HAND, CUT, OUTSIDE, JUMPED, ERROR, TURNED, SHORT, NO_SHOULDERS, BLUR = range(1, 11)
 REASONS = {
-    NO_FACE: 'no face was found', HAND: 'a hand was over the face', CUT: 'a cut', OUTSIDE: 'the face left the picture',
-    JUMPED: 'the landmarks jumped', ERROR: 'the face did not fit its landmarks', TURNED: 'the head was turned away',
-    SHORT: 'too short between two gaps', NO_SHOULDERS: 'the shoulders were not found',
+    NO_FACE: 'no face was found',
+    HAND: 'a hand was over the face',
+    CUT: 'a cut',
+    OUTSIDE: 'the face left the picture',
+    JUMPED: 'the landmarks jumped',
+    ERROR: 'the face did not fit its landmarks',
+    TURNED: 'the head was turned away',
+    SHORT: 'too short between two gaps',
+    NO_SHOULDERS: 'the shoulders were not found',
     BLUR: 'blurred (the picture alone is left out)',
 }
 

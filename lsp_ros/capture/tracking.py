@@ -145,8 +145,14 @@ def _linearise(shape: np.ndarray, euler: np.ndarray, translation: np.ndarray, ca
     return pixels, by_pose, slope @ turn[:, None]
 
 
-def adjust(pixels: np.ndarray, prior: np.ndarray, camera: Camera, weight: np.ndarray, start: Head | None = None,
-           rounds: int = 12) -> tuple[Head, float]:
+def adjust(
+    pixels: np.ndarray,
+    prior: np.ndarray,
+    camera: Camera,
+    weight: np.ndarray,
+    start: Head | None = None,
+    rounds: int = 12,
+) -> tuple[Head, float]:
     """Shape and poses that explain (N, M, 2) pixels best, and the cost that remains.
 
     prior (M, 3) cm is where the shape is expected, within SHAPE_SPREAD; weight (M,) counts points. The cost is the sum
@@ -210,8 +216,14 @@ def golden_section(function: Callable[[float], float], low: float, high: float, 
     return (low + high) / 2
 
 
-def find_focal(pixels: np.ndarray, prior: np.ndarray, centre: tuple[float, float], weight: np.ndarray,
-               independent: float = INDEPENDENT_FRAMES, steps: int = 12) -> tuple[float, list[tuple[float, float]]]:
+def find_focal(
+    pixels: np.ndarray,
+    prior: np.ndarray,
+    centre: tuple[float, float],
+    weight: np.ndarray,
+    independent: float = INDEPENDENT_FRAMES,
+    steps: int = 12,
+) -> tuple[float, list[tuple[float, float]]]:
     """Focal length in pixels by interval search (paper 4.1), and the (focal, cost) pairs that were tried.
 
     The cost of a focal length is what ``adjust`` cannot explain with it. Cao et al. 2013 halve an interval; the golden
@@ -233,8 +245,9 @@ def find_focal(pixels: np.ndarray, prior: np.ndarray, centre: tuple[float, float
     return focal, sorted(tried)
 
 
-def smooth_step(H: np.ndarray, g: np.ndarray, x: np.ndarray, times: np.ndarray, segment: np.ndarray,
-                acceleration: np.ndarray) -> np.ndarray:
+def smooth_step(
+    H: np.ndarray, g: np.ndarray, x: np.ndarray, times: np.ndarray, segment: np.ndarray, acceleration: np.ndarray
+) -> np.ndarray:
     """The step d (N, D) that minimises sum(d'Hd/2 - g'd) and the squared accelerations of x + d, in one banded system.
 
     H (N, D, D), g (N, D), x (N, D), times (N,) seconds; ``acceleration`` (D,) is the expected size of one, in units of
@@ -258,8 +271,15 @@ def smooth_step(H: np.ndarray, g: np.ndarray, x: np.ndarray, times: np.ndarray, 
     return solveh_banded(band.reshape(2 * D + 1, N * D), right.ravel(), overwrite_ab=True).reshape(N, D)
 
 
-def track_poses(pixels: np.ndarray, head: Head, camera: Camera, times: np.ndarray, segment: np.ndarray,
-                rounds: int = 6, progress: Callable[[float], None] = lambda share: None) -> Head:
+def track_poses(
+    pixels: np.ndarray,
+    head: Head,
+    camera: Camera,
+    times: np.ndarray,
+    segment: np.ndarray,
+    rounds: int = 6,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Head:
     """Smooth poses of all frames, (N, M, 2) pixels; outliers among the points count less (Huber, 3 pixels)."""
     euler, translation = first_poses(pixels, head.shape, camera)
     acceleration = np.array([TURN] * 3 + [SHIFT] * 3)
@@ -282,8 +302,15 @@ def _parts(length: int, size: int = 500) -> list[slice]:
     return [slice(first, min(length, first + size)) for first in range(0, length, size)]
 
 
-def track_points(pixels: np.ndarray, shape: np.ndarray, displaced: np.ndarray, head: Head, camera: Camera,
-                 times: np.ndarray, segment: np.ndarray) -> np.ndarray:
+def track_points(
+    pixels: np.ndarray,
+    shape: np.ndarray,
+    displaced: np.ndarray,
+    head: Head,
+    camera: Camera,
+    times: np.ndarray,
+    segment: np.ndarray,
+) -> np.ndarray:
     """(N, 73, 2) pixels -> (N, 73, 3) cm in the head frame, smooth in time.
 
     shape (73, 3) is where the landmarks are expected on average and is first corrected by all frames together;
@@ -327,8 +354,14 @@ class Track:
     tried: list[tuple[float, float]]
 
 
-def track(meshes: np.ndarray, times: np.ndarray, segment: np.ndarray, centre: tuple[float, float],
-          focal: float | None = None, progress: Callable[[float], None] = lambda share: None) -> Track:
+def track(
+    meshes: np.ndarray,
+    times: np.ndarray,
+    segment: np.ndarray,
+    centre: tuple[float, float],
+    focal: float | None = None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Track:
     """Everything above: (N, 478, 3) detector meshes in pixels of the picture -> a Track.
 
     times (N,) seconds, segment (N,) equal numbers for frames that follow one another; ``focal`` in pixels if it is
@@ -348,8 +381,12 @@ def track(meshes: np.ndarray, times: np.ndarray, segment: np.ndarray, centre: tu
     head = track_poses(pixels, head, camera, times, segment, progress=lambda share: progress(0.2 + share / 2))
     # The rest of the mesh goes where its rigid points went. In parts: all meshes in float64 would be the most memory.
     affine = np.linalg.lstsq(np.c_[prior, np.ones(len(prior))], head.shape, rcond=None)[0]
-    laid = np.concatenate([to_lsp73(align(meshes[part] * [1.0, -1.0, -1.0], mean)) @ affine[:3] + affine[3]
-                           for part in _parts(len(meshes))])
+    laid = np.concatenate(
+        [
+            to_lsp73(align(meshes[part] * [1.0, -1.0, -1.0], mean)) @ affine[:3] + affine[3]
+            for part in _parts(len(meshes))
+        ]
+    )
     shape = np.median(laid, axis=0)
     landmarks = np.concatenate([to_lsp73(meshes[part, :, :2].astype(np.float64)) for part in _parts(len(meshes))])
     points = track_points(landmarks, shape, laid - shape, head, camera, times, segment)

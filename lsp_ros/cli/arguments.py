@@ -17,8 +17,9 @@ class Help(argparse.ArgumentDefaultsHelpFormatter):
 
 def command(commands, name: str, run, help: str, **more) -> argparse.ArgumentParser:
     """Adds one sub-command that shows its defaults in ``--help`` and calls ``run(options)``."""
-    parser = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + '.',
-                                 formatter_class=Help, **more)
+    parser = commands.add_parser(
+        name, help=help, description=help[0].upper() + help[1:] + '.', formatter_class=Help, **more
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -37,8 +38,13 @@ def add_avatar_arguments(parser: argparse.ArgumentParser, frame_rate: int, left_
     add('--threads', 0, 'CPU threads of the engine; 0: the engine chooses', type=whole_number, metavar='N')
     add('--seed', 0, 'of the head motion', type=whole_number, metavar='N')
     add('--idle-amplitude', 1.0, 'how much the face moves while nobody speaks; 0: still', type=amount, metavar='X')
-    add('--no-mark', True, 'leave out the small visible mark that says that the picture is generated', dest='mark',
-        action='store_false')
+    add(
+        '--no-mark',
+        True,
+        'leave out the small visible mark that says that the picture is generated',
+        dest='mark',
+        action='store_false',
+    )
 
 
 def position(text: str) -> list[int]:

@@ -49,8 +49,13 @@ def run_check(options: argparse.Namespace) -> int:
         ('manifold', f'{len(avatar.manifold())} rows, {manifest.speech.neighbours} neighbours'),
         ('eyes and brows', f'{len(avatar.face.eyes) / 60:.1f} s of footage'),
         ('look-ahead', f'{1000 * portrait.look_ahead_seconds:.0f} ms'),
-        ('head turns', ', '.join(f'{low:.0f} to {high:.0f}°' for low, high in
-                                 zip(avatar.pose_range.euler_min, avatar.pose_range.euler_max, strict=True))),
+        (
+            'head turns',
+            ', '.join(
+                f'{low:.0f} to {high:.0f}°'
+                for low, high in zip(avatar.pose_range.euler_min, avatar.pose_range.euler_max, strict=True)
+            ),
+        ),
         ('files', f'{len(sizes)}, {sum(sizes.values()) / 1e6:.1f} MB, all as their checksums say'),
     ):
         table.add_row(key, str(value))

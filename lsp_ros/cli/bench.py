@@ -18,47 +18,100 @@ MEASURED_ENGINES = tuple(name for name in ENGINES if name != 'auto')
 
 
 def add_commands(commands) -> None:
-    parser = command(commands, 'bench', run_bench, 'measure each stage and engine, the running graph (--live) or '
-                                                   'simulated hours (--soak)')
+    parser = command(
+        commands,
+        'bench',
+        run_bench,
+        'measure each stage and engine, the running graph (--live) or simulated hours (--soak)',
+    )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument('--live', action='store_true', help='measure the running graph of five processes')
-    kind.add_argument('--soak', type=amount, default=None, metavar='HOURS',
-                      help='push simulated hours through the stages as fast as they go; watch memory and speed')
+    kind.add_argument(
+        '--soak',
+        type=amount,
+        default=None,
+        metavar='HOURS',
+        help='push simulated hours through the stages as fast as they go; watch memory and speed',
+    )
     parser.add_argument('--avatar', default='presenter', metavar='NAME', help='a built-in avatar, or the folder of one')
     parser.add_argument('--speech', type=Path, default=None, metavar='FILE', help='instead of the bundled recording')
-    parser.add_argument('--threads', type=whole_number, default=0, metavar='N',
-                        help='CPU threads of the renderers; 0: as many as there are cores')
+    parser.add_argument(
+        '--threads',
+        type=whole_number,
+        default=0,
+        metavar='N',
+        help='CPU threads of the renderers; 0: as many as there are cores',
+    )
     parser.add_argument('--json', type=Path, default=None, metavar='FILE', help='write all figures to this file')
-    parser.add_argument('--markdown', type=Path, default=None, metavar='FILE',
-                        help='put the tables into this page, each in its place; what was not measured stays')
+    parser.add_argument(
+        '--markdown',
+        type=Path,
+        default=None,
+        metavar='FILE',
+        help='put the tables into this page, each in its place; what was not measured stays',
+    )
 
     parts = parser.add_argument_group('stages and engines')
-    parts.add_argument('--stages', type=several(STAGES), default=STAGES, metavar='A,B',
-                       help=f'some of {", ".join(STAGES)}; default: all')
-    parts.add_argument('--engines', type=several(MEASURED_ENGINES), default=MEASURED_ENGINES, metavar='A,B',
-                       help=f'some of {", ".join(MEASURED_ENGINES)}; default: all, and PyTorch in any case; with '
-                            '--live, the one that draws')
-    parts.add_argument('--sizes', type=several(tuple(SIZES)), default=(), metavar='A,B',
-                       help=f"renderer sizes, some of {', '.join(SIZES)}; default: the avatar's own")
-    parts.add_argument('--frames', type=positive, default=600, metavar='N',
-                       help='frames to time; of renderers, which are slower, a sixth')
-    parts.add_argument('--streams', type=counts, default=(), metavar='1,2,4',
-                       help='measure the renderer on batches of so many streams as well')
+    parts.add_argument(
+        '--stages',
+        type=several(STAGES),
+        default=STAGES,
+        metavar='A,B',
+        help=f'some of {", ".join(STAGES)}; default: all',
+    )
+    parts.add_argument(
+        '--engines',
+        type=several(MEASURED_ENGINES),
+        default=MEASURED_ENGINES,
+        metavar='A,B',
+        help=f'some of {", ".join(MEASURED_ENGINES)}; default: all, and PyTorch in any case; with '
+        '--live, the one that draws',
+    )
+    parts.add_argument(
+        '--sizes',
+        type=several(tuple(SIZES)),
+        default=(),
+        metavar='A,B',
+        help=f"renderer sizes, some of {', '.join(SIZES)}; default: the avatar's own",
+    )
+    parts.add_argument(
+        '--frames',
+        type=positive,
+        default=600,
+        metavar='N',
+        help='frames to time; of renderers, which are slower, a sixth',
+    )
+    parts.add_argument(
+        '--streams',
+        type=counts,
+        default=(),
+        metavar='1,2,4',
+        help='measure the renderer on batches of so many streams as well',
+    )
 
     live = parser.add_argument_group('the running graph')
     live.add_argument('--minutes', type=amount, default=1.0, metavar='M', help='how long to measure')
-    live.add_argument('--warm-up', type=amount, default=5.0, metavar='SECONDS',
-                      help='from the first picture, not measured')
+    live.add_argument(
+        '--warm-up', type=amount, default=5.0, metavar='SECONDS', help='from the first picture, not measured'
+    )
     live.add_argument('--frame-rate', type=int, default=60, choices=(30, 60), help='pictures a second')
     sources = live.add_mutually_exclusive_group()
-    sources.add_argument('--future', dest='source', action='store_const', const='future', default='future',
-                         help='sound comes ahead of its time, as from a file or a TTS engine (default)')
-    sources.add_argument('--microphone-like', dest='source', action='store_const', const='microphone',
-                         help='sound comes when it sounds')
+    sources.add_argument(
+        '--future',
+        dest='source',
+        action='store_const',
+        const='future',
+        default='future',
+        help='sound comes ahead of its time, as from a file or a TTS engine (default)',
+    )
+    sources.add_argument(
+        '--microphone-like', dest='source', action='store_const', const='microphone', help='sound comes when it sounds'
+    )
 
     soak = parser.add_argument_group('simulated hours')
-    soak.add_argument('--render-every', type=whole_number, default=60, metavar='N',
-                      help='draw every such picture as well; 0: none')
+    soak.add_argument(
+        '--render-every', type=whole_number, default=60, metavar='N', help='draw every such picture as well; 0: none'
+    )
 
 
 def several(names: tuple[str, ...]):
@@ -127,8 +180,12 @@ def as_sections(figures: dict) -> dict[str, str]:
     """{name: Markdown} of what was measured."""
     from lsp_ros.benchmark import report
 
-    makers = {'stages': report.stages_section, 'renderers': report.renderers_section,
-              'streams': report.streams_section, 'soak': report.soak_section}
+    makers = {
+        'stages': report.stages_section,
+        'renderers': report.renderers_section,
+        'streams': report.streams_section,
+        'soak': report.soak_section,
+    }
     sections = {name: make(figures[name]) for name, make in makers.items() if figures.get(name)}
     if live := figures.get('live'):
         sections[f'live {live["source"]} {live["frame_rate"]}'] = report.live_section(live)
@@ -145,8 +202,11 @@ def measure_offline(options, avatar, speech, console, figures) -> None:
     figures.update(threads=threads, stages=[], renderers=[], streams=[])
     with progress(console) as tell:
         if names:
-            figures['stages'].extend(stages.measure_stages(
-                avatar, speech, names, options.frames, tick=lambda: tell(f'stages: {len(figures["stages"])} rows')))
+            figures['stages'].extend(
+                stages.measure_stages(
+                    avatar, speech, names, options.frames, tick=lambda: tell(f'stages: {len(figures["stages"])} rows')
+                )
+            )
         if 'renderer' not in options.stages and not options.streams:
             return
         motion = stages.some_motion(avatar, speech)
@@ -194,17 +254,33 @@ def measure_live(options, avatar, speech, console, figures) -> None:
     meter = Meter()
     with tempfile.TemporaryDirectory(prefix='lsp_bench_') as folder:
         report, log = Path(folder) / 'report.json', Path(folder) / 'nodes.log'
-        parameters = model_parameters(argparse.Namespace(
-            avatar=options.avatar, seed=0, idle_amplitude=1.0, engine=engine, frame_rate=options.frame_rate,
-            threads=options.threads, mark=True))
+        parameters = model_parameters(
+            argparse.Namespace(
+                avatar=options.avatar,
+                seed=0,
+                idle_amplitude=1.0,
+                engine=engine,
+                frame_rate=options.frame_rate,
+                threads=options.threads,
+                mark=True,
+            )
+        )
         parameters['audio_source'] = {
-            'source': 'file', 'file': str(options.speech.resolve()), 'loop': True,
-            'wait_for_picture': LONGEST_LOADING}
+            'source': 'file',
+            'file': str(options.speech.resolve()),
+            'loop': True,
+            'wait_for_picture': LONGEST_LOADING,
+        }
         if options.source == 'microphone':
             parameters['audio_source']['lead'] = 0.0
         parameters['player'] = player_parameters(options) | {'sound': False}
-        parameters['monitor'] = {'report': str(report), 'frame_rate': options.frame_rate, 'duration': seconds,
-                                 'warm_up': options.warm_up, 'interval': min(60.0, max(1.0, seconds / 12))}
+        parameters['monitor'] = {
+            'report': str(report),
+            'frame_rate': options.frame_rate,
+            'duration': seconds,
+            'warm_up': options.warm_up,
+            'interval': min(60.0, max(1.0, seconds / 12)),
+        }
         graph = Graph(parameters, f'/bench_{os.getpid()}', output=log, tell=console.print)
         began_ns, looked = time.time_ns(), 0.0
 
@@ -230,10 +306,15 @@ def measure_live(options, avatar, speech, console, figures) -> None:
             seen = read(report)
             if seen.get('measured_from_ns') and seen['images']['received']:
                 figures['live'] = {
-                    'source': options.source, 'frame_rate': options.frame_rate, 'minutes': options.minutes,
-                    'engine': engine_in(log), 'warm_up_s': options.warm_up,
+                    'source': options.source,
+                    'frame_rate': options.frame_rate,
+                    'minutes': options.minutes,
+                    'engine': engine_in(log),
+                    'warm_up_s': options.warm_up,
                     'first_picture_s': (seen['first_picture_ns'] - began_ns) / 1e9,
-                    'look_ahead_ms': look_ahead_ms(avatar), **seen, 'processes': meter.report(),
+                    'look_ahead_ms': look_ahead_ms(avatar),
+                    **seen,
+                    'processes': meter.report(),
                 }
         if 'live' not in figures:
             console.print(log.read_text(errors='replace')[-3000:], markup=False, highlight=False)
@@ -253,9 +334,11 @@ def progress_of(seen: dict, seconds: float) -> str:
         return 'the graph warms up' if seen else 'the graph starts'
     done = (seen['written_ns'] - seen['measured_from_ns']) / 1e9
     latency = seen['latency_ms']['audio_to_image']
-    return (f'{done:.0f} of {seconds:.0f} s: {seen["images"]["rate"]:.1f} pictures a second, '
-            f'{seen["images"]["dropped"]} dropped' + (f', {latency["median"]:.0f} ms from sound to picture' if latency
-                                                      else ''))
+    return (
+        f'{done:.0f} of {seconds:.0f} s: {seen["images"]["rate"]:.1f} pictures a second, '
+        f'{seen["images"]["dropped"]} dropped'
+        + (f', {latency["median"]:.0f} ms from sound to picture' if latency else '')
+    )
 
 
 def engine_in(log: Path) -> str:
@@ -271,8 +354,10 @@ def look_ahead_ms(avatar) -> dict[str, float]:
     from lsp_ros.speech.stage import SpeechStage
 
     heard = timeline.frame_start(1) + SpeechStage.look_ahead
-    return {'speech_features': 1e3 * heard / timeline.SAMPLE_RATE,
-            'face_motion': 1e3 * MotionStage(avatar).look_ahead / timeline.FRAME_RATE}
+    return {
+        'speech_features': 1e3 * heard / timeline.SAMPLE_RATE,
+        'face_motion': 1e3 * MotionStage(avatar).look_ahead / timeline.FRAME_RATE,
+    }
 
 
 @contextlib.contextmanager

@@ -8,28 +8,65 @@ from lsp_ros.cli.arguments import amount, command
 
 
 def add_commands(commands) -> None:
-    parser = command(commands, 'create', run_create, 'make an avatar from videos of a person; the same command goes on '
-                                                     'where it was stopped')
+    parser = command(
+        commands,
+        'create',
+        run_create,
+        'make an avatar from videos of a person; the same command goes on where it was stopped',
+    )
     parser.add_argument('videos', type=Path, nargs='+', metavar='VIDEO', help='footage of one person with one camera')
     parser.add_argument('--name', required=True, help='of the avatar: letters, digits, - and _')
-    parser.add_argument('--consent', type=Path, default=None, metavar='FILE',
-                        help='the agreement of the person shown (docs/capture.md); without one the avatar is marked')
+    parser.add_argument(
+        '--consent',
+        type=Path,
+        default=None,
+        metavar='FILE',
+        help='the agreement of the person shown (docs/capture.md); without one the avatar is marked',
+    )
     parser.add_argument('--synthetic', action='store_true', help='the person is computer-generated')
-    parser.add_argument('-o', '--output', type=Path, default=None, metavar='FOLDER',
-                        help='for dataset, report and avatar; default: a folder of that name')
+    parser.add_argument(
+        '-o',
+        '--output',
+        type=Path,
+        default=None,
+        metavar='FOLDER',
+        help='for dataset, report and avatar; default: a folder of that name',
+    )
     parser.add_argument('--licence', default='all rights reserved by the person shown', help='of pictures and sound')
     parser.add_argument('--source', default=None, metavar='TEXT', help='where the footage is from; default: file names')
-    parser.add_argument('--focal', type=amount, default=None, metavar='PIXELS',
-                        help="the camera's focal length in pixels of the video; default: searched")
-    parser.add_argument('--detector', type=Path, default=None, metavar='PYTHON',
-                        help='a Python that has mediapipe; default: what `make setup-capture` installed')
-    parser.add_argument('--landmarker', type=Path, default=None, metavar='FILE',
-                        help='a face_landmarker.task instead of the models in the mediapipe wheel')
-    parser.add_argument('--held-out', type=Path, action='append', default=[], metavar='VIDEO',
-                        help='one of the videos that nothing learns from, to see the avatar on it; may be repeated')
+    parser.add_argument(
+        '--focal',
+        type=amount,
+        default=None,
+        metavar='PIXELS',
+        help="the camera's focal length in pixels of the video; default: searched",
+    )
+    parser.add_argument(
+        '--detector',
+        type=Path,
+        default=None,
+        metavar='PYTHON',
+        help='a Python that has mediapipe; default: what `make setup-capture` installed',
+    )
+    parser.add_argument(
+        '--landmarker',
+        type=Path,
+        default=None,
+        metavar='FILE',
+        help='a face_landmarker.task instead of the models in the mediapipe wheel',
+    )
+    parser.add_argument(
+        '--held-out',
+        type=Path,
+        action='append',
+        default=[],
+        metavar='VIDEO',
+        help='one of the videos that nothing learns from, to see the avatar on it; may be repeated',
+    )
     parser.add_argument('--dataset-only', action='store_true', help='stop before the training')
-    parser.add_argument('--minutes', type=amount, default=50.0,
-                        help='of each training on the CPU; of the mouth 10 at most')
+    parser.add_argument(
+        '--minutes', type=amount, default=50.0, help='of each training on the CPU; of the mouth 10 at most'
+    )
     parser.add_argument('--backbone', default=None, metavar='FILE', help='weights of the perceptual loss (lsp train)')
 
 
@@ -50,8 +87,14 @@ def run_create(options: argparse.Namespace) -> int:
     import_training()
     from lsp_ros.capture.learn import learn
 
-    learn(folder / 'dataset', folder / 'runs', folder / 'avatar', options.minutes, backbone=options.backbone,
-          tell=lambda text: console.print(text, markup=False, highlight=False))
+    learn(
+        folder / 'dataset',
+        folder / 'runs',
+        folder / 'avatar',
+        options.minutes,
+        backbone=options.backbone,
+        tell=lambda text: console.print(text, markup=False, highlight=False),
+    )
     console.print(f'the avatar is {folder / "avatar"}', markup=False, highlight=False)
     return 0
 
@@ -66,12 +109,23 @@ def capture(options: argparse.Namespace, folder: Path, console) -> None:
     from lsp_ros.capture.report import write_report
     from lsp_ros.capture.video import file_sha256
 
-    settings = Settings(options.name, options.licence, options.source, options.focal or None, options.synthetic,
-                        file_sha256(options.landmarker) if options.landmarker else None, tuple(options.held_out))
+    settings = Settings(
+        options.name,
+        options.licence,
+        options.source,
+        options.focal or None,
+        options.synthetic,
+        file_sha256(options.landmarker) if options.landmarker else None,
+        tuple(options.held_out),
+    )
     if not (options.consent or options.synthetic):
         console.print('No consent is on record (--consent): the avatar will be marked unconsented.', style='bold red')
-    columns = (bars.TextColumn('{task.description}'), bars.BarColumn(), bars.TaskProgressColumn(),
-               bars.TimeElapsedColumn())
+    columns = (
+        bars.TextColumn('{task.description}'),
+        bars.BarColumn(),
+        bars.TaskProgressColumn(),
+        bars.TimeElapsedColumn(),
+    )
     with bars.Progress(*columns, console=console) as display:
         tasks: list = []
 
@@ -82,8 +136,14 @@ def capture(options: argparse.Namespace, folder: Path, console) -> None:
             tasks.append(display.add_task(name, total=1.0))
 
         progress = Progress(step, lambda share: display.update(tasks[-1], completed=share))
-        with Capture(options.videos, folder, settings, lambda: Detector(options.detector, options.landmarker),
-                     options.consent, progress) as work:
+        with Capture(
+            options.videos,
+            folder,
+            settings,
+            lambda: Detector(options.detector, options.landmarker),
+            options.consent,
+            progress,
+        ) as work:
             result = work.run()
             with progress.during('report: one page'):
                 figures = write_report(result, folder / 'report.html')
@@ -94,5 +154,9 @@ def capture(options: argparse.Namespace, folder: Path, console) -> None:
     console.print(table)
     for sentence in (*(f'left out: {text}' for text in work.left_out), *work.remarks):
         console.print(sentence, markup=False, highlight=False)
-    console.print(f'{figures["known minutes"]:.1f} minutes and {figures["pictures"]} pictures -> {folder / "dataset"}; '
-                  f'most memory: {peak_memory():.0f} MB; read {folder / "report.html"}', markup=False, highlight=False)
+    console.print(
+        f'{figures["known minutes"]:.1f} minutes and {figures["pictures"]} pictures -> {folder / "dataset"}; '
+        f'most memory: {peak_memory():.0f} MB; read {folder / "report.html"}',
+        markup=False,
+        highlight=False,
+    )

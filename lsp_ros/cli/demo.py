@@ -12,8 +12,13 @@ SECONDS_AFTER_SPEECH = 2.0  # the last word is seen and the mouth closes
 
 
 def add_commands(commands) -> None:
-    parser = command(commands, 'demo', run_demo, 'film the avatar speaking a real recording, live through the ROS 2 '
-                                                 'graph, and print a table of rates and latencies')
+    parser = command(
+        commands,
+        'demo',
+        run_demo,
+        'film the avatar speaking a real recording, live through the ROS 2 '
+        'graph, and print a table of rates and latencies',
+    )
     parser.add_argument('--speech', type=Path, default=None, metavar='FILE', help='instead of the bundled recording')
     parser.add_argument('-o', '--output', type=Path, default=Path('demo.mp4'), metavar='FILE', help='the film')
     parser.add_argument('--report', type=Path, default=None, metavar='FILE', help='write all figures as JSON')
@@ -37,15 +42,22 @@ def run_demo(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix='lsp_demo_') as folder:
         report, log = Path(folder) / 'report.json', Path(folder) / 'nodes.log'
         parameters = model_parameters(options)
-        parameters['audio_source'] = {'source': 'file', 'file': str(speech.resolve()),
-                                      'wait_for_picture': LONGEST_LOADING, 'end_after': SECONDS_AFTER_SPEECH}
+        parameters['audio_source'] = {
+            'source': 'file',
+            'file': str(speech.resolve()),
+            'wait_for_picture': LONGEST_LOADING,
+            'end_after': SECONDS_AFTER_SPEECH,
+        }
         parameters['player'] = player_parameters(options, options.output, report)
         began = time.monotonic()
         interrupted = None
         try:
             with console.status('') as status:
-                Graph(parameters, home, output=log, tell=console.print).run(lambda: status.update(
-                    f'the avatar speaks: {time.monotonic() - began:.0f} s of about {seconds + 5:.0f} s'))
+                Graph(parameters, home, output=log, tell=console.print).run(
+                    lambda: status.update(
+                        f'the avatar speaks: {time.monotonic() - began:.0f} s of about {seconds + 5:.0f} s'
+                    )
+                )
         except GraphError:
             if log.is_file():  # otherwise nothing was started
                 console.print(log.read_text(errors='replace')[-3000:], markup=False, highlight=False)

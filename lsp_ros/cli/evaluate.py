@@ -25,31 +25,82 @@ def add_commands(commands) -> None:
         parser = command(kinds, kind, run_evaluate, f'measure {what}')
         parser.set_defaults(kind=kind)
         parser.add_argument('avatar', help='a folder, or the name of a built-in avatar')
-        parser.add_argument('--data', type=Path, nargs='+', required=kind not in ('lips',), default=[],
-                            metavar='DATASET', help="dataset folders to learn from, the person's own first")
-        parser.add_argument('--held-out', type=Path, default=None, metavar='DATASET',
-                            help='a recording that nothing has learned from, with phones.json, to measure with')
+        parser.add_argument(
+            '--data',
+            type=Path,
+            nargs='+',
+            required=kind not in ('lips',),
+            default=[],
+            metavar='DATASET',
+            help="dataset folders to learn from, the person's own first",
+        )
+        parser.add_argument(
+            '--held-out',
+            type=Path,
+            default=None,
+            metavar='DATASET',
+            help='a recording that nothing has learned from, with phones.json, to measure with',
+        )
         if kind in ('lips', 'all'):
-            parser.add_argument('--sound', type=Path, nargs='+', default=[], metavar='FILE',
-                                help='further speech to measure the offset of sound and mouth on')
-            parser.add_argument('--film', type=Path, nargs='+', default=[], metavar='FILE',
-                                help='finished films of this avatar: are sound and picture in time?')
+            parser.add_argument(
+                '--sound',
+                type=Path,
+                nargs='+',
+                default=[],
+                metavar='FILE',
+                help='further speech to measure the offset of sound and mouth on',
+            )
+            parser.add_argument(
+                '--film',
+                type=Path,
+                nargs='+',
+                default=[],
+                metavar='FILE',
+                help='finished films of this avatar: are sound and picture in time?',
+            )
         if kind in ('figures', 'all'):
-            parser.add_argument('--other', nargs=2, action='append', default=[], metavar=('AVATAR', 'DATASET'),
-                                help='a further person of figure 9; may be repeated')
+            parser.add_argument(
+                '--other',
+                nargs=2,
+                action='append',
+                default=[],
+                metavar=('AVATAR', 'DATASET'),
+                help='a further person of figure 9; may be repeated',
+            )
         if kind.startswith('table'):
-            parser.add_argument('--rows', nargs='*', default=None, metavar='ROW',
-                                help='train and measure these rows alone; without any: only print what was measured '
-                                'before; default: all')
+            parser.add_argument(
+                '--rows',
+                nargs='*',
+                default=None,
+                metavar='ROW',
+                help='train and measure these rows alone; without any: only print what was measured '
+                'before; default: all',
+            )
         if kind.startswith('table') or kind == 'all':
             add_settings(parser, renderer=True)
         else:
-            parser.add_argument('--run', dest='folder', type=Path, default=Path('runs'), metavar='FOLDER',
-                                help='where pictures and figures go')
-        parser.add_argument('--markdown', type=Path, default=None, metavar='FILE',
-                            help='the tables; default: evaluation.md in the folder of --run')
-        parser.add_argument('--json', type=Path, default=None, metavar='FILE',
-                            help='the same as data; default: evaluation.json in the folder of --run')
+            parser.add_argument(
+                '--run',
+                dest='folder',
+                type=Path,
+                default=Path('runs'),
+                metavar='FOLDER',
+                help='where pictures and figures go',
+            )
+        parser.add_argument(
+            '--markdown',
+            type=Path,
+            default=None,
+            metavar='FILE',
+            help='the tables; default: evaluation.md in the folder of --run',
+        )
+        parser.add_argument(
+            '--json',
+            type=Path,
+            default=None,
+            metavar='FILE',
+            help='the same as data; default: evaluation.json in the folder of --run',
+        )
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
@@ -89,9 +140,7 @@ def _table(kind: str, avatar, options: argparse.Namespace, training) -> tuple[st
     if unknown:
         raise ValueError(f'--rows {unknown[0]}: {kind} has the rows {", ".join(r.key for r in rows if r.built)}.')
     backbone = settings.backbone if kind == 'table3' else None
-    evaluation = Evaluation(
-        avatar, options.data, options.held_out, options.folder, {TABLES[kind]: settings}, backbone
-    )
+    evaluation = Evaluation(avatar, options.data, options.held_out, options.folder, {TABLES[kind]: settings}, backbone)
     for row in rows:
         if row.key in chosen:
             evaluation.measure(kind, row)
@@ -100,8 +149,9 @@ def _table(kind: str, avatar, options: argparse.Namespace, training) -> tuple[st
     again += ['--held-out', options.held_out] if options.held_out else []
     if kind == 'table3':
         again += ['--size', size, *(['--backbone', backbone] if backbone else [])]
-    notes = {row.key: note for row in rows
-             if row.key in found and (note := evaluation.differs(kind, row, found[row.key]))}
+    notes = {
+        row.key: note for row in rows if row.key in found and (note := evaluation.differs(kind, row, found[row.key]))
+    }
     text = report.table(kind, rows, found, shlex.join(map(str, again)), notes)
     not_run = [row.key for row in rows if row.built and row.key not in found]
     return text, {'rows': list(found.values()), 'not_run': not_run, 'otherwise': notes}

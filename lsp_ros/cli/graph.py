@@ -118,15 +118,23 @@ class Graph:
         """The parameters, for each start anew: in weeks, the system may tidy up what it takes for forgotten."""
         nodes = {name: dict(values) for name, values in self.parameters.items() if values}
         self._settings.parent.mkdir(exist_ok=True)
-        self._settings.write_text(yaml.safe_dump(
-            {f'/**/{name}': {'ros__parameters': values} for name, values in nodes.items()}) if nodes else '{}')
+        self._settings.write_text(
+            yaml.safe_dump({f'/**/{name}': {'ros__parameters': values} for name, values in nodes.items()})
+            if nodes
+            else '{}'
+        )
 
     def _start(self, child: Child, output, waiting: bool = False) -> None:
         self._write_settings()
         # A session of its own: Ctrl-C reaches the nodes through us, once, and not through the terminal as well.
         child.process = subprocess.Popen(
-            child.command, env=environment() | ({parent.WAITING: '1'} if waiting else {}), stdout=output, stderr=output,
-            stdin=subprocess.PIPE if waiting else subprocess.DEVNULL, start_new_session=True)
+            child.command,
+            env=environment() | ({parent.WAITING: '1'} if waiting else {}),
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.PIPE if waiting else subprocess.DEVNULL,
+            start_new_session=True,
+        )
         child.started = time.monotonic()
         child.restart_at = None
 
@@ -181,8 +189,14 @@ class Visitor:
     def __init__(self, namespace: str, *speech: str):
         self.namespace = namespace
         self.process = subprocess.Popen(
-            [sys.executable, '-m', 'lsp_ros.nodes.visitor', namespace, *speech], env=environment(), text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+            [sys.executable, '-m', 'lsp_ros.nodes.visitor', namespace, *speech],
+            env=environment(),
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
 
     def seen(self) -> dict:
         """'sources': how many publish the namespace's audio; 'heard': its audio_in took the sound file `speech`."""
@@ -191,8 +205,9 @@ class Visitor:
         finally:
             self.process.kill()
         if self.process.returncode:
-            raise GraphError(f'ROS 2 does not work here: {" ".join(trouble.split()[-30:])} '
-                             f'(status {self.process.returncode})')
+            raise GraphError(
+                f'ROS 2 does not work here: {" ".join(trouble.split()[-30:])} (status {self.process.returncode})'
+            )
         return json.loads(said.splitlines()[-1])
 
 
@@ -200,8 +215,10 @@ def check_alone(visitor: Visitor) -> None:
     """Raises GraphError where an avatar speaks in that namespace already."""
     if visitor.seen()['sources']:
         home = visitor.namespace
-        raise GraphError(f'An avatar runs in {home} already ({home}/audio has a publisher): end it, or give this one '
-                         'another --namespace; if it is on somebody else\'s machine, another ROS_DOMAIN_ID.')
+        raise GraphError(
+            f'An avatar runs in {home} already ({home}/audio has a publisher): end it, or give this one '
+            "another --namespace; if it is on somebody else's machine, another ROS_DOMAIN_ID."
+        )
 
 
 def clear_shared_memory(folder: Path = SHARED_MEMORY) -> None:

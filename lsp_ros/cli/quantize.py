@@ -6,8 +6,12 @@ from lsp_ros.cli.arguments import command
 
 
 def add_commands(commands) -> None:
-    parser = command(commands, 'quantize', run_quantize,
-                     "put the renderer in 8 bits into an avatar's folder, for quick starts and pictures on a CPU")
+    parser = command(
+        commands,
+        'quantize',
+        run_quantize,
+        "put the renderer in 8 bits into an avatar's folder, for quick starts and pictures on a CPU",
+    )
     parser.add_argument('avatar', help='a folder, or the name of a built-in avatar')
 
 

@@ -14,22 +14,34 @@ SPEAKERS = ('flite', 'espeak-ng')
 def add_commands(commands) -> None:
     render = command(commands, 'render', run_render, 'make a film of the avatar speaking a recording')
     render.add_argument('speech', type=Path, help='any file with sound that FFmpeg reads')
-    say = command(commands, 'say', run_say, 'make a film of the avatar speaking a text, through an installed '
-                                            'text-to-speech program')
+    say = command(
+        commands,
+        'say',
+        run_say,
+        'make a film of the avatar speaking a text, through an installed text-to-speech program',
+    )
     say.add_argument('text', help="what to say; '-' reads it from standard input")
     say.add_argument('--tts', choices=('auto', *SPEAKERS), default='auto', help='the program that speaks')
     say.add_argument('--voice', default=None, help="a voice of that program, such as 'slt' or 'de'")
-    say.add_argument('--live', action='store_true', help='speak through the live ROS graph, the one that '
-                     'runs with --source topic or one of its own, instead of making a film')
+    say.add_argument(
+        '--live',
+        action='store_true',
+        help='speak through the live ROS graph, the one that '
+        'runs with --source topic or one of its own, instead of making a film',
+    )
     say.add_argument('--namespace', default='/avatar', help='--live: of the graph')
     for parser in (render, say):
         parser.add_argument('-o', '--output', type=Path, default=Path('out.mp4'), metavar='FILE', help='the film')
         add_avatar_arguments(parser, frame_rate=60)
-        parser.add_argument('--crf', type=whole_number, default=18, metavar='N',
-                            help='quality of the film: 0 is lossless, 51 the worst')
-        parser.add_argument('--whole-clip', action='store_true',
-                            help="process motion as the authors' program does, which has the whole clip at hand; "
-                                 'default: as it is live')
+        parser.add_argument(
+            '--crf', type=whole_number, default=18, metavar='N', help='quality of the film: 0 is lossless, 51 the worst'
+        )
+        parser.add_argument(
+            '--whole-clip',
+            action='store_true',
+            help="process motion as the authors' program does, which has the whole clip at hand; "
+            'default: as it is live',
+        )
 
 
 def run_render(options: argparse.Namespace) -> int:
@@ -100,25 +112,40 @@ def make_film(samples, title: str, options: argparse.Namespace) -> int:
     if options.engine != 'torch':
         torch.set_num_threads(1)  # one short frame at a time: more threads only spin beside the renderer's
     with console.status('loading the avatar'):
-        portrait = Portrait(options.avatar, options.engine, seed=options.seed, idle_amplitude=options.idle_amplitude,
-                            mark=options.mark, frame_rate=options.frame_rate, threads=options.threads or None,
-                            whole_clip=options.whole_clip)
+        portrait = Portrait(
+            options.avatar,
+            options.engine,
+            seed=options.seed,
+            idle_amplitude=options.idle_amplitude,
+            mark=options.mark,
+            frame_rate=options.frame_rate,
+            threads=options.threads or None,
+            whole_clip=options.whole_clip,
+        )
     step = timeline.FRAME_RATE // options.frame_rate
     total = portrait.pictures_in(len(samples))
     if not total:
         raise ValueError('The sound is too short for a single frame: there is nothing to show.')
-    columns = (bars.TextColumn('{task.description}'), bars.BarColumn(), bars.MofNCompleteColumn(),
-               bars.TextColumn('frames,'), bars.TimeRemainingColumn(), bars.TextColumn('left'))
-    with Mp4Writer(options.output, options.frame_rate, crf=options.crf, title=title) as film, \
-            bars.Progress(*columns, console=console) as progress:
+    columns = (
+        bars.TextColumn('{task.description}'),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn('frames,'),
+        bars.TimeRemainingColumn(),
+        bars.TextColumn('left'),
+    )
+    with (
+        Mp4Writer(options.output, options.frame_rate, crf=options.crf, title=title) as film,
+        bars.Progress(*columns, console=console) as progress,
+    ):
         task = progress.add_task(options.output.name, total=total)
         try:
             for frame in portrait.film(samples):
                 film.write_frame(frame.image, frame.frame // step)
                 # The sound only as far as the picture: whatever interrupts, both end together.
-                film.write_audio(samples[film.samples: timeline.frame_start(frame.frame + step)])
+                film.write_audio(samples[film.samples : timeline.frame_start(frame.frame + step)])
                 progress.advance(task)
-            film.write_audio(samples[film.samples:])
+            film.write_audio(samples[film.samples :])
         except KeyboardInterrupt:
             console.print(f'interrupted: {options.output} holds {film.next_frame} of {total} frames')
             raise

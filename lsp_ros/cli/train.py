@@ -25,41 +25,88 @@ def add_commands(commands) -> None:
         if name == 'apc':
             parser.add_argument('sources', type=Path, nargs='+', metavar='CORPUS', help='folders or files of speech')
         else:
-            parser.add_argument('sources', type=Path, nargs=1 if name == 'renderer' else '+', metavar='DATASET',
-                                help="dataset folder (docs/training.md); of several, the person's own first")
+            parser.add_argument(
+                'sources',
+                type=Path,
+                nargs=1 if name == 'renderer' else '+',
+                metavar='DATASET',
+                help="dataset folder (docs/training.md); of several, the person's own first",
+            )
         add_settings(parser, renderer=name == 'renderer')
     parser = command(networks, 'all', run_all, 'train all four networks, one after the other, and write the avatar')
-    parser.add_argument('datasets', type=Path, nargs='+', metavar='DATASET',
-                        help="the person's dataset folder, and further ones for the mouth to learn from")
+    parser.add_argument(
+        'datasets',
+        type=Path,
+        nargs='+',
+        metavar='DATASET',
+        help="the person's dataset folder, and further ones for the mouth to learn from",
+    )
     parser.add_argument('--corpus', type=Path, nargs='+', required=True, help='folders or files of speech for the APC')
     parser.add_argument('-o', '--output', type=Path, required=True, metavar='FOLDER', help='the avatar folder to write')
     add_settings(parser, renderer=True)
     parser = command(networks, 'avatar', run_avatar, 'put trained networks together as an avatar folder')
     parser.add_argument('dataset', type=Path, metavar='DATASET', help="the person's dataset folder")
     parser.add_argument('-o', '--output', type=Path, required=True, metavar='FOLDER', help='the avatar folder to write')
-    parser.add_argument('--run', dest='folder', type=Path, default=Path('runs'), metavar='FOLDER',
-                        help='that the networks were trained in')
-    parser.add_argument('--size', choices=tuple(SIZES), default=None,
-                        help='of the trained renderer; default: what the run says')
+    parser.add_argument(
+        '--run',
+        dest='folder',
+        type=Path,
+        default=Path('runs'),
+        metavar='FOLDER',
+        help='that the networks were trained in',
+    )
+    parser.add_argument(
+        '--size', choices=tuple(SIZES), default=None, help='of the trained renderer; default: what the run says'
+    )
 
 
 def add_settings(parser: argparse.ArgumentParser, renderer: bool) -> None:
-    parser.add_argument('--run', dest='folder', type=Path, default=Path('runs'), metavar='FOLDER',
-                        help='where checkpoints and logs go; the same command goes on where it was stopped')
-    parser.add_argument('--on-cpu', type=amount, default=None, metavar='MINUTES',
-                        help="settings for a few CPU cores and that much time a network, instead of the paper's")
+    parser.add_argument(
+        '--run',
+        dest='folder',
+        type=Path,
+        default=Path('runs'),
+        metavar='FOLDER',
+        help='where checkpoints and logs go; the same command goes on where it was stopped',
+    )
+    parser.add_argument(
+        '--on-cpu',
+        type=amount,
+        default=None,
+        metavar='MINUTES',
+        help="settings for a few CPU cores and that much time a network, instead of the paper's",
+    )
     kinds = {'epochs': whole_number, 'batch': whole_number, 'lr': amount, 'seed': whole_number, 'devices': whole_number}
     for name in SETTINGS:
-        parser.add_argument(f'--{name}', type=kinds.get(name, str), default=None, metavar=name.upper(),
-                            help="default: the paper's, or that of --on-cpu" if name in ('epochs', 'batch', 'lr') else
-                            'as Lightning takes it' if name in ('precision', 'accelerator') else
-                            'GPUs to use' if name == 'devices' else 'of all random choices')
-    parser.add_argument('--set', dest='more', action='append', default=[], metavar='NAME=VALUE',
-                        help='any other setting of that training; may be repeated')
+        parser.add_argument(
+            f'--{name}',
+            type=kinds.get(name, str),
+            default=None,
+            metavar=name.upper(),
+            help="default: the paper's, or that of --on-cpu"
+            if name in ('epochs', 'batch', 'lr')
+            else 'as Lightning takes it'
+            if name in ('precision', 'accelerator')
+            else 'GPUs to use'
+            if name == 'devices'
+            else 'of all random choices',
+        )
+    parser.add_argument(
+        '--set',
+        dest='more',
+        action='append',
+        default=[],
+        metavar='NAME=VALUE',
+        help='any other setting of that training; may be repeated',
+    )
     if renderer:
         parser.add_argument('--size', choices=tuple(SIZES), default=None, help='of the renderer')
-        parser.add_argument('--backbone', default=None, metavar='FILE',
-                            help="weights of the perceptual loss; 'vgg19' fetches them, 'none' goes without")
+        parser.add_argument(
+            '--backbone',
+            default=None,
+            metavar='FILE',
+            help="weights of the perceptual loss; 'vgg19' fetches them, 'none' goes without",
+        )
 
 
 def run_train(options: argparse.Namespace) -> int:

@@ -15,37 +15,77 @@ LONGEST_LOADING = 600.0  # seconds that speech waits for the first picture, so t
 
 def add_commands(commands) -> None:
     parser = command(commands, 'up', run_up, 'start the live ROS 2 graph: audio source, models, player')
-    parser.add_argument('--source', choices=('microphone', 'file', 'topic', 'silence'), default=None,
-                        help='where the speech comes from; default: the microphone, or the file if one is given')
+    parser.add_argument(
+        '--source',
+        choices=('microphone', 'file', 'topic', 'silence'),
+        default=None,
+        help='where the speech comes from; default: the microphone, or the file if one is given',
+    )
     parser.add_argument('--file', type=Path, default=None, metavar='FILE', help='speech to play; implies --source file')
     parser.add_argument('--loop', action='store_true', default=None, help='begin the file again at its end')
     parser.add_argument('--topic', default='audio_in', help='--source topic: the topic to listen to')
     add_avatar_arguments(parser, frame_rate=30, left_to_nodes=True)
     parser.add_argument('--namespace', default='/avatar', help='of all nodes and topics')
-    parser.add_argument('--params-file', type=Path, default=None, metavar='FILE',
-                        help='ROS parameters that this command line does not give')
-    parser.add_argument('--no-renderer', dest='renderer', action='store_false', default=True,
-                        help='the pictures come from another machine (lsp serve), compressed')
-    parser.add_argument('--no-player', dest='player', action='store_false', default=True,
-                        help='neither show nor play: others subscribe')
+    parser.add_argument(
+        '--params-file',
+        type=Path,
+        default=None,
+        metavar='FILE',
+        help='ROS parameters that this command line does not give',
+    )
+    parser.add_argument(
+        '--no-renderer',
+        dest='renderer',
+        action='store_false',
+        default=True,
+        help='the pictures come from another machine (lsp serve), compressed',
+    )
+    parser.add_argument(
+        '--no-player', dest='player', action='store_false', default=True, help='neither show nor play: others subscribe'
+    )
     parser.add_argument('--no-window', dest='window', action='store_false', default=None, help='play sound only')
     parser.add_argument('--full-screen', action='store_true', default=None, help='the picture fills the screen')
-    parser.add_argument('--window-position', type=position, default=None, metavar='X,Y',
-                        help='where the window opens, in pixels of the desktop: on which screen')
-    parser.add_argument('--not-closable', dest='closable', action='store_false', default=None,
-                        help='q, Escape and closing the window do not end the avatar')
+    parser.add_argument(
+        '--window-position',
+        type=position,
+        default=None,
+        metavar='X,Y',
+        help='where the window opens, in pixels of the desktop: on which screen',
+    )
+    parser.add_argument(
+        '--not-closable',
+        dest='closable',
+        action='store_false',
+        default=None,
+        help='q, Escape and closing the window do not end the avatar',
+    )
     parser.add_argument('--no-sound', dest='sound', action='store_false', default=None, help='show pictures only')
-    parser.add_argument('--sound', dest='sound', action='store_true', default=None,
-                        help='play the microphone, too, which is silent otherwise: the room would hear itself')
+    parser.add_argument(
+        '--sound',
+        dest='sound',
+        action='store_true',
+        default=None,
+        help='play the microphone, too, which is silent otherwise: the room would hear itself',
+    )
     parser.add_argument('--record', type=Path, default=None, metavar='FILE', help='an mp4 to record to')
-    parser.add_argument('--report', type=Path, default=None, metavar='FILE',
-                        help='a JSON file of rates, gaps and latencies, written at the end')
-    parser.add_argument('--duration', type=whole_number, default=None, metavar='SECONDS',
-                        help='end by itself; 0: never')
+    parser.add_argument(
+        '--report',
+        type=Path,
+        default=None,
+        metavar='FILE',
+        help='a JSON file of rates, gaps and latencies, written at the end',
+    )
+    parser.add_argument(
+        '--duration', type=whole_number, default=None, metavar='SECONDS', help='end by itself; 0: never'
+    )
 
     parser = command(commands, 'serve', run_serve, 'draw for many robots: one renderer for several namespaces')
-    parser.add_argument('streams', nargs='+', metavar='NAMESPACE[:AVATAR]',
-                        help='a namespace to draw for, such as /robot1/avatar, and its avatar if it is not --avatar')
+    parser.add_argument(
+        'streams',
+        nargs='+',
+        metavar='NAMESPACE[:AVATAR]',
+        help='a namespace to draw for, such as /robot1/avatar, and its avatar if it is not --avatar',
+    )
     add_avatar_arguments(parser, frame_rate=30, left_to_nodes=True)
     parser.add_argument('--namespace', default='/server', help='of the renderer itself')
 
@@ -74,9 +114,15 @@ def run_up(options: argparse.Namespace) -> int:
     parameters['audio_source'] = given(source=source, file=file, loop=options.loop)
     if options.player:
         parameters['player'] = player_parameters(options, record=options.record, report=options.report) | given(
-            duration=None if options.duration is None else float(options.duration), window=options.window,
-            full_screen=options.full_screen, window_position=options.window_position, closable=options.closable,
-            sound=options.sound, play_microphone=options.sound or None, compressed=None if options.renderer else True)
+            duration=None if options.duration is None else float(options.duration),
+            window=options.window,
+            full_screen=options.full_screen,
+            window_position=options.window_position,
+            closable=options.closable,
+            sound=options.sound,
+            play_microphone=options.sound or None,
+            compressed=None if options.renderer else True,
+        )
     if not options.renderer:
         del parameters['renderer']
     remappings = {'audio_in': options.topic} if options.topic != 'audio_in' else {}
@@ -92,12 +138,18 @@ def speak_live(speech: Path, options: argparse.Namespace) -> int:
     check_installed()
     if Visitor(home).seen()['sources']:
         if not Visitor(home, str(speech)).seen()['heard']:
-            raise GraphError(f'An avatar runs in {home} already, but does not listen to {home}/audio_in: start it with '
-                             '`lsp up --source topic`, end it, or name another --namespace or ROS_DOMAIN_ID.')
+            raise GraphError(
+                f'An avatar runs in {home} already, but does not listen to {home}/audio_in: start it with '
+                '`lsp up --source topic`, end it, or name another --namespace or ROS_DOMAIN_ID.'
+            )
         return 0
     parameters = model_parameters(options)
-    parameters['audio_source'] = {'source': 'file', 'file': str(speech), 'wait_for_picture': LONGEST_LOADING,
-                                  'end_after': SECONDS_AFTER_SPEECH}
+    parameters['audio_source'] = {
+        'source': 'file',
+        'file': str(speech),
+        'wait_for_picture': LONGEST_LOADING,
+        'end_after': SECONDS_AFTER_SPEECH,
+    }
     parameters['player'] = player_parameters(options)
     Graph(parameters, home).run(look=False)
     return 0
@@ -121,16 +173,19 @@ def model_parameters(options: argparse.Namespace) -> dict[str, dict]:
         'audio_source': {},  # first to start, filled in by the caller
         'speech_features': dict(avatar),
         'motion': avatar | given(seed=options.seed, idle_amplitude=options.idle_amplitude),
-        'renderer': avatar | given(engine=options.engine, frame_rate=options.frame_rate, threads=options.threads,
-                                   mark=options.mark),
+        'renderer': avatar
+        | given(engine=options.engine, frame_rate=options.frame_rate, threads=options.threads, mark=options.mark),
     }
 
 
 def player_parameters(options: argparse.Namespace, record: Path | None = None, report: Path | None = None) -> dict:
     if record and not record.resolve().parent.is_dir():
         raise ValueError(f'{record}: the folder {record.parent} does not exist.')
-    return given(frame_rate=options.frame_rate, record=str(record.resolve()) if record else None,
-                 report=str(report.resolve()) if report else None)
+    return given(
+        frame_rate=options.frame_rate,
+        record=str(record.resolve()) if record else None,
+        report=str(report.resolve()) if report else None,
+    )
 
 
 def readable(path: Path) -> Path:

@@ -56,20 +56,22 @@ def markdown_table(header: list[str], rows: Iterable[list]) -> str:
 
 
 def _apc(figures: dict) -> str:
-    return '\n\n'.join([
-        '### Speech features (APC)',
-        'Protocol: mean absolute error of the normalised log mel spectrum three 120 Hz frames (25 ms) ahead, on files '
-        'of the corpus that were not learned from; beside it the error of saying the last frame again. Files are '
-        "chosen by a hash of their name up to its first dash. Of the built-in avatar's corpora that is the speaker in "
-        'LibriSpeech alone, who is then unknown. The recordings of asterisk and of the speech-to-intent benchmark are '
-        'split file by file or clip by clip, so that others of the same speakers were learned from, and all of kerstin '
-        "is on one side. The figure is the lowest of all validations of the training, of the training's weights, "
-        'not of the shipped ones in float16.',
-        markdown_table(
-            ['APC', 'last frame again'],
-            [[f'{figures["val_loss"]:.4f}', f'{figures["predict_last_frame"]:.4f}']],
-        ),
-    ])
+    return '\n\n'.join(
+        [
+            '### Speech features (APC)',
+            'Protocol: mean absolute error of the normalised log mel spectrum three 120 Hz frames (25 ms) ahead, on files '
+            'of the corpus that were not learned from; beside it the error of saying the last frame again. Files are '
+            "chosen by a hash of their name up to its first dash. Of the built-in avatar's corpora that is the speaker in "
+            'LibriSpeech alone, who is then unknown. The recordings of asterisk and of the speech-to-intent benchmark are '
+            'split file by file or clip by clip, so that others of the same speakers were learned from, and all of kerstin '
+            "is on one side. The figure is the lowest of all validations of the training, of the training's weights, "
+            'not of the shipped ones in float16.',
+            markdown_table(
+                ['APC', 'last frame again'],
+                [[f'{figures["val_loss"]:.4f}', f'{figures["predict_last_frame"]:.4f}']],
+            ),
+        ]
+    )
 
 
 def _mouth(conditions: dict[str, dict]) -> str:
@@ -89,20 +91,33 @@ def _mouth(conditions: dict[str, dict]) -> str:
         ]
         for name, f in conditions.items()
     ]
-    return '\n\n'.join([
-        '### Mouth',
-        'Protocol: voices and words that neither the mouth nor the manifold has met, heard and moved by the live '
-        'stages. Error: mean distance of the 25 mouth points from the truth, over all frames and over frames in '
-        'speech; beside it that of a mouth that rests at its mean. Opening: correlation of the lip opening with '
-        'the true one in speech. A P, B or M closes if the lip opening falls below 1 % of the largest true opening '
-        f'({any_one["largest_opening_mm"]:.1f} mm in the first row) within the phone and 50 ms on either side. Soft '
-        'lips (`mouth.seal`) close what is open by less than a pixel, and do so live; beside it the share without '
-        'them, and with them below 3 %. Last, of the N and NG near which true lips stay apart, the share that close.',
-        markdown_table(
-            ['recording, features', 'length', 'error (mm)', 'in speech', 'still mouth', 'opening r', 'P/B/M closed',
-             'hard lips', '(3 %)', 'N/NG closed'], rows
-        ),
-    ])
+    return '\n\n'.join(
+        [
+            '### Mouth',
+            'Protocol: voices and words that neither the mouth nor the manifold has met, heard and moved by the live '
+            'stages. Error: mean distance of the 25 mouth points from the truth, over all frames and over frames in '
+            'speech; beside it that of a mouth that rests at its mean. Opening: correlation of the lip opening with '
+            'the true one in speech. A P, B or M closes if the lip opening falls below 1 % of the largest true opening '
+            f'({any_one["largest_opening_mm"]:.1f} mm in the first row) within the phone and 50 ms on either side. Soft '
+            'lips (`mouth.seal`) close what is open by less than a pixel, and do so live; beside it the share without '
+            'them, and with them below 3 %. Last, of the N and NG near which true lips stay apart, the share that close.',
+            markdown_table(
+                [
+                    'recording, features',
+                    'length',
+                    'error (mm)',
+                    'in speech',
+                    'still mouth',
+                    'opening r',
+                    'P/B/M closed',
+                    'hard lips',
+                    '(3 %)',
+                    'N/NG closed',
+                ],
+                rows,
+            ),
+        ]
+    )
 
 
 def _percent(share: float) -> str:
@@ -114,26 +129,28 @@ def _head_pose(figures: dict) -> str:
         values = [f'{d["landmarks"]:.1f} %', f'{d["velocity"]:.2f} %', f'{d["rotation"]:.1f}° / {d["position"]:.1f} %']
         return [name, *values]
 
-    return '\n\n'.join([
-        '### Head pose',
-        f'Protocol: the part of the recording that validates, by default its last fifth ({figures["seconds"]:.0f} s), '
-        'not trained on; the same part chose the checkpoint that was kept, so the figures are a little kind. The head '
-        f'begins 5 s earlier from rest and hears the sound; mean of {figures["seeds"]} seeds. '
-        "D-L, D-V: mean distance of the 73 landmarks and of their change per frame, in shares of the face's width; "
-        'D-Rot: angle between the two heads; D-Pos: distance of the two translations in shares of the face\'s width '
-        '(Zhou et al. 2020). Chosen at random, a natural motion does not meet the true one: the last line, true '
-        'motion of the same person from another time, is what a perfect but deaf model would score.',
-        markdown_table(
-            ['', 'D-L', 'D-V', 'D-Rot/Pos'],
-            [
-                row('ours', figures['ours']),
-                row('still head', figures['still_head']),
-                row('true motion of another time', figures['true_motion_of_another_time']),
-            ],
-        ),
-        'Spread of the rotation (standard deviation of x, y, z in degrees): ours '
-        f'{_triple(figures["euler_std"])}, true {_triple(figures["true_euler_std"])}.',
-    ])
+    return '\n\n'.join(
+        [
+            '### Head pose',
+            f'Protocol: the part of the recording that validates, by default its last fifth ({figures["seconds"]:.0f} s), '
+            'not trained on; the same part chose the checkpoint that was kept, so the figures are a little kind. The head '
+            f'begins 5 s earlier from rest and hears the sound; mean of {figures["seeds"]} seeds. '
+            "D-L, D-V: mean distance of the 73 landmarks and of their change per frame, in shares of the face's width; "
+            "D-Rot: angle between the two heads; D-Pos: distance of the two translations in shares of the face's width "
+            '(Zhou et al. 2020). Chosen at random, a natural motion does not meet the true one: the last line, true '
+            'motion of the same person from another time, is what a perfect but deaf model would score.',
+            markdown_table(
+                ['', 'D-L', 'D-V', 'D-Rot/Pos'],
+                [
+                    row('ours', figures['ours']),
+                    row('still head', figures['still_head']),
+                    row('true motion of another time', figures['true_motion_of_another_time']),
+                ],
+            ),
+            'Spread of the rotation (standard deviation of x, y, z in degrees): ours '
+            f'{_triple(figures["euler_std"])}, true {_triple(figures["true_euler_std"])}.',
+        ]
+    )
 
 
 def _triple(values: list[float]) -> str:
@@ -142,29 +159,39 @@ def _triple(values: list[float]) -> str:
 
 def _renderer(figures: dict) -> str:
     distance = f'{figures["perceptual"]:.3f} ({figures["backbone"]})' if figures.get('backbone') else 'not measured'
-    return '\n\n'.join([
-        '### Renderer',
-        f'Protocol: the {figures["pictures"]} held-out pictures (one excerpt), drawn from their true landmarks by '
-        f'the engine `{figures["engine"]}`. L1 in grey levels of 255; PSNR and SSIM of whole pictures, and of the '
-        'boxes around mouth and eyes with a margin of 12 pixels; perceptual distance: sum over five slices of '
-        'the mean absolute difference of features, for SqueezeNet as a share of the mean feature. '
-        'Beside it the PSNR of showing the mean of the candidate images. The same pictures chose the checkpoint that '
-        'was kept, so the figures are a little kind.',
-        markdown_table(
-            ['L1', 'PSNR (dB)', 'SSIM', 'mouth PSNR / SSIM', 'eyes PSNR / SSIM', 'perceptual', 'mean candidate (dB)'],
-            [
+    return '\n\n'.join(
+        [
+            '### Renderer',
+            f'Protocol: the {figures["pictures"]} held-out pictures (one excerpt), drawn from their true landmarks by '
+            f'the engine `{figures["engine"]}`. L1 in grey levels of 255; PSNR and SSIM of whole pictures, and of the '
+            'boxes around mouth and eyes with a margin of 12 pixels; perceptual distance: sum over five slices of '
+            'the mean absolute difference of features, for SqueezeNet as a share of the mean feature. '
+            'Beside it the PSNR of showing the mean of the candidate images. The same pictures chose the checkpoint that '
+            'was kept, so the figures are a little kind.',
+            markdown_table(
                 [
-                    f'{figures["l1"]:.2f}',
-                    f'{figures["psnr"]:.2f}',
-                    f'{figures["ssim"]:.4f}',
-                    f'{figures["psnr_mouth"]:.2f} / {figures["ssim_mouth"]:.3f}',
-                    f'{figures["psnr_eyes"]:.2f} / {figures["ssim_eyes"]:.3f}',
-                    distance,
-                    f'{figures["psnr_of_mean_candidate"]:.2f}',
-                ]
-            ],
-        ),
-    ])
+                    'L1',
+                    'PSNR (dB)',
+                    'SSIM',
+                    'mouth PSNR / SSIM',
+                    'eyes PSNR / SSIM',
+                    'perceptual',
+                    'mean candidate (dB)',
+                ],
+                [
+                    [
+                        f'{figures["l1"]:.2f}',
+                        f'{figures["psnr"]:.2f}',
+                        f'{figures["ssim"]:.4f}',
+                        f'{figures["psnr_mouth"]:.2f} / {figures["ssim_mouth"]:.3f}',
+                        f'{figures["psnr_eyes"]:.2f} / {figures["ssim_eyes"]:.3f}',
+                        distance,
+                        f'{figures["psnr_of_mean_candidate"]:.2f}',
+                    ]
+                ],
+            ),
+        ]
+    )
 
 
 def _files(avatar: Avatar) -> str:

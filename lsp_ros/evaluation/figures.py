@@ -94,13 +94,19 @@ def figure9(targets: list[Target], seed: int = 0) -> tuple[np.ndarray, dict]:
     generated = [centres(target.generated, seed) for target in targets]
     training = [centres(target.training, seed) for target in targets]
     colours = [PALETTE[k % len(PALETTE)] for k in range(len(targets))]
-    left = [Group(target.name, points, colour, star=True)
-            for target, points, colour in zip(targets, embed(generated, seed), colours, strict=True)]
+    left = [
+        Group(target.name, points, colour, star=True)
+        for target, points, colour in zip(targets, embed(generated, seed), colours, strict=True)
+    ]
     both = embed(generated + training, seed)
-    right = [Group(f'{target.name}, generated', points, colour, star=True)
-             for target, points, colour in zip(targets, both, colours)]
-    right += [Group(f'{target.name}, training', points, colour)
-              for target, points, colour in zip(targets, both[len(targets) :], colours, strict=True)]
+    right = [
+        Group(f'{target.name}, generated', points, colour, star=True)
+        for target, points, colour in zip(targets, both, colours)
+    ]
+    right += [
+        Group(f'{target.name}, training', points, colour)
+        for target, points, colour in zip(targets, both[len(targets) :], colours, strict=True)
+    ]
     figures = {}
     for target, made, learned in zip(targets, generated, training, strict=True):
         between = NearestNeighbors(n_neighbors=2).fit(learned).kneighbors(learned)[0][:, 1]
@@ -139,8 +145,9 @@ def scatter(panels: list[list[Group]]) -> np.ndarray:
             place = np.array([2 * MARGIN, SIDE + LEGEND / 2 + LINE * number])
             _mark(canvas, place, group)
             corner = (int(FINER * (place[0] + 14)), int(FINER * (place[1] + 6)))
-            cv2.putText(canvas, group.name, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.55 * FINER, (40, 40, 40), FINER + 1,
-                        cv2.LINE_AA)
+            cv2.putText(
+                canvas, group.name, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.55 * FINER, (40, 40, 40), FINER + 1, cv2.LINE_AA
+            )
         pictures.append(cv2.resize(canvas, None, fx=1 / FINER, fy=1 / FINER, interpolation=cv2.INTER_AREA))
     return np.concatenate(pictures, axis=1)
 

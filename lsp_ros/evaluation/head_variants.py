@@ -63,8 +63,9 @@ def head_motion(
     state = sampler.start(streamed(0), seed)
     for ahead in range(1, look_ahead):
         sampler.step(state, streamed(ahead))
-    poses = [low_pass.step(sampler.sample(state, streamed(t + look_ahead))[:, :6] * amplitude)
-             for t in range(len(features))]
+    poses = [
+        low_pass.step(sampler.sample(state, streamed(t + look_ahead))[:, :6] * amplitude) for t in range(len(features))
+    ]
     return np.stack(poses)
 
 

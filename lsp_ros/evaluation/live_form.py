@@ -59,8 +59,10 @@ def with_smoothing(avatar: Avatar, mouth: float, rotation: float, translation: f
 def compare(avatar: Avatar, features: SpeechFeatures, seed: int = 0) -> dict[str, float]:
     """The figures of this module's protocol; ``features`` of at least 8 seconds."""
     free = with_settings(avatar, pose_range=PoseRange(*np.tile(np.float64([[-1e9], [1e9]]), (2, 3))))
-    live, offline = (FaceMotion.join([stage.push(features), stage.flush()]) for stage in
-                     (MotionStage(free, seed=seed), ClipMotion(avatar, seed=seed)))
+    live, offline = (
+        FaceMotion.join([stage.push(features), stage.flush()])
+        for stage in (MotionStage(free, seed=seed), ClipMotion(avatar, seed=seed))
+    )
     live, offline = live[SETTLED : len(offline)], offline[SETTLED:]
     unit = 1000 * avatar.camera.metres_per_unit
     scale = avatar.face.scale
@@ -79,8 +81,12 @@ def compare(avatar: Avatar, features: SpeechFeatures, seed: int = 0) -> dict[str
         end = len(shown) - max(0, whole)
         begin = max(0, -whole)
         moved = unit * np.linalg.norm(shown[begin + whole : end + whole] - wanted[begin:end], axis=-1)
-        figures |= {f'{name}_delay': late, f'{name}_mm': float(distance.mean()),
-                    f'{name}_mm_largest': float(distance.max()), f'{name}_mm_moved_back': float(moved.mean())}
+        figures |= {
+            f'{name}_delay': late,
+            f'{name}_mm': float(distance.mean()),
+            f'{name}_mm_largest': float(distance.max()),
+            f'{name}_mm_moved_back': float(moved.mean()),
+        }
     return figures
 
 

@@ -43,7 +43,10 @@ class Closures:
 
 
 def closures(
-    gap: np.ndarray, phones: list[tuple[str, float, float]], largest: float, share: float = CLOSURE_SHARE,
+    gap: np.ndarray,
+    phones: list[tuple[str, float, float]],
+    largest: float,
+    share: float = CLOSURE_SHARE,
     of: Collection[str] = BILABIALS,
 ) -> Closures:
     """P/B/M closures that close; or how many of other phones do.
@@ -141,8 +144,9 @@ def offset(signal: np.ndarray, reference: np.ndarray) -> Offset:
     """
     signal, reference = np.asarray(signal, np.float64), np.asarray(reference, np.float64)
     if signal.shape != reference.shape or (np.isfinite(signal) & np.isfinite(reference)).sum() < 6 * LARGEST_OFFSET:
-        raise ValueError(f'signals of {signal.shape} and {reference.shape} frames; three seconds in which both are '
-                         'known are needed')
+        raise ValueError(
+            f'signals of {signal.shape} and {reference.shape} frames; three seconds in which both are known are needed'
+        )
     found = []
     for lag in range(-LARGEST_OFFSET, LARGEST_OFFSET + 1):
         late = signal[max(0, lag) : len(signal) + min(0, lag)]

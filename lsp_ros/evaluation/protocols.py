@@ -145,7 +145,9 @@ def evaluate_lips(avatar: Avatar, samples: np.ndarray, truth: Dataset | None = N
     length = min(len(gap), len(heard))
     late = offset(gap[:length], heard[:length])
     figures = {
-        'seconds': length / FRAME_RATE, 'offset_to_sound_ms': late.ms, 'correlation_with_sound': late.correlation,
+        'seconds': length / FRAME_RATE,
+        'offset_to_sound_ms': late.ms,
+        'correlation_with_sound': late.correlation,
     }
     if truth is None:
         return figures
@@ -182,8 +184,10 @@ def film_opening(pictures: Iterable[tuple[float, np.ndarray]], avatar: Avatar) -
     seen = []
     for seconds, picture in pictures:
         if picture.shape != (PICTURE, PICTURE, 3):
-            raise ValueError(f'the film is {picture.shape[1]}x{picture.shape[0]}, not the {PICTURE}x{PICTURE} of an '
-                             'avatar: its mouth cannot be found')
+            raise ValueError(
+                f'the film is {picture.shape[1]}x{picture.shape[0]}, not the {PICTURE}x{PICTURE} of an '
+                'avatar: its mouth cannot be found'
+            )
         seen.append((seconds, picture[box].mean(axis=-1).std()))
     times, spread = np.array(seen).T
     return times, spread
@@ -202,8 +206,10 @@ def evaluate_film(avatar: Avatar, opening: tuple[np.ndarray, np.ndarray], sample
     late, sound = offset(seen, lip_gap(motion.points[:length])), offset(seen, heard[:length])
     return {
         'seconds': length / FRAME_RATE,
-        'offset_to_motion_ms': late.ms, 'correlation_with_motion': late.correlation,
-        'offset_to_sound_ms': sound.ms, 'correlation_with_sound': sound.correlation,
+        'offset_to_motion_ms': late.ms,
+        'correlation_with_motion': late.correlation,
+        'offset_to_sound_ms': sound.ms,
+        'correlation_with_sound': sound.correlation,
     }
 
 

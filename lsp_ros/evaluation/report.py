@@ -46,8 +46,11 @@ def table(name: str, rows: list[Row], found: dict[str, dict], command: str, note
     missing = [row.key for row in rows if row.built and row.key not in found]
     parts = [f'## {TITLES[name]}', f'Protocol: {protocol(name)}', markdown_table(*lines)]
     if notes:
-        parts.append('\\* Measured otherwise than the command asks for, and not to be compared with the other rows: '
-                     + '; '.join(f'{key} ({note})' for key, note in notes.items()) + '.')
+        parts.append(
+            '\\* Measured otherwise than the command asks for, and not to be compared with the other rows: '
+            + '; '.join(f'{key} ({note})' for key, note in notes.items())
+            + '.'
+        )
     if missing:
         parts.append(f'Not run here: {", ".join(missing)}. To run them:\n\n    {command} --rows {" ".join(missing)}')
     return '\n\n'.join(parts)
@@ -61,17 +64,26 @@ def _training(result: dict) -> str:
 
 
 def _table1(rows: list[Row], found: dict[str, dict]) -> tuple[list[str], list[list]]:
-    header = ['look-ahead', 'paper: error (mm)', 'validation error (mm)', 'held-out voice: error in speech (mm)',
-              'P/B/M closed', 'training']
+    header = [
+        'look-ahead',
+        'paper: error (mm)',
+        'validation error (mm)',
+        'held-out voice: error in speech (mm)',
+        'P/B/M closed',
+        'training',
+    ]
     lines = []
     for row in rows:
         cells = ['not run here', '', '', '']
         if row.key in found:
             figures = found[row.key]['figures']
             stranger = figures.get('held_out')
-            cells = [f'{figures["error_mm"]:.3f}',
-                     f'{stranger["error_in_speech_mm"]:.3f}' if stranger else '',
-                     f'{100 * stranger["closed"]:.0f} %' if stranger else '', _training(found[row.key])]
+            cells = [
+                f'{figures["error_mm"]:.3f}',
+                f'{stranger["error_in_speech_mm"]:.3f}' if stranger else '',
+                f'{100 * stranger["closed"]:.0f} %' if stranger else '',
+                _training(found[row.key]),
+            ]
         lines.append([row.name, f'{row.paper["error_mm"]:.3f}', *cells])
     return header, lines
 
@@ -80,8 +92,11 @@ def _table2(rows: list[Row], found: dict[str, dict]) -> tuple[list[str], list[li
     def heads(figures: dict | None) -> list[str]:
         if not figures:
             return ['', '', '']
-        return [f'{figures["landmarks"]:.1f} %', f'{figures["velocity"]:.2f} %',
-                f'{figures["rotation"]:.1f}° / {figures["position"]:.1f} %']
+        return [
+            f'{figures["landmarks"]:.1f} %',
+            f'{figures["velocity"]:.2f} %',
+            f'{figures["rotation"]:.1f}° / {figures["position"]:.1f} %',
+        ]
 
     header = ['variant', 'paper: D-L', 'D-V', 'D-Rot/Pos', 'here: D-L', 'D-V', 'D-Rot/Pos', 'turns by', 'training']
     lines = []
@@ -95,21 +110,37 @@ def _table2(rows: list[Row], found: dict[str, dict]) -> tuple[list[str], list[li
 
 
 def _table3(rows: list[Row], found: dict[str, dict]) -> tuple[list[str], list[list]]:
-    header = ['', 'variant', 'paper: L1', 'PSNR', 'SSIM', 'LPIPS x 10', 'here: L1', 'PSNR (dB)', 'SSIM', 'perceptual',
-              'training']
+    header = [
+        '',
+        'variant',
+        'paper: L1',
+        'PSNR',
+        'SSIM',
+        'LPIPS x 10',
+        'here: L1',
+        'PSNR (dB)',
+        'SSIM',
+        'perceptual',
+        'training',
+    ]
     lines, base = [], rows[0].changes['size']
     for row in rows:
         paper = row.paper
         told = [''] * 4
         if paper:
-            told = [f'{paper[name]:.{digits}f} ± {paper[f"{name}_deviation"]:.{digits}f}'
-                    for name, digits in (('l1', 2), ('psnr', 2), ('ssim', 3), ('lpips', 2))]
+            told = [
+                f'{paper[name]:.{digits}f} ± {paper[f"{name}_deviation"]:.{digits}f}'
+                for name, digits in (('l1', 2), ('psnr', 2), ('ssim', 3), ('lpips', 2))
+            ]
         cells = ['not run here', '', '', '', '']
         if row.key in found:
             figures = found[row.key]['figures']
-            cells = [f'{figures[name]:.{digits}f} ± {figures[f"{name}_deviation"]:.{digits}f}'
-                     if name in figures else 'not measured'
-                     for name, digits in (('l1', 2), ('psnr', 2), ('ssim', 4), ('perceptual', 3))]
+            cells = [
+                f'{figures[name]:.{digits}f} ± {figures[f"{name}_deviation"]:.{digits}f}'
+                if name in figures
+                else 'not measured'
+                for name, digits in (('l1', 2), ('psnr', 2), ('ssim', 4), ('perceptual', 3))
+            ]
             cells[3] += f' ({figures["backbone"]})' if figures['backbone'] else ''
             cells.append(_training(found[row.key]))
         lines.append([PARTS[row.part].format(base=base), row.name, *told, *cells])
@@ -128,8 +159,15 @@ def lips(found: dict[str, dict], films: dict[str, dict]) -> str:
             true_sound = f'{f["true_offset_to_sound_ms"]:+.1f} (r {f["true_correlation_with_sound"]:.2f})'
         sound = f'{f["offset_to_sound_ms"]:+.1f} (r {f["correlation_with_sound"]:.2f})'
         rows.append([name, f'{f["seconds"]:.0f} s', closed, closures, truth, sound, true_sound])
-    header = ['recording', 'length', 'P/B/M closed', 'each', 'offset to the true mouth (ms)', 'to the sound (ms)',
-              'true mouth to the sound (ms)']
+    header = [
+        'recording',
+        'length',
+        'P/B/M closed',
+        'each',
+        'offset to the true mouth (ms)',
+        'to the sound (ms)',
+        'true mouth to the sound (ms)',
+    ]
     parts = ['## Lips: closure, and the offset of sound and mouth']
     if rows:
         parts += [f'Protocol: {LIPS_PROTOCOL}', markdown_table(header, rows)]
@@ -139,8 +177,10 @@ def lips(found: dict[str, dict], films: dict[str, dict]) -> str:
             motion = f'{f["offset_to_motion_ms"]:+.1f} (r {f["correlation_with_motion"]:.2f})'
             sound = f'{f["offset_to_sound_ms"]:+.1f} (r {f["correlation_with_sound"]:.2f})'
             rows.append([name, f'{f["seconds"]:.0f} s', motion, sound])
-        parts += [f'Protocol for films: {FILM_PROTOCOL}',
-                  markdown_table(['film', 'length', 'offset to its motion (ms)', 'to its sound (ms)'], rows)]
+        parts += [
+            f'Protocol for films: {FILM_PROTOCOL}',
+            markdown_table(['film', 'length', 'offset to its motion (ms)', 'to its sound (ms)'], rows),
+        ]
     return '\n\n'.join(parts)
 
 
@@ -148,12 +188,32 @@ def figures(found: dict) -> str:
     """Figures 8 and 9: their pictures, and what can be said of them in numbers."""
     eight = found['figure8']
     rows = [[name, f'{eight[f"{name}_to_target"]:.2f}'] for name in ('original', 'reconstructed', 'target')]
-    nine = [[name, f'{f["generated_to_training"]:.2f}', f'{f["training_to_training"]:.2f}',
-             f'{100 * f["training_poses_covered"]:.0f} %'] for name, f in found['figure9'].items()]
-    return '\n\n'.join([
-        '## Figure 8: manifold projection', f'Protocol: {FIGURE8_PROTOCOL}', '![figure 8](figure8.png)',
-        markdown_table(['features', 'mean distance to the nearest target'], rows),
-        '## Figure 9: generated head poses', f'Protocol: {FIGURE9_PROTOCOL}', '![figure 9](figure9.png)',
-        markdown_table(['person', 'generated to training', 'training to training', 'training poses that are some '
-                        "generated one's nearest"], nine),
-    ])
+    nine = [
+        [
+            name,
+            f'{f["generated_to_training"]:.2f}',
+            f'{f["training_to_training"]:.2f}',
+            f'{100 * f["training_poses_covered"]:.0f} %',
+        ]
+        for name, f in found['figure9'].items()
+    ]
+    return '\n\n'.join(
+        [
+            '## Figure 8: manifold projection',
+            f'Protocol: {FIGURE8_PROTOCOL}',
+            '![figure 8](figure8.png)',
+            markdown_table(['features', 'mean distance to the nearest target'], rows),
+            '## Figure 9: generated head poses',
+            f'Protocol: {FIGURE9_PROTOCOL}',
+            '![figure 9](figure9.png)',
+            markdown_table(
+                [
+                    'person',
+                    'generated to training',
+                    'training to training',
+                    "training poses that are some generated one's nearest",
+                ],
+                nine,
+            ),
+        ]
+    )

@@ -88,8 +88,10 @@ class Row:
 
 
 DELAYS = {0: 5.309, 50: 5.280, 100: 5.117, 150: 5.335, 200: 5.160, 300: 4.916, 400: 5.248, 500: 5.539}
-TABLE1 = [Row(f'{ms}ms', f'{ms} ms', {'look_ahead': ms * FRAME_RATE // 1000}, {'error_mm': error})
-          for ms, error in DELAYS.items()]
+TABLE1 = [
+    Row(f'{ms}ms', f'{ms} ms', {'look_ahead': ms * FRAME_RATE // 1000}, {'error_mm': error})
+    for ms, error in DELAYS.items()
+]
 
 
 def _heads(landmarks: float, velocity: float, rotation: float, position: float) -> dict:
@@ -272,8 +274,11 @@ class Evaluation:
     def differs(self, table: str, row: Row, known: dict) -> str:
         """In what figures that were measured before differ from what is asked for now; empty: in nothing."""
         had, wanted, data = known['settings'] or {}, _told(self.wanted(table, row)), known.get('data')
-        found = [f'{name} {had.get(name)} instead of {wanted.get(name)}'
-                 for name in sorted({*had, *wanted}) if had.get(name) != wanted.get(name)]
+        found = [
+            f'{name} {had.get(name)} instead of {wanted.get(name)}'
+            for name in sorted({*had, *wanted})
+            if had.get(name) != wanted.get(name)
+        ]
         if data is None:
             return ', '.join([*found, 'data unknown'])
         others = [name for name, digest in self.data(table, row).items() if data.get(name) != digest]
@@ -286,10 +291,14 @@ class Evaluation:
         file = folder / BEGUN_FILE
         begun = json.loads(file.read_text()) if file.is_file() else None
         if (folder / 'last.ckpt').is_file() and begun != wanted:
-            aside = next(path for number in itertools.count(1)
-                         if not (path := folder.with_name(f'{folder.name}.{number}')).exists())
-            log.warning('%s holds a training of other or unknown data or settings, which is set aside as %s', folder,
-                        aside.name)
+            aside = next(
+                path
+                for number in itertools.count(1)
+                if not (path := folder.with_name(f'{folder.name}.{number}')).exists()
+            )
+            log.warning(
+                '%s holds a training of other or unknown data or settings, which is set aside as %s', folder, aside.name
+            )
             folder.rename(aside)
         folder.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(wanted, indent=1) + '\n')
@@ -369,10 +378,12 @@ class Evaluation:
 
     def _head(self, row: Row, settings: Settings | None, folder: Path) -> dict:
         if row.key == 'still':
-            return compare_heads([
-                (dataset, slice(first, stop), [still_head(self.person, stop - first)])
-                for dataset, _, (first, stop) in self.clips
-            ])
+            return compare_heads(
+                [
+                    (dataset, slice(first, stop), [still_head(self.person, stop - first)])
+                    for dataset, _, (first, stop) in self.clips
+                ]
+            )
         look_ahead, probabilistic = self.avatar.manifest.head_pose.look_ahead, True
         if settings is None:
             net = HeadPoseNet().eval()
@@ -403,7 +414,9 @@ class Evaluation:
 
 
 _MEASURES: dict[str, Callable] = {
-    'table1': Evaluation._mouth, 'table2': Evaluation._head, 'table3': Evaluation._picture,
+    'table1': Evaluation._mouth,
+    'table2': Evaluation._head,
+    'table3': Evaluation._picture,
 }
 
 

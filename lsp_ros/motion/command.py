@@ -74,9 +74,7 @@ def pose_from_rep103(
     return quaternion_to_euler(q), REP103_TO_CAMERA @ np.asarray(translation, float) / metres_per_unit
 
 
-def pose_to_rep103(
-    euler: np.ndarray, translation: np.ndarray, metres_per_unit: float
-) -> tuple[np.ndarray, np.ndarray]:
+def pose_to_rep103(euler: np.ndarray, translation: np.ndarray, metres_per_unit: float) -> tuple[np.ndarray, np.ndarray]:
     """Inverse of ``pose_from_rep103``: -> (quaternion (4,) x, y, z, w with w >= 0, translation (3,) metres)."""
     q = euler_to_quaternion(np.asarray(euler, float))
     return (
@@ -157,9 +155,7 @@ class HeadPoseControl:
             raise ValueError(f'{MOST_PENDING} head-pose commands wait for their frame already, no more are taken')
         pose = np.zeros(6)
         if command.mode != PoseMode.AUTONOMOUS:
-            pose = np.concatenate(
-                pose_from_rep103(command.orientation, command.translation, self._metres_per_unit)
-            )
+            pose = np.concatenate(pose_from_rep103(command.orientation, command.translation, self._metres_per_unit))
         frames = [round(seconds * FRAME_RATE) for seconds in (command.transition, command.timeout)]
         if command.timeout > 0:
             frames[1] = max(frames[1], 1)

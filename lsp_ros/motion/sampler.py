@@ -127,7 +127,10 @@ class HeadPoseSampler:
     """
 
     def __init__(
-        self, weights: dict[str, np.ndarray], noise_scale: float = 0.3, limits: PoseLimits | None = None,
+        self,
+        weights: dict[str, np.ndarray],
+        noise_scale: float = 0.3,
+        limits: PoseLimits | None = None,
         precision: str = 'f32',
     ) -> None:
         check_weights(weights, WEIGHTS, 'head-pose')

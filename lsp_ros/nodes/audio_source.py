@@ -65,24 +65,36 @@ LONGEST_HOLD_UP_SECONDS = 5.0
 
 class AudioSource(StreamNode):
     PARAMETERS = (
-        Parameter('source', 'microphone', 'where the speech comes from',
-                  choices=('microphone', 'file', 'topic', 'silence')),
+        Parameter(
+            'source', 'microphone', 'where the speech comes from', choices=('microphone', 'file', 'topic', 'silence')
+        ),
         Parameter('lead', 0.35, 'seconds that file and topic audio is published ahead of its stamp', 0.0, 5.0),
         Parameter('device', '', 'microphone: number or part of the name of the sound device; empty: the default one'),
         Parameter('file', '', 'file: anything with sound that FFmpeg reads'),
         Parameter('loop', False, 'file: begin again at its end'),
         Parameter('start_delay', 0.5, 'file: seconds of silence before it begins', 0.0, 3600.0),
-        Parameter('wait_for_picture', 10.0, 'file, topic: hold speech back for at most so many seconds until the first '
-                  'picture (camera_info)', 0.0, 3600.0),
-        Parameter('end_after', -1.0, 'file: seconds after its end at which the node ends; negative: never', -1.0,
-                  3600.0),
-        Parameter('topic_type', '', 'topic: message type of audio_in, such as audio_common_msgs/msg/AudioData; '
-                                    'empty: ask the graph'),
-        Parameter('topic_rate', 16000, 'topic: Hz, for messages that do not say it (AudioData)', LOWEST_RATE,
-                  HIGHEST_RATE),
+        Parameter(
+            'wait_for_picture',
+            10.0,
+            'file, topic: hold speech back for at most so many seconds until the first picture (camera_info)',
+            0.0,
+            3600.0,
+        ),
+        Parameter(
+            'end_after', -1.0, 'file: seconds after its end at which the node ends; negative: never', -1.0, 3600.0
+        ),
+        Parameter(
+            'topic_type',
+            '',
+            'topic: message type of audio_in, such as audio_common_msgs/msg/AudioData; empty: ask the graph',
+        ),
+        Parameter(
+            'topic_rate', 16000, 'topic: Hz, for messages that do not say it (AudioData)', LOWEST_RATE, HIGHEST_RATE
+        ),
         Parameter('topic_channels', 1, 'topic: channels, for messages that do not say it', 1, MOST_CHANNELS),
-        Parameter('topic_encoding', 'S16LE', 'topic: sample format, for messages that do not say it',
-                  choices=tuple(ENCODINGS)),
+        Parameter(
+            'topic_encoding', 'S16LE', 'topic: sample format, for messages that do not say it', choices=tuple(ENCODINGS)
+        ),
     )
 
     def __init__(self):
@@ -285,9 +297,7 @@ class TopicInput(QueuedInput):
         super().__init__(node)
         self.buffer = PacedBuffer(TOPIC_IN_HAND, limit=self.LONGEST_SPEECH_SECONDS * timeline.SAMPLE_RATE)
         self.topic = node.resolve_topic_name('audio_in')
-        self.assumed = AudioFormat(
-            node.value('topic_rate'), node.value('topic_channels'), node.value('topic_encoding')
-        )
+        self.assumed = AudioFormat(node.value('topic_rate'), node.value('topic_channels'), node.value('topic_encoding'))
         self.subscriptions = []
         self.listening: tuple[str, bool | None] = ('', None)  # message type, best effort
         self.known: set[bytes] = set()  # publishers
@@ -325,8 +335,10 @@ class TopicInput(QueuedInput):
             type_name = (came or publishers)[0].topic_type
         type_name = self.node.value('topic_type') or type_name
         if types != {type_name}:
-            self.node.trouble('looks at unheard audio_in', f'audio_in is published as {", ".join(sorted(types))}: only '
-                              f'{type_name} is heard')
+            self.node.trouble(
+                'looks at unheard audio_in',
+                f'audio_in is published as {", ".join(sorted(types))}: only {type_name} is heard',
+            )
         best_effort = ReliabilityPolicy.BEST_EFFORT
         lossy = any(each.qos_profile.reliability == best_effort for each in publishers if each.topic_type == type_name)
         if (type_name, lossy) == self.listening:
@@ -384,8 +396,11 @@ class TopicInput(QueuedInput):
         dropped = self.buffer.dropped
         self.buffer.push(samples, time.monotonic())
         if self.buffer.dropped > dropped:
-            self.node.trouble('dropped samples', f'more than {self.LONGEST_SPEECH_SECONDS} s of audio are waiting: the '
-                              'oldest are dropped', self.buffer.dropped - dropped)
+            self.node.trouble(
+                'dropped samples',
+                f'more than {self.LONGEST_SPEECH_SECONDS} s of audio are waiting: the oldest are dropped',
+                self.buffer.dropped - dropped,
+            )
 
 
 def info_topic(node: Node) -> str:

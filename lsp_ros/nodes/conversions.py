@@ -66,6 +66,7 @@ class Units:
 
 # Time
 
+
 def stamp_ns(header: Header) -> int:
     """The header's stamp in nanoseconds."""
     return header.stamp.sec * timeline.NANOSECONDS_PER_SECOND + header.stamp.nanosec
@@ -81,6 +82,7 @@ def header_at(nanoseconds: int, frame_id: str = '') -> Header:
 
 
 # Audio
+
 
 def audio_to_message(audio: Audio) -> AudioChunk:
     samples = array.array('f')
@@ -118,6 +120,7 @@ def check_samples(samples: np.ndarray) -> None:
 
 # Other packages' audio. Two packages share the name audio_common_msgs and neither need be installed, so a message
 # is known by its fields and nothing is imported.
+
 
 @dataclass(frozen=True)
 class AudioFormat:
@@ -224,6 +227,7 @@ def _to_mono(samples: np.ndarray, channels: int, rate: int) -> np.ndarray:
 
 # Speech features
 
+
 def features_to_message(place: Place, features: SpeechFeatures, index: int) -> SpeechFeaturesMessage:
     return SpeechFeaturesMessage(
         header=header_at(place.stamp_ns),
@@ -258,6 +262,7 @@ def _floats(values, count: int, name: str) -> np.ndarray:
 
 
 # Face motion
+
 
 def motion_to_message(place: Place, motion: FaceMotion, index: int, units: Units, frame_id: str) -> FaceMotionMessage:
     x, y, z = (float(value) * units.metres for value in motion.translation[index])
@@ -328,6 +333,7 @@ def unit_quaternion(quaternion: Quaternion) -> np.ndarray:
 
 # Head-pose command
 
+
 def command_from_message(message: HeadPoseCommandMessage) -> HeadPoseCommand:
     turn, shift = message.orientation, message.translation
     command = HeadPoseCommand(
@@ -355,6 +361,7 @@ def command_to_message(command: HeadPoseCommand, now_ns: int = 0) -> HeadPoseCom
 
 
 # Pictures: exactly what cv_bridge writes and reads
+
 
 def image_to_message(picture: np.ndarray, header: Header) -> Image:
     """(height, width, 3) uint8 RGB to an rgb8 image."""

@@ -60,8 +60,10 @@ class Journeys:
         self.steps = {step: Durations() for step in self.steps}
 
     def report(self) -> list[dict]:
-        return [{'from': before, 'to': after, 'ms': durations.summary()}
-                for (before, after), durations in self.steps.items()]
+        return [
+            {'from': before, 'to': after, 'ms': durations.summary()}
+            for (before, after), durations in self.steps.items()
+        ]
 
 
 class Monitor(StreamNode):
@@ -169,8 +171,13 @@ class Monitor(StreamNode):
 
     def close_row(self, now_ns: int) -> None:
         report = self.reported(self.interval, now_ns - self.interval_from_ns)
-        self.rows.append({'seconds': (now_ns - self.measured_from_ns) / SECOND, 'images': report['images'],
-                          'audio_to_image': report['latency_ms']['audio_to_image']})
+        self.rows.append(
+            {
+                'seconds': (now_ns - self.measured_from_ns) / SECOND,
+                'images': report['images'],
+                'audio_to_image': report['latency_ms']['audio_to_image'],
+            }
+        )
         self.interval, self.interval_from_ns = Statistics(self.value('frame_rate')), now_ns
 
     def reported(self, statistics: Statistics, elapsed_ns: int) -> dict:
@@ -192,8 +199,10 @@ class Monitor(StreamNode):
 
     def figures(self) -> dict:
         """Everything so far; 'measured_from_ns' is None, and the rest of no value, while it warms up."""
-        counts = {node: {name: count - self.counts_before.get(node, {}).get(name, 0)
-                         for name, count in counts.items()} for node, counts in self.counts.items()}
+        counts = {
+            node: {name: count - self.counts_before.get(node, {}).get(name, 0) for name, count in counts.items()}
+            for node, counts in self.counts.items()
+        }
         now = self.now_ns()
         return {
             **self.reported(self.statistics, now - (self.measured_from_ns or now)),
@@ -201,11 +210,20 @@ class Monitor(StreamNode):
             'measured_from_ns': self.measured_from_ns,
             'written_ns': now,
             'steps': self.journeys.report(),
-            'computing': [{'node': node, 'what': what, 'median': medians.summary()['median'],
-                           'max': (longest.summary() or medians.summary())['max']}
-                          for (node, what), (medians, longest) in self.computing.items() if medians],
-            'counts': {node: {name: count for name, count in sorted(counted.items()) if count}
-                       for node, counted in counts.items()},
+            'computing': [
+                {
+                    'node': node,
+                    'what': what,
+                    'median': medians.summary()['median'],
+                    'max': (longest.summary() or medians.summary())['max'],
+                }
+                for (node, what), (medians, longest) in self.computing.items()
+                if medians
+            ],
+            'counts': {
+                node: {name: count for name, count in sorted(counted.items()) if count}
+                for node, counted in counts.items()
+            },
             'course': self.rows,
         }
 

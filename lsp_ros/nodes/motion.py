@@ -31,8 +31,7 @@ class MotionNode(StreamNode):
     PARAMETERS = (
         AVATAR,
         Parameter('seed', 0, 'seed of the head motion; the same speech and seed give the same motion', 0, 2**31 - 1),
-        Parameter('idle_amplitude', 1.0, 'size of the head motion while nobody speaks; 0: still', 0.0, 2.0,
-                  live=True),
+        Parameter('idle_amplitude', 1.0, 'size of the head motion while nobody speaks; 0: still', 0.0, 2.0, live=True),
         Parameter('camera_frame', 'avatar_camera_optical_frame', 'frame_id of face_motion, image and camera_info'),
     )
 
@@ -69,8 +68,11 @@ class MotionNode(StreamNode):
     def hear(self, heard: tuple[Place, signals.SpeechFeatures]) -> None:
         place, features = heard
         if not self.source.takes(place.stream_id, time.monotonic()):
-            self.trouble('frames of a second source', 'two sources publish on speech_features: stream '
-                         f'{place.stream_id!r} is left out as long as {self.source.stream_id!r} goes on')
+            self.trouble(
+                'frames of a second source',
+                'two sources publish on speech_features: stream '
+                f'{place.stream_id!r} is left out as long as {self.source.stream_id!r} goes on',
+            )
             return
         known, gap = self.join.stream_id, place.frame - self.join.next_frame
         missing = self.join.missing(place)
@@ -84,8 +86,11 @@ class MotionNode(StreamNode):
             return
         self.heard_at, self.idle_since = time.monotonic(), None
         if missing:
-            self.trouble('healed frames', f'{missing} feature frames before frame {place.frame} were lost and replaced '
-                         'with rest', missing)
+            self.trouble(
+                'healed frames',
+                f'{missing} feature frames before frame {place.frame} were lost and replaced with rest',
+                missing,
+            )
         for _ in range(missing):
             self.rest()
         self.push(features)

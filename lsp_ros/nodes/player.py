@@ -36,18 +36,33 @@ DISPLAYS = ('DISPLAY', 'WAYLAND_DISPLAY')
 
 class Player(StreamNode):
     PARAMETERS = (
-        Parameter('presentation_delay', -1.0, 'seconds from a stamp to its showing; negative: so that 0.5 s pass '
-                                              'from the publishing of a sound to its showing', -1.0, 10.0),
-        Parameter('compressed', False, 'take image/compressed in place of image, a twentieth of the data: for a '
-                                       'renderer on another machine'),
+        Parameter(
+            'presentation_delay',
+            -1.0,
+            'seconds from a stamp to its showing; negative: so that 0.5 s pass '
+            'from the publishing of a sound to its showing',
+            -1.0,
+            10.0,
+        ),
+        Parameter(
+            'compressed',
+            False,
+            'take image/compressed in place of image, a twentieth of the data: for a renderer on another machine',
+        ),
         Parameter('window', True, 'show the pictures, where there is a display'),
         Parameter('full_screen', False, 'the picture fills the screen'),
-        Parameter('window_position', [-1, -1], 'x and y of the window in pixels of the desktop, which says on which '
-                                               'screen; negative: the desktop decides'),
+        Parameter(
+            'window_position',
+            [-1, -1],
+            'x and y of the window in pixels of the desktop, which says on which screen; negative: the desktop decides',
+        ),
         Parameter('closable', True, 'q, Escape or closing the window ends the player; false: they do nothing'),
         Parameter('sound', True, 'play the sound, where there is a sound device'),
-        Parameter('play_microphone', False, 'play what a microphone hears, too: for headphones or another room, as a '
-                                            'room that hears itself howls'),
+        Parameter(
+            'play_microphone',
+            False,
+            'play what a microphone hears, too: for headphones or another room, as a room that hears itself howls',
+        ),
         Parameter('device', '', 'number or part of the name of the sound device; empty: the default one'),
         Parameter('record', '', 'mp4 file to record to; empty: none'),
         Parameter('report', '', 'JSON file to write the report to at the end; empty: none'),
@@ -77,8 +92,9 @@ class Player(StreamNode):
         self.statistics = Statistics(rate)
         self.recorder = None
         if self.value('record'):
-            self.recorder = Recorder(self.value('record'), rate,
-                                     warn=lambda sentence: self.trouble('troubles of the recording', sentence))
+            self.recorder = Recorder(
+                self.value('record'), rate, warn=lambda sentence: self.trouble('troubles of the recording', sentence)
+            )
             give_way([self.recorder.native_id])
         self.first_stamp_ns: int | None = None
         self.stream_id: str | None = None
@@ -147,8 +163,9 @@ class Player(StreamNode):
             self.sounds.write(audio.stamp_ns, audio.samples)
         elif self.loudspeaker and not self.microphone_told:
             self.microphone_told = True
-            self.get_logger().info('what the microphone hears is not played, as the room would hear itself '
-                                   '(play_microphone plays it)')
+            self.get_logger().info(
+                'what the microphone hears is not played, as the room would hear itself (play_microphone plays it)'
+            )
         if self.recorder:
             self.recorder.sound(audio)
         self.happened('audio chunks')
@@ -203,8 +220,9 @@ class Player(StreamNode):
         ahead = (stamp_ns - now_ns) / SECOND
         if ahead < FAR_AHEAD_SECONDS:
             return stamp_ns + self.delay_ns
-        self.trouble('pictures of another clock',
-                     f'a picture is stamped {ahead:.0f} s ahead of the ROS clock: shown at once')
+        self.trouble(
+            'pictures of another clock', f'a picture is stamped {ahead:.0f} s ahead of the ROS clock: shown at once'
+        )
         return now_ns
 
     def judge_lateness(self, stamp_ns: int, now_ns: int) -> None:
@@ -219,8 +237,10 @@ class Player(StreamNode):
         usual = float(np.quantile(self.lateness, 0.9))
         if usual > 0 and len(self.lateness) == PICTURES_TO_JUDGE:
             enough = math.ceil(20 * (self.delay_ns + float(np.quantile(self.lateness, 0.98))) / SECOND) / 20
-            self.trouble('warnings of late pictures', f'pictures come {late / 1e6:.0f} ms late; set presentation_delay '
-                         f'to {enough:.2f}')
+            self.trouble(
+                'warnings of late pictures',
+                f'pictures come {late / 1e6:.0f} ms late; set presentation_delay to {enough:.2f}',
+            )
 
     def open_window(self) -> None:
         """Or try to: what becomes of it shows at the next look."""
@@ -267,8 +287,11 @@ class Player(StreamNode):
             what = 'the window was lost' if self.window.is_open else 'no window can be opened'
             if not (self.window.is_open or os.environ.get('DISPLAY')):
                 what = 'no window can be opened without X11: install Xwayland and see that DISPLAY is set'
-            self.trouble('missing window', f'{what} ({display}, status {status}); going on without it, trying again '
-                         f'every {WINDOW_RETRY_SECONDS:g} s')
+            self.trouble(
+                'missing window',
+                f'{what} ({display}, status {status}); going on without it, trying again '
+                f'every {WINDOW_RETRY_SECONDS:g} s',
+            )
             self.set_alarm(WINDOW_RETRY_SECONDS)
         self.window.close()
         self.window = None

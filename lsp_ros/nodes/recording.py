@@ -43,8 +43,10 @@ class Durations:
             return None
         steps, weights = np.array(sorted(counts.items())).T
         shares = np.quantile(steps, [0.5, 0.95, 0.99, 1], weights=weights, method='inverted_cdf')
-        return {name: round(float(step) * 1000 / STEPS_PER_SECOND, 1)
-                for name, step in zip(('median', 'p95', 'p99', 'max'), shares, strict=True)}
+        return {
+            name: round(float(step) * 1000 / STEPS_PER_SECOND, 1)
+            for name, step in zip(('median', 'p95', 'p99', 'max'), shares, strict=True)
+        }
 
 
 class Recorder:
@@ -90,8 +92,10 @@ class Recorder:
         elif picture.shape[1::-1] != self._writer.size:
             self.skipped += 1
             width, height = self._writer.size
-            self._warn(f'a picture of {picture.shape[1]}x{picture.shape[0]} does not fit into the film of '
-                       f'{width}x{height}: left out')
+            self._warn(
+                f'a picture of {picture.shape[1]}x{picture.shape[0]} does not fit into the film of '
+                f'{width}x{height}: left out'
+            )
         else:
             self._queue.put((stamp_ns, picture))
 

@@ -48,10 +48,18 @@ STREAM = re.compile(r'(?P<namespace>/?[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_
 class RendererNode(StreamNode):
     PARAMETERS = (
         AVATAR,
-        Parameter('streams', [''], 'namespaces to draw for, each with its own face_motion and image, as NAMESPACE or '
-                                   'NAMESPACE:AVATAR; empty: the namespace of the node'),
-        Parameter('engine', 'auto', 'what computes the picture; auto: PyTorch on an NVIDIA GPU that draws, else '
-                                    'OpenVINO', choices=ENGINES),
+        Parameter(
+            'streams',
+            [''],
+            'namespaces to draw for, each with its own face_motion and image, as NAMESPACE or '
+            'NAMESPACE:AVATAR; empty: the namespace of the node',
+        ),
+        Parameter(
+            'engine',
+            'auto',
+            'what computes the picture; auto: PyTorch on an NVIDIA GPU that draws, else OpenVINO',
+            choices=ENGINES,
+        ),
         Parameter('threads', 0, 'CPU threads of the engine; 0: as many as there are cores', 0, 256),
         Parameter('frame_rate', 30, 'pictures a second', choices=(30, 60)),
         Parameter('mark', True, 'the small visible mark that says that the picture is generated'),
@@ -101,13 +109,19 @@ class RendererNode(StreamNode):
             camera_infos=self.publish_on(CameraInfo, f'{base}camera_info', IMAGE_QOS),
             compressed=self.publish_on(CompressedImage, f'{base}image/compressed', IMAGE_QOS),
         )
-        self.listen(FaceMotion, f'{base}face_motion', FRAME_QOS, lambda message: self.decode(stream, message),
-                    lambda frame: self.move(stream, frame))
+        self.listen(
+            FaceMotion,
+            f'{base}face_motion',
+            FRAME_QOS,
+            lambda message: self.decode(stream, message),
+            lambda frame: self.move(stream, frame),
+        )
 
     def start(self) -> None:
         self.turns, self.order = Turns(PATIENCE_SECONDS), InOrder()
-        self.workers = [threading.Thread(target=self.guard(self.work), name='renderer')
-                        for _ in range(self.side_by_side_at_most)]
+        self.workers = [
+            threading.Thread(target=self.guard(self.work), name='renderer') for _ in range(self.side_by_side_at_most)
+        ]
         for worker in self.workers:
             worker.start()
 
@@ -168,8 +182,10 @@ class RendererNode(StreamNode):
             try:
                 (feature_map,) = stream.face.stage.feature_maps(frame.motion)
             except ValueError as error:  # a face that is nowhere before the camera, say
-                self.trouble(f'{stream.prefix}frames that cannot be drawn',
-                             f'{stream.prefix}{error}: frame {frame.place.frame} is left out')
+                self.trouble(
+                    f'{stream.prefix}frames that cannot be drawn',
+                    f'{stream.prefix}{error}: frame {frame.place.frame} is left out',
+                )
                 continue
             drawable.append((stream, frame))
             maps.append(feature_map)

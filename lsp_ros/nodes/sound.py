@@ -171,9 +171,7 @@ class Loudspeaker(Device):
             block[:] = fetch(frames, delay)[:, None]
 
         block = rate // BLOCKS_PER_SECOND
-        stream = sounddevice.OutputStream(
-            rate, block, device, channels=channels, dtype='float32', callback=wanted
-        )
+        stream = sounddevice.OutputStream(rate, block, device, channels=channels, dtype='float32', callback=wanted)
         return stream
 
 

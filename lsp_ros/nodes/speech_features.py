@@ -57,8 +57,11 @@ class SpeechFeaturesNode(StreamNode):
     def hear(self, audio: Audio) -> None:
         began, now = time.perf_counter(), time.monotonic()
         if not self.source.takes(audio.stream_id, now):
-            self.trouble('chunks of a second source', f'two sources publish on audio: stream {audio.stream_id!r} is '
-                         f'left out as long as {self.source.stream_id!r} goes on')
+            self.trouble(
+                'chunks of a second source',
+                f'two sources publish on audio: stream {audio.stream_id!r} is '
+                f'left out as long as {self.source.stream_id!r} goes on',
+            )
             return
         self.heard_at = now
         known = self.join.stream_id
@@ -74,8 +77,11 @@ class SpeechFeaturesNode(StreamNode):
             else:
                 self.get_logger().info(sentence)
         if piece.healed:
-            self.trouble('healed samples', f'{piece.healed} audio samples before sample {audio.first_sample} were lost '
-                         'and replaced with silence', piece.healed)
+            self.trouble(
+                'healed samples',
+                f'{piece.healed} audio samples before sample {audio.first_sample} were lost and replaced with silence',
+                piece.healed,
+            )
         features = self.stage.push(piece.samples)
         if features is None:
             return

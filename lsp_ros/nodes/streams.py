@@ -1,12 +1,12 @@
 """What keeps a stream whole between two processes; no ROS in it.
 
-    AudioJoin     audio chunks as they arrive  -> an unbroken run of samples for the speech stage
-    FrameJoin     feature frames as they arrive -> an unbroken run of frames for the motion stage
-    OneSource     chunks or frames of several sources -> those of one of them
-    PacedBuffer   samples that come at their own pace -> as many as the ROS clock asks for
-    Mailbox       the newest item only, for a worker that may be slower than its input
-    Turns         items of several streams for such workers, in fair order
-    InOrder       what several workers made, in the order in which they took the work
+AudioJoin     audio chunks as they arrive  -> an unbroken run of samples for the speech stage
+FrameJoin     feature frames as they arrive -> an unbroken run of frames for the motion stage
+OneSource     chunks or frames of several sources -> those of one of them
+PacedBuffer   samples that come at their own pace -> as many as the ROS clock asks for
+Mailbox       the newest item only, for a worker that may be slower than its input
+Turns         items of several streams for such workers, in fair order
+InOrder       what several workers made, in the order in which they took the work
 """
 
 import contextlib
@@ -381,7 +381,7 @@ class Turns:
             together = [stream for stream in queue if group(stream) is group(queue[0])]
             self._turn += 1
             now, taken = self._clock(), []
-            for stream in together[:most(group(queue[0]))]:
+            for stream in together[: most(group(queue[0]))]:
                 self._served[stream] = self._turn
                 self._leave_out(stream, now)
                 taken.append((stream, self._waiting[stream].popleft()[1]))

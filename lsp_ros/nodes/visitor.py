@@ -45,7 +45,7 @@ def speak(node: Node, topic: str, path: str) -> bool:
         time.sleep(0.02)
     samples, now = read_audio(path), node.get_clock().now().nanoseconds
     for first in range(0, len(samples), timeline.SAMPLE_RATE):
-        piece = samples[first: first + timeline.SAMPLE_RATE]
+        piece = samples[first : first + timeline.SAMPLE_RATE]
         publisher.publish(audio_to_message(Audio('speech', first, now + timeline.samples_to_ns(first), piece)))
     return publisher.wait_for_all_acked(Duration(seconds=SECONDS_TO_LISTEN))
 
@@ -55,8 +55,10 @@ def main(namespace: str, speech: str = '') -> int:
     rclpy.init(args=[])
     try:
         node = rclpy.create_node(f'visitor_{uuid.uuid4().hex[:8]}')
-        seen = {'sources': count_sources(node, f'{namespace}/audio'),
-                'heard': bool(speech) and speak(node, f'{namespace}/audio_in', speech)}
+        seen = {
+            'sources': count_sources(node, f'{namespace}/audio'),
+            'heard': bool(speech) and speak(node, f'{namespace}/audio_in', speech),
+        }
     finally:
         rclpy.try_shutdown()
     print(json.dumps(seen))

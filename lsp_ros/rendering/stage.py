@@ -40,8 +40,10 @@ class RenderStage:
 
     def feature_maps(self, motion: FaceMotion) -> list[np.ndarray]:
         """One (512, 512) uint8 map per frame of the block; raises ValueError for motion that cannot be drawn."""
-        return [draw(landmarks, shoulders, self._subpixel)
-                for landmarks, shoulders in zip(*self.project(motion), strict=True)]
+        return [
+            draw(landmarks, shoulders, self._subpixel)
+            for landmarks, shoulders in zip(*self.project(motion), strict=True)
+        ]
 
     def pictures(self, feature_maps: list[np.ndarray]) -> list[np.ndarray]:
         """A (512, 512, 3) uint8 RGB picture of each map, all drawn together."""

@@ -61,8 +61,9 @@ def _graph(weights: dict[str, np.ndarray], precision: str) -> 'Model':
     before = op.split(state, rows, LAYERS)
     x, states = mel, []
     for layer in range(LAYERS):
-        w_in, w_hidden, b_in, b_hidden = (weights[f'gru.{kind}_l{layer}'] for kind in
-                                          ('weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'))
+        w_in, w_hidden, b_in, b_hidden = (
+            weights[f'gru.{kind}_l{layer}'] for kind in ('weight_ih', 'weight_hh', 'bias_ih', 'bias_hh')
+        )
         # Both rows at once where one does not wait for the other: weights are read once.
         given = op.split(linear(x, matrix(w_in, precision if layer else 'f32'), b_in), rows, FEATURES_PER_FRAME)
         w_hidden, h, steps = matrix(w_hidden, precision), before.output(layer), []

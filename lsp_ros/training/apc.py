@@ -104,8 +104,10 @@ class Streams(torch.utils.data.Dataset):
         length = (len(mel) // streams - settings.shift) // settings.segment * settings.segment + settings.shift
         if length <= settings.shift:
             part = 'learn from' if self.shuffle else 'validate with'
-            raise ValueError(f'the corpus has {len(mel)} feature frames to {part}, too few for {streams} streams of '
-                             f'{settings.segment}')
+            raise ValueError(
+                f'the corpus has {len(mel)} feature frames to {part}, too few for {streams} streams of '
+                f'{settings.segment}'
+            )
         mine = slice(device * self.batch * length, (device + 1) * self.batch * length)
         self.mel = torch.from_numpy(mel[mine].reshape(self.batch, length, BANDS))
 

@@ -43,7 +43,10 @@ from lsp_ros.training.trainer import SETTINGS_FILE, Settings, checkpoint_weights
 log = logging.getLogger(__name__)
 
 SETTINGS: dict[str, type[Settings]] = {
-    'apc': APCSettings, 'mouth': MouthSettings, 'head_pose': HeadPoseSettings, 'renderer': RendererSettings,
+    'apc': APCSettings,
+    'mouth': MouthSettings,
+    'head_pose': HeadPoseSettings,
+    'renderer': RendererSettings,
 }
 # What stands for the network in its checkpoint.
 PREFIX = {'apc': 'apc', 'mouth': 'net', 'head_pose': 'net', 'renderer': 'generator'}
@@ -95,8 +98,12 @@ def listener(run: Path, datasets: list[Path]) -> Listener:
     if not file.is_file() or not origin.is_file() or origin.read_text().strip() != key:
         for network in ('mouth', 'head_pose') if file.is_file() else ():
             if (run / network / 'best.ckpt').is_file():
-                log.warning('%s was made by another APC or of other datasets and is made again; %s learned with the '
-                            'old one: train it anew, in a run folder of its own', file, network)
+                log.warning(
+                    '%s was made by another APC or of other datasets and is made again; %s learned with the '
+                    'old one: train it anew, in a run folder of its own',
+                    file,
+                    network,
+                )
         rows = person_manifold(apc, [clip for data in loaded for clip in data.training_audio()])
         part = run / f'manifold.{os.getpid()}.part.npy'
         np.save(part, rows.astype(np.float16))
@@ -149,8 +156,15 @@ def train_all(run: Path, corpus: list[Path], datasets: list[Path], settings: dic
         quantise(folder)
 
 
-def build_avatar(run: Path, dataset: Path, folder: Path, size: str | None = None, mouth_look_ahead: int | None = None,
-                 head_look_ahead: int | None = None, projection: float = 1.0) -> None:
+def build_avatar(
+    run: Path,
+    dataset: Path,
+    folder: Path,
+    size: str | None = None,
+    mouth_look_ahead: int | None = None,
+    head_look_ahead: int | None = None,
+    projection: float = 1.0,
+) -> None:
     """Puts the trained networks of a run and the person of a dataset together as an avatar folder.
 
     Size of the renderer and look-aheads: where None, what the run's networks were trained with.
@@ -161,25 +175,42 @@ def build_avatar(run: Path, dataset: Path, folder: Path, size: str | None = None
     size = settings_of(run, 'renderer').size if size is None else size
     mouth_look_ahead = settings_of(run, 'mouth').look_ahead if mouth_look_ahead is None else mouth_look_ahead
     head_look_ahead = settings_of(run, 'head_pose').look_ahead if head_look_ahead is None else head_look_ahead
-    networks = {network: {name: tensor.numpy() for name, tensor in trained(run, network).items()}
-                for network in SETTINGS}
+    networks = {
+        network: {name: tensor.numpy() for name, tensor in trained(run, network).items()} for network in SETTINGS
+    }
     manifest = {
         'format': 1,
         **{key: data.manifest[key] for key in ('name', 'licence', 'source', 'landmarks')},
         'person': person(data),
         'camera': {'matrix': data.camera_matrix.tolist(), 'metres_per_unit': data.metres_per_unit},
         'speech': {'neighbours': 10, 'projection': projection},
-        'mouth': {'look_ahead': mouth_look_ahead, 'amplitude': [1.0, 1.0, 1.0], 'smoothing': 0.0, 'contour': True,
-                  'seal': pixel_size(data)},
-        'head_pose': {'look_ahead': head_look_ahead, 'noise_scale': NOISE_SCALE, 'amplitude': [1.0, 1.0],
-                      'smoothing': list(SMOOTHING), 'posture': list(POSTURE)},
+        'mouth': {
+            'look_ahead': mouth_look_ahead,
+            'amplitude': [1.0, 1.0, 1.0],
+            'smoothing': 0.0,
+            'contour': True,
+            'seal': pixel_size(data),
+        },
+        'head_pose': {
+            'look_ahead': head_look_ahead,
+            'noise_scale': NOISE_SCALE,
+            'amplitude': [1.0, 1.0],
+            'smoothing': list(SMOOTHING),
+            'posture': list(POSTURE),
+        },
         'upper_body': {'amplitude': 0.5},
         'eyes': {'first': 0},
         'pose_range': pose_range(data),
         'renderer': {'size': size, 'file': f'renderer_{size}.safetensors'},
     }
-    write_avatar(folder, manifest, networks, np.load(run / 'manifold.npy', allow_pickle=False), face(data),
-                 np.load(run / 'renderer' / 'candidates.npy', allow_pickle=False))
+    write_avatar(
+        folder,
+        manifest,
+        networks,
+        np.load(run / 'manifold.npy', allow_pickle=False),
+        face(data),
+        np.load(run / 'renderer' / 'candidates.npy', allow_pickle=False),
+    )
     if (dataset / RECORD).is_file():
         shutil.copyfile(dataset / RECORD, folder / RECORD)
 
@@ -199,8 +230,10 @@ def quantise(folder: Path, tell: Callable[[str], None] = print) -> None:
         with Console(stderr=True).status('quantising the renderer') as status:
             tell(f'{folder}: {quantize_avatar(folder, status.update)}')
     except EngineError as error:
-        tell(f'{folder} works, but without a renderer in 8 bits it is slower on a CPU: {error}; '
-             f'`lsp quantize {folder}` makes one.')
+        tell(
+            f'{folder} works, but without a renderer in 8 bits it is slower on a CPU: {error}; '
+            f'`lsp quantize {folder}` makes one.'
+        )
 
 
 def pixel_size(data: Dataset) -> float:

@@ -242,8 +242,9 @@ def load_dataset(path: Path | str) -> Dataset:
     choosing = runs(in_ranges(length, validation) & ~in_ranges(length, held_out))
     pictures = _ranges(file, 'pictures', split.get('pictures', choosing), length)
     unknown = _ranges(file, 'unknown', split.get('unknown', []), length)
-    return Dataset(path, manifest, **tracks, validation=validation, held_out=held_out, picture_validation=pictures,
-                   unknown=unknown)
+    return Dataset(
+        path, manifest, **tracks, validation=validation, held_out=held_out, picture_validation=pictures, unknown=unknown
+    )
 
 
 def write_dataset(

@@ -48,8 +48,10 @@ class Quantised:
 
     def __str__(self) -> str:
         size = (len(self.renderer.graph) + len(self.renderer.numbers)) / 1e6
-        said = (f'renderer in 8 bits, {size:.1f} MB; {self.psnr.mean():.1f} dB from float32 (least '
-                f'{self.psnr.min():.1f}) on {len(self.psnr)} feature maps that it was not calibrated on')
+        said = (
+            f'renderer in 8 bits, {size:.1f} MB; {self.psnr.mean():.1f} dB from float32 (least '
+            f'{self.psnr.min():.1f}) on {len(self.psnr)} feature maps that it was not calibrated on'
+        )
         if self.psnr.mean() < LEAST_PSNR:
             said += f"; the engine's 'auto' wants {LEAST_PSNR:g} dB and will not use it"
         elif self.quickest and self.quickest != 'int8':
@@ -75,19 +77,34 @@ def quantize_avatar(folder: str | os.PathLike, step: Callable[[str], None] = lam
     calibration = [*spread(stage, spoken, CALIBRATION_MAPS), *(stage.feature_maps(ends[i : i + 1])[0] for i in some)]
     trial = [*spread(stage, others, TRIAL_MAPS), *stage.feature_maps(corners)]
     shown = (stage.feature_maps(ends[i : i + 1])[0] for i in range(len(ends)))
-    made = quantize(avatar.weights('renderer'), avatar.manifest.renderer.size, avatar.candidates(), calibration,
-                    trial, itertools.chain(trial, shown), step)
+    made = quantize(
+        avatar.weights('renderer'),
+        avatar.manifest.renderer.size,
+        avatar.candidates(),
+        calibration,
+        trial,
+        itertools.chain(trial, shown),
+        step,
+    )
     add_int8_renderer(folder, made.renderer.graph, made.renderer.numbers, made.psnr.mean(), made.psnr.min())
     step('the precisions are measured')
-    engine = build_engine('openvino', avatar.weights('renderer'), avatar.manifest.renderer.size, avatar.candidates(),
-                          int8=made.renderer, measure=True)
+    engine = build_engine(
+        'openvino',
+        avatar.weights('renderer'),
+        avatar.manifest.renderer.size,
+        avatar.candidates(),
+        int8=made.renderer,
+        measure=True,
+    )
     return replace(made, quickest=engine.precision)
 
 
 def check_nncf() -> None:
     if importlib.util.find_spec('nncf') is None:
-        raise EngineError("a renderer is quantised with the Python package nncf, which is not installed "
-                          "(pip install 'lsp_ros[quantize]')")
+        raise EngineError(
+            'a renderer is quantised with the Python package nncf, which is not installed '
+            "(pip install 'lsp_ros[quantize]')"
+        )
 
 
 def feature_maps(avatar: Avatar, count: int, seed: int) -> list[np.ndarray]:
@@ -145,8 +162,13 @@ def at_the_ends(avatar: Avatar, motion: FaceMotion, corners: bool = False) -> Fa
 
 
 def quantize(
-    weights: dict[str, np.ndarray], size: str, candidates: np.ndarray, calibration: Sequence[np.ndarray],
-    trial: Sequence[np.ndarray], shown: Iterable[np.ndarray] = (), step: Callable[[str], None] = lambda _: None,
+    weights: dict[str, np.ndarray],
+    size: str,
+    candidates: np.ndarray,
+    calibration: Sequence[np.ndarray],
+    trial: Sequence[np.ndarray],
+    shown: Iterable[np.ndarray] = (),
+    step: Callable[[str], None] = lambda _: None,
 ) -> Quantised:
     """The renderer in 8 bits, calibrated on some feature maps and compared with float32 on others.
 
@@ -169,18 +191,23 @@ def quantize(
     step('calibrating')
     with _errors_only('nncf'):
         quantised = nncf.quantize(
-            model, nncf.Dataset([feature_map[None] for feature_map in calibration]),
-            preset=nncf.QuantizationPreset.MIXED, target_device=nncf.TargetDevice.CPU, subset_size=len(calibration),
+            model,
+            nncf.Dataset([feature_map[None] for feature_map in calibration]),
+            preset=nncf.QuantizationPreset.MIXED,
+            target_device=nncf.TargetDevice.CPU,
+            subset_size=len(calibration),
             # Sums stay in float32: in 8 bits they cost a few dB and are no quicker, as they are part of a convolution.
-            ignored_scope=nncf.IgnoredScope(names=_after_last_convolution(model), types=['Add', 'Interpolate'],
-                                            validate=False),
+            ignored_scope=nncf.IgnoredScope(
+                names=_after_last_convolution(model), types=['Add', 'Interpolate'], validate=False
+            ),
             # Corrected biases were worse: the means that they restore are of maps that have hardly anything in common.
             advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=True),
         )
     graph, numbers = _bytes(quantised)
     step('8 bits draws')
-    engine = build_engine('openvino', weights, size, candidates, precision='int8',
-                          int8=Int8Renderer(graph, numbers, 0.0))
+    engine = build_engine(
+        'openvino', weights, size, candidates, precision='int8', int8=Int8Renderer(graph, numbers, 0.0)
+    )
     psnr = np.array([_psnr(reference.render(each), engine.render(each)) for each in trial])
     return Quantised(Int8Renderer(graph, numbers, float(psnr.mean())), psnr)
 

@@ -100,8 +100,18 @@ class RendererSettings(Settings):
     def on_cpu(cls, minutes: float = 50.0, **changes) -> 'RendererSettings':
         """The live renderer in a given time on a few CPU cores: what we chose, not the paper's."""
         chosen = cls(
-            size='live', epochs=10_000, max_minutes=minutes, batch=4, lr=1e-3, lr_end=2e-5, discriminator_width=32,
-            discriminator_lr=0.2, gan_start=0.6, crop=192, average_decay=0.995, validation_pictures=45,
+            size='live',
+            epochs=10_000,
+            max_minutes=minutes,
+            batch=4,
+            lr=1e-3,
+            lr_end=2e-5,
+            discriminator_width=32,
+            discriminator_lr=0.2,
+            gan_start=0.6,
+            crop=192,
+            average_decay=0.995,
+            validation_pictures=45,
             precision=cpu_precision(),
         )
         return replace(chosen, **changes)

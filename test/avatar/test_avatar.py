@@ -20,16 +20,32 @@ from hypothesis import strategies as st
 from lsp_ros.avatar.avatar import Avatar, AvatarError, _parse_weights, add_int8_renderer, find_avatar, write_avatar
 from lsp_ros.avatar.consent import record_text
 
-FILES = ['avatar.yaml', 'apc.safetensors', 'mouth.safetensors', 'head_pose.safetensors', 'renderer_live.safetensors',
-         'manifold.npy', 'face.npz', 'candidates/0.png', 'candidates/1.png', 'candidates/2.png', 'candidates/3.png']
+FILES = [
+    'avatar.yaml',
+    'apc.safetensors',
+    'mouth.safetensors',
+    'head_pose.safetensors',
+    'renderer_live.safetensors',
+    'manifold.npy',
+    'face.npz',
+    'candidates/0.png',
+    'candidates/1.png',
+    'candidates/2.png',
+    'candidates/3.png',
+]
 
 
 def tiny_weights(seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
     """A few numbers for each network: reading and writing do not care what they mean."""
     generator = np.random.default_rng(seed)
-    return {name: {'weight': generator.normal(size=(3, 5)).astype(np.float16),
-                   'bias': generator.normal(size=5).astype(np.float32), 'steps': np.array(7)}
-            for name in ('apc', 'mouth', 'head_pose', 'renderer')}
+    return {
+        name: {
+            'weight': generator.normal(size=(3, 5)).astype(np.float16),
+            'bias': generator.normal(size=5).astype(np.float32),
+            'steps': np.array(7),
+        }
+        for name in ('apc', 'mouth', 'head_pose', 'renderer')
+    }
 
 
 def write_tiny_avatar(folder, seed: int = 0):
@@ -67,8 +83,9 @@ def refused(folder, name: str, *words: str, parts=('speech', 'motion', 'renderin
 
 def test_what_is_written_is_read_back(tiny_avatar):
     avatar = Avatar.load(tiny_avatar)
-    assert sorted(path.relative_to(tiny_avatar).as_posix() for path in tiny_avatar.rglob('*') if path.is_file()) \
-        == sorted(FILES)
+    assert sorted(
+        path.relative_to(tiny_avatar).as_posix() for path in tiny_avatar.rglob('*') if path.is_file()
+    ) == sorted(FILES)
     assert avatar.name == 'tiny'
     assert avatar.consented
     assert avatar.manifest.mouth.contour is True
@@ -81,8 +98,16 @@ def test_what_is_written_is_read_back(tiny_avatar):
             assert read[key].dtype == (np.float32 if tensor.dtype == np.float16 else tensor.dtype)
             np.testing.assert_array_equal(read[key], tensor)
     face = tiny_face()
-    for name in ('mean_points', 'mouth_mean', 'mouth_rest', 'eyes', 'brows', 'translation_mean', 'shoulders',
-                 'shoulder_translation'):
+    for name in (
+        'mean_points',
+        'mouth_mean',
+        'mouth_rest',
+        'eyes',
+        'brows',
+        'translation_mean',
+        'shoulders',
+        'shoulder_translation',
+    ):
         np.testing.assert_array_equal(getattr(avatar.face, name), np.float32(getattr(face, name)))
     assert avatar.face.scale == 1.0
     assert avatar.manifold().shape == (64, 512) and avatar.manifold().dtype == np.float32
@@ -157,8 +182,12 @@ def pickles(folder) -> dict[str, list[bytes]]:
     np.save(array, objects)
     np.savez(archive, mean_points=objects)
     plain = pickle.dumps(Trap())
-    return {'apc.safetensors': [plain, saved.getvalue()], 'renderer_live.safetensors': [plain, saved.getvalue()],
-            'manifold.npy': [plain, array.getvalue()], 'face.npz': [plain, archive.getvalue()]}
+    return {
+        'apc.safetensors': [plain, saved.getvalue()],
+        'renderer_live.safetensors': [plain, saved.getvalue()],
+        'manifold.npy': [plain, array.getvalue()],
+        'face.npz': [plain, archive.getvalue()],
+    }
 
 
 @pytest.mark.parametrize('name', ['apc.safetensors', 'renderer_live.safetensors', 'manifold.npy', 'face.npz'])
@@ -188,30 +217,36 @@ def npy(array) -> bytes:
     return stream.getvalue()
 
 
-@pytest.mark.parametrize('array, word', [
-    (np.zeros((64, 511), np.float32), 'shape'),
-    (np.zeros(512, np.float32), 'shape'),
-    (np.zeros((9, 512), np.float32), 'neighbours'),
-    (np.full((64, 512), np.nan, np.float32), 'not finite'),
-    (np.zeros((64, 512), np.int32), 'float'),
-    (np.zeros((64, 512), 'S4'), 'float'),
-])
+@pytest.mark.parametrize(
+    'array, word',
+    [
+        (np.zeros((64, 511), np.float32), 'shape'),
+        (np.zeros(512, np.float32), 'shape'),
+        (np.zeros((9, 512), np.float32), 'neighbours'),
+        (np.full((64, 512), np.nan, np.float32), 'not finite'),
+        (np.zeros((64, 512), np.int32), 'float'),
+        (np.zeros((64, 512), 'S4'), 'float'),
+    ],
+)
 def test_a_manifold_that_does_not_fit_is_named(tiny_avatar_copy, array, word):
     replace(tiny_avatar_copy, 'manifold.npy', npy(array))
     refused(tiny_avatar_copy, 'manifold.npy', word)
 
 
-@pytest.mark.parametrize('change, word', [
-    ({'mouth_rest': np.zeros((18, 3))}, 'mouth_rest'),
-    ({'eyes': np.zeros((1, 16, 3)), 'brows': np.zeros((1, 12, 3))}, 'eyes'),
-    ({'brows': np.zeros((7, 12, 3))}, 'brows'),
-    ({'posture': np.zeros((100, 3))}, 'posture'),
-    ({'shoulders': np.full((18, 3), np.inf)}, 'shoulders'),
-    ({'scale': np.array(0.0)}, 'scale'),
-    ({'scale': np.ones(1)}, 'scale'),
-    ({'mean_points': None}, 'mean_points'),
-    ({'nose_ring': np.zeros(3)}, 'nose_ring'),
-])
+@pytest.mark.parametrize(
+    'change, word',
+    [
+        ({'mouth_rest': np.zeros((18, 3))}, 'mouth_rest'),
+        ({'eyes': np.zeros((1, 16, 3)), 'brows': np.zeros((1, 12, 3))}, 'eyes'),
+        ({'brows': np.zeros((7, 12, 3))}, 'brows'),
+        ({'posture': np.zeros((100, 3))}, 'posture'),
+        ({'shoulders': np.full((18, 3), np.inf)}, 'shoulders'),
+        ({'scale': np.array(0.0)}, 'scale'),
+        ({'scale': np.ones(1)}, 'scale'),
+        ({'mean_points': None}, 'mean_points'),
+        ({'nose_ring': np.zeros(3)}, 'nose_ring'),
+    ],
+)
 def test_a_face_that_does_not_fit_is_named(tiny_avatar_copy, change, word):
     with np.load(tiny_avatar_copy / 'face.npz') as archive:
         arrays = {**archive, **change}
@@ -232,10 +267,15 @@ def test_brows_and_posture_may_be_left_out(tiny_avatar_copy, name):
     assert getattr(Avatar.load(tiny_avatar_copy).face, name) is None
 
 
-@pytest.mark.parametrize('picture', [
-    np.zeros((256, 512, 3), np.uint8), np.zeros((512, 512), np.uint8), np.zeros((512, 512, 4), np.uint8),
-    np.zeros((512, 512, 3), np.uint16),
-])
+@pytest.mark.parametrize(
+    'picture',
+    [
+        np.zeros((256, 512, 3), np.uint8),
+        np.zeros((512, 512), np.uint8),
+        np.zeros((512, 512, 4), np.uint8),
+        np.zeros((512, 512, 3), np.uint16),
+    ],
+)
 def test_a_candidate_image_that_does_not_fit_is_named(tiny_avatar_copy, picture):
     replace(tiny_avatar_copy, 'candidates/1.png', cv2.imencode('.png', picture)[1].tobytes())
     refused(tiny_avatar_copy, 'candidates/1.png', '512x512')
@@ -249,40 +289,44 @@ def test_weights_that_are_not_finite_are_named(tiny_avatar_copy):
     refused(tiny_avatar_copy, 'mouth.safetensors', key, 'not finite')
 
 
-@pytest.mark.parametrize('path, value, word', [
-    ('colour', 'red', 'colour'),
-    ('mouth.volume', 1, 'mouth.volume'),
-    ('speech.neighbours', None, 'speech.neighbours'),
-    ('speech.neighbours', 10.5, 'whole number'),
-    ('speech.neighbours', True, 'speech.neighbours'),
-    ('speech.projection', 1.5, 'from 0 to 1'),
-    ('speech.projection', float('nan'), 'finite'),
-    ('camera.matrix', [[1, 0, 0], [0, 1, 0]], '3 x 3'),
-    ('camera.matrix', [[1, 0, 0], [0, 1, 0], [1, 0, 1]], 'pinhole'),
-    ('camera.matrix', [[float('inf'), 0, 0], [0, 1, 0], [0, 0, 1]], 'camera.matrix'),
-    ('camera.metres_per_unit', 0, 'camera.metres_per_unit'),
-    ('camera.metres_per_unit', '1 cm', 'number'),
-    ('mouth.amplitude', [1, 1], '3 numbers'),
-    ('mouth.contour', 'yes please', 'true or false'),
-    ('mouth.rests', 1, 'true or false'),
-    ('eyes.seamless', None, 'true or false'),
-    ('upper_body.offset', [3.0], '2 numbers'),
-    ('head_pose.smoothing', [3.0, -1.0], 'head_pose.smoothing'),
-    ('pose_range.euler_min', [13, 0, 0], 'pose_range.euler_min'),
-    ('person.kind', 'ghost', 'person.kind'),
-    ('renderer.size', 'enormous', 'renderer.size'),
-    ('format', 2, 'format'),
-    ('landmarks', 'ibug68', 'lsp73'),
-    ('name', '../presenter', 'name'),
-    ('mouth', [1, 2], 'mouth'),
-    ('files', ['a'], 'files'),
-])
+@pytest.mark.parametrize(
+    'path, value, word',
+    [
+        ('colour', 'red', 'colour'),
+        ('mouth.volume', 1, 'mouth.volume'),
+        ('speech.neighbours', None, 'speech.neighbours'),
+        ('speech.neighbours', 10.5, 'whole number'),
+        ('speech.neighbours', True, 'speech.neighbours'),
+        ('speech.projection', 1.5, 'from 0 to 1'),
+        ('speech.projection', float('nan'), 'finite'),
+        ('camera.matrix', [[1, 0, 0], [0, 1, 0]], '3 x 3'),
+        ('camera.matrix', [[1, 0, 0], [0, 1, 0], [1, 0, 1]], 'pinhole'),
+        ('camera.matrix', [[float('inf'), 0, 0], [0, 1, 0], [0, 0, 1]], 'camera.matrix'),
+        ('camera.metres_per_unit', 0, 'camera.metres_per_unit'),
+        ('camera.metres_per_unit', '1 cm', 'number'),
+        ('mouth.amplitude', [1, 1], '3 numbers'),
+        ('mouth.contour', 'yes please', 'true or false'),
+        ('mouth.rests', 1, 'true or false'),
+        ('eyes.seamless', None, 'true or false'),
+        ('upper_body.offset', [3.0], '2 numbers'),
+        ('head_pose.smoothing', [3.0, -1.0], 'head_pose.smoothing'),
+        ('pose_range.euler_min', [13, 0, 0], 'pose_range.euler_min'),
+        ('person.kind', 'ghost', 'person.kind'),
+        ('renderer.size', 'enormous', 'renderer.size'),
+        ('format', 2, 'format'),
+        ('landmarks', 'ibug68', 'lsp73'),
+        ('name', '../presenter', 'name'),
+        ('mouth', [1, 2], 'mouth'),
+        ('files', ['a'], 'files'),
+    ],
+)
 def test_a_wrong_key_of_the_manifest_is_named(tiny_avatar_copy, path, value, word):
     def change(mapping):
         *sections, key = path.split('.')
         for section in sections:
             mapping = mapping[section]
         mapping[key] = value
+
     edit(tiny_avatar_copy, change)
     refused(tiny_avatar_copy, 'avatar.yaml', word, path.split('.')[-1])
 
@@ -331,11 +375,14 @@ def unconsented(folder) -> str | None:
     return avatar.unconsented
 
 
-@pytest.mark.parametrize('until, wrong', [
-    (None, False),
-    (datetime.date.today().isoformat(), False),
-    ((datetime.date.today() - datetime.timedelta(days=1)).isoformat(), True),
-])
+@pytest.mark.parametrize(
+    'until, wrong',
+    [
+        (None, False),
+        (datetime.date.today().isoformat(), False),
+        ((datetime.date.today() - datetime.timedelta(days=1)).isoformat(), True),
+    ],
+)
 def test_a_real_person_must_have_agreed_and_still_agree(tiny_avatar_copy, until, wrong):
     agree(tiny_avatar_copy, until=until)
     assert unconsented(tiny_avatar_copy) == (f'ran out on {until}' if wrong else None)
@@ -361,6 +408,7 @@ def in_record(old: str, new: str):
         text = (folder / 'consent.json').read_text()
         assert old in text
         (folder / 'consent.json').write_text(text.replace(old, new))
+
     return change
 
 
@@ -372,24 +420,38 @@ def record_of_nothing(text: str):
     def change(folder):
         (folder / 'consent.json').write_text(text)
         in_manifest(record_sha256=hashlib.sha256(text.encode()).hexdigest())(folder)
+
     return change
 
 
-@pytest.mark.parametrize('change, word', [
-    (lambda folder: (folder / 'consent.json').unlink(), 'missing'),
-    (lambda folder: (folder / 'consent.json').write_text('{}'), 'SHA-256 is another'),
-    (in_record('museum guide', 'casino'), 'SHA-256 is another'),
-    (in_record(VIDEO, 64 * 'b'), 'SHA-256 is another'),
-    (in_manifest(record_sha256=64 * '0'), 'SHA-256 is another'),
-    (in_manifest(purpose='anything'), 'something else than the manifest'),
-    (in_manifest(who='Anybody'), 'something else than the manifest'),
-    (in_manifest(until=None), 'something else than the manifest'),
-    *((record_of_nothing(text), 'not a record') for text in (
-        '{}', '', '[]', 'null', '{"consent": {}, "footage": {}}', '{"consent": 1, "footage": []}', '[' * 10**5)),
-    (lambda folder: edit(folder, lambda mapping: mapping['person'].update(footage=[64 * 'c'])), 'not part'),
-    (lambda folder: edit(folder, lambda mapping: mapping['person'].update(footage=[VIDEO, 64 * 'c'])), 'not part'),
-    (lambda folder: edit(folder, lambda mapping: mapping['person'].update(footage=[])), 'not part'),
-])
+@pytest.mark.parametrize(
+    'change, word',
+    [
+        (lambda folder: (folder / 'consent.json').unlink(), 'missing'),
+        (lambda folder: (folder / 'consent.json').write_text('{}'), 'SHA-256 is another'),
+        (in_record('museum guide', 'casino'), 'SHA-256 is another'),
+        (in_record(VIDEO, 64 * 'b'), 'SHA-256 is another'),
+        (in_manifest(record_sha256=64 * '0'), 'SHA-256 is another'),
+        (in_manifest(purpose='anything'), 'something else than the manifest'),
+        (in_manifest(who='Anybody'), 'something else than the manifest'),
+        (in_manifest(until=None), 'something else than the manifest'),
+        *(
+            (record_of_nothing(text), 'not a record')
+            for text in (
+                '{}',
+                '',
+                '[]',
+                'null',
+                '{"consent": {}, "footage": {}}',
+                '{"consent": 1, "footage": []}',
+                '[' * 10**5,
+            )
+        ),
+        (lambda folder: edit(folder, lambda mapping: mapping['person'].update(footage=[64 * 'c'])), 'not part'),
+        (lambda folder: edit(folder, lambda mapping: mapping['person'].update(footage=[VIDEO, 64 * 'c'])), 'not part'),
+        (lambda folder: edit(folder, lambda mapping: mapping['person'].update(footage=[])), 'not part'),
+    ],
+)
 def test_an_invented_exchanged_or_missing_agreement_is_none(tiny_avatar_copy, change, word):
     agree(tiny_avatar_copy)
     assert unconsented(tiny_avatar_copy) is None
@@ -434,11 +496,18 @@ def test_an_avatar_that_would_not_load_is_not_written(tmp_path):
     weights = tiny_weights()
     weights['apc']['bias'][0] = np.nan
     with pytest.raises(AvatarError, match='bias'):
-        write_avatar(tmp_path / 'bad', tiny_manifest(), weights, np.zeros((64, 512), np.float32), tiny_face(),
-                     tiny_candidates())
+        write_avatar(
+            tmp_path / 'bad', tiny_manifest(), weights, np.zeros((64, 512), np.float32), tiny_face(), tiny_candidates()
+        )
     with pytest.raises(AvatarError, match="'mouth'"):
-        write_avatar(tmp_path / 'bad', tiny_manifest(), {'apc': weights['mouth']}, np.zeros((64, 512), np.float32),
-                     tiny_face(), tiny_candidates())
+        write_avatar(
+            tmp_path / 'bad',
+            tiny_manifest(),
+            {'apc': weights['mouth']},
+            np.zeros((64, 512), np.float32),
+            tiny_face(),
+            tiny_candidates(),
+        )
     assert list(tmp_path.iterdir()) == []
 
 

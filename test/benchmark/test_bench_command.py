@@ -17,8 +17,9 @@ from lsp_ros.cli.main import main
 
 PATIENCE = 120  # seconds that a busy machine may take; nothing here is timed
 
-with_ros = pytest.mark.skipif(not all(map(importlib.util.find_spec, ('rclpy', 'lsp_ros.msg'))),
-                              reason='ROS 2 or the built messages are absent')
+with_ros = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ('rclpy', 'lsp_ros.msg'))), reason='ROS 2 or the built messages are absent'
+)
 
 
 @pytest.fixture
@@ -29,8 +30,26 @@ def speech(tmp_path):
 
 def test_tables_are_printed_and_written(tiny_avatar, speech, tmp_path, capsys):
     page, figures = tmp_path / 'page.md', tmp_path / 'figures.json'
-    assert main(['bench', '--avatar', str(tiny_avatar), '--speech', str(speech), '--stages', 'mel,drawing',
-                 '--frames', '3', '--json', str(figures), '--markdown', str(page)]) == 0
+    assert (
+        main(
+            [
+                'bench',
+                '--avatar',
+                str(tiny_avatar),
+                '--speech',
+                str(speech),
+                '--stages',
+                'mel,drawing',
+                '--frames',
+                '3',
+                '--json',
+                str(figures),
+                '--markdown',
+                str(page),
+            ]
+        )
+        == 0
+    )
     printed = capsys.readouterr().out
     rows = json.loads(figures.read_text())['stages']
     assert [row['stage'] for row in rows] == ['mel', 'drawing']
@@ -40,26 +59,32 @@ def test_tables_are_printed_and_written(tiny_avatar, speech, tmp_path, capsys):
     assert page.read_text().count('<!-- lsp bench:') == 1
 
 
-@pytest.mark.parametrize('arguments, words', [
-    (['--stages', 'mel,kroplo'], "'kroplo' is not one of mel"),
-    (['--engines', 'auto'], "'auto' is not one of torch"),
-    (['--streams', '0'], '0 is below 1'),
-    (['--live', '--soak', '1'], 'not allowed with'),
-    (['--future', '--microphone-like'], 'not allowed with'),
-])
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (['--stages', 'mel,kroplo'], "'kroplo' is not one of mel"),
+        (['--engines', 'auto'], "'auto' is not one of torch"),
+        (['--streams', '0'], '0 is below 1'),
+        (['--live', '--soak', '1'], 'not allowed with'),
+        (['--future', '--microphone-like'], 'not allowed with'),
+    ],
+)
 def test_what_cannot_be_measured_is_refused(arguments, words, capsys):
     with pytest.raises(SystemExit) as exit:
         main(['bench', *arguments])
     assert exit.value.code == 2 and words in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('arguments, words', [
-    (['--json', 'nowhere/a.json'], 'folder nowhere does not exist'),
-    (['--speech', 'missing.wav'], 'missing.wav'),
-    (['--avatar', 'nobody'], 'nobody'),
-    (['--soak', '0'], '--soak is 0'),
-    (['--live', '--minutes', '0'], '--minutes is 0'),
-])
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (['--json', 'nowhere/a.json'], 'folder nowhere does not exist'),
+        (['--speech', 'missing.wav'], 'missing.wav'),
+        (['--avatar', 'nobody'], 'nobody'),
+        (['--soak', '0'], '--soak is 0'),
+        (['--live', '--minutes', '0'], '--minutes is 0'),
+    ],
+)
 def test_what_the_user_can_mend_is_said_in_one_sentence(arguments, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(['bench', *arguments]) == 2
@@ -72,17 +97,42 @@ def test_the_running_graph_is_measured_until_ctrl_c(tiny_avatar, speech, tmp_pat
     figures, scratch = tmp_path / 'figures.json', tmp_path / 'scratch'
     scratch.mkdir()
     process = subprocess.Popen(
-        [sys.executable, '-m', 'lsp_ros.cli.main', 'bench', '--live', '--microphone-like', '--minutes', '600',
-         '--warm-up', '1', '--frame-rate', '30', '--avatar', str(tiny_avatar), '--speech', str(speech),
-         '--json', str(figures)],
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        env={**os.environ, 'TMPDIR': str(scratch)})
+        [
+            sys.executable,
+            '-m',
+            'lsp_ros.cli.main',
+            'bench',
+            '--live',
+            '--microphone-like',
+            '--minutes',
+            '600',
+            '--warm-up',
+            '1',
+            '--frame-rate',
+            '30',
+            '--avatar',
+            str(tiny_avatar),
+            '--speech',
+            str(speech),
+            '--json',
+            str(figures),
+        ],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env={**os.environ, 'TMPDIR': str(scratch)},
+    )
 
     def measured() -> bool:
         for folder in scratch.glob('lsp_bench_*'):
             seen, costs = (read(folder / name) for name in ('report.json', 'processes.json'))
-            if seen.get('measured_from_ns') and seen['images']['received'] > 2 and all(
-                    step['ms'] for step in seen['steps']) and seen['computing']:
+            if (
+                seen.get('measured_from_ns')
+                and seen['images']['received'] > 2
+                and all(step['ms'] for step in seen['steps'])
+                and seen['computing']
+            ):
                 return len([row for row in costs.get('processes', []) if row['cpu'] and 'rss_mb' in row]) == 6
         return False
 

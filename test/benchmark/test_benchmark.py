@@ -54,14 +54,27 @@ def test_contenders_take_turns_and_warm_up_is_not_counted():
     calls, clock = [], itertools.count()  # every look at the clock is a second after the last
     steps = {name: lambda frame, name=name: calls.append((name, frame)) for name in 'ab'}
     times = take_turns(steps, frames=4, warm_up=2, turn=3, clock=lambda: next(clock))
-    assert calls == [('a', 0), ('a', 1), ('a', 2), ('b', 0), ('b', 1), ('b', 2),
-                     ('a', 3), ('a', 4), ('a', 5), ('b', 3), ('b', 4), ('b', 5)]
+    assert calls == [
+        ('a', 0),
+        ('a', 1),
+        ('a', 2),
+        ('b', 0),
+        ('b', 1),
+        ('b', 2),
+        ('a', 3),
+        ('a', 4),
+        ('a', 5),
+        ('b', 3),
+        ('b', 4),
+        ('b', 5),
+    ]
     assert times['a'] == {'median': 1000, 'p95': 1000, 'p99': 1000, 'least': 1000, 'count': 4}
 
 
 def test_percentiles_are_milliseconds():
     assert summary(np.arange(101) / 1000) == pytest.approx(
-        {'median': 50, 'p95': 95, 'p99': 99, 'least': 0, 'count': 101})
+        {'median': 50, 'p95': 95, 'p99': 99, 'least': 0, 'count': 101}
+    )
 
 
 def test_a_slope_leaves_out_the_row_in_which_buffers_fill():
@@ -76,8 +89,11 @@ def test_every_part_has_its_row_and_says_what_its_reference_says(avatar, speech)
     rows = list(measure_stages(avatar, speech, frames=6, warm_up=2))
     assert list(dict.fromkeys(row['stage'] for row in rows)) == list(STAGES)
     twice = {row['stage'] for row in rows if row['precision'] == 'f32'}
-    assert twice == {'apc', 'speech', 'mouth', 'head-pose', 'motion'} == {
-        row['stage'] for row in rows if row['precision'] == 'int8'}
+    assert (
+        twice
+        == {'apc', 'speech', 'mouth', 'head-pose', 'motion'}
+        == {row['stage'] for row in rows if row['precision'] == 'int8'}
+    )
     compared = {row['stage'] for row in rows if 'reference' in row}
     assert compared == {'mel', 'apc', 'mouth', 'head-pose'}
     for row in rows:

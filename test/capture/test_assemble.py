@@ -30,8 +30,16 @@ def take_of(path, times: np.ndarray, speed: float) -> tuple[Take, Track]:
     found = Track(euler, np.tile([0.0, 0.0, 100.0], (N, 1)), points, Camera(1500.0, (256.0, 256.0)), np.zeros(N), [])
     nothing = np.zeros((0, 256, 256), np.uint8)
     seen = Seen(np.zeros((N, 478, 3), np.float32), np.zeros(N, bool), np.ones(N), nothing, np.zeros(0, int))
-    return Take('0', Clip(path, 512, 512, times, ()), np.zeros((0, 4)), seen, (), np.zeros(N, np.int8), np.arange(N),
-                np.full((N, 18, 2), 300.0)), found
+    return Take(
+        '0',
+        Clip(path, 512, 512, times, ()),
+        np.zeros((0, 4)),
+        seen,
+        (),
+        np.zeros(N, np.int8),
+        np.arange(N),
+        np.full((N, 18, 2), 300.0),
+    ), found
 
 
 @pytest.fixture(scope='module')
@@ -45,8 +53,9 @@ def film(tmp_path_factory):
 
 
 @pytest.mark.parametrize('speed', [0.0, 30.0])
-@pytest.mark.parametrize('rate,least', [('60', 1), ('59.94', 1), ('30', 1), ('29.97', 1), ('25', 0.6), ('24', 0.5),
-                                        ('23.976', 0.5)])
+@pytest.mark.parametrize(
+    'rate,least', [('60', 1), ('59.94', 1), ('30', 1), ('29.97', 1), ('25', 0.6), ('24', 0.5), ('23.976', 0.5)]
+)
 def test_pictures_are_kept_where_the_face_is_what_they_show(film, rate, least, speed):
     take, found = take_of(film, times_at(rate), speed)
     tracks, known, _, shown = on_timeline([take], found)
@@ -55,8 +64,9 @@ def test_pictures_are_kept_where_the_face_is_what_they_show(film, rate, least, s
         assert len(shown) >= len(take.clip.times) - 2
     frames, rows = np.array(list(shown)), np.array([row for _, row in shown.values()])
     assert known[frames].all()
-    there = project(to_camera(*(tracks[name][frames] for name in ('points', 'euler', 'translation'))),
-                    found.camera.matrix)
+    there = project(
+        to_camera(*(tracks[name][frames] for name in ('points', 'euler', 'translation'))), found.camera.matrix
+    )
     own = project(to_camera(found.points[rows], found.euler[rows], found.translation[rows]), found.camera.matrix)
     beside = np.abs(take.places[rows] - frames)
     assert (np.linalg.norm(there - own, axis=-1).max(axis=-1)[beside > PICTURE_OFF] <= STILL).all()

@@ -57,14 +57,17 @@ def test_other_footage_or_another_document_is_another_record(agreement, tmp_path
     assert '"document_sha256": null' not in text
 
 
-@pytest.mark.parametrize('text,message', [
-    (AGREEMENT.format(until=datetime.date.today() - datetime.timedelta(days=1)), 'ran out'),
-    (AGREEMENT.format(until='soon'), 'until must be a date'),
-    ('who: Ada', 'purpose is missing'),
-    ('just words', 'must hold who'),
-    ('{', 'is not YAML'),
-    (AGREEMENT.format(until='null') + 'document: gone.pdf', 'gone.pdf'),
-])
+@pytest.mark.parametrize(
+    'text,message',
+    [
+        (AGREEMENT.format(until=datetime.date.today() - datetime.timedelta(days=1)), 'ran out'),
+        (AGREEMENT.format(until='soon'), 'until must be a date'),
+        ('who: Ada', 'purpose is missing'),
+        ('just words', 'must hold who'),
+        ('{', 'is not YAML'),
+        (AGREEMENT.format(until='null') + 'document: gone.pdf', 'gone.pdf'),
+    ],
+)
 def test_what_is_wrong_with_an_agreement_is_said(tmp_path, text, message):
     file = tmp_path / 'consent.yaml'
     file.write_text(text)
@@ -75,8 +78,9 @@ def test_what_is_wrong_with_an_agreement_is_said(tmp_path, text, message):
 def built(tiny_avatar, tmp_path, agreement, videos) -> Avatar:
     """The avatar that a training of a dataset of FOOTAGE, whose manifest names ``videos``, leaves."""
     consent, text = bind(agreement, FOOTAGE)
-    dataset = write_synthetic(tmp_path / 'dataset', person={'kind': 'real', 'consent': consent},
-                              capture={'videos': videos})
+    dataset = write_synthetic(
+        tmp_path / 'dataset', person={'kind': 'real', 'consent': consent}, capture={'videos': videos}
+    )
     (dataset / 'consent.json').write_text(text)
     known, run = Avatar.load(tiny_avatar), tmp_path / 'run'
     for network in SETTINGS:

@@ -40,8 +40,9 @@ GONE, HAND = (0.8, 1.0), (2.0, 2.1)  # seconds of the first film
 
 
 def films(folder: Path) -> list[Path]:
-    first = synthetic.write_person(folder / 'a.mkv', 3.2, face=lambda t: not GONE[0] <= t < GONE[1],
-                                   hand=lambda t: HAND[0] <= t < HAND[1])
+    first = synthetic.write_person(
+        folder / 'a.mkv', 3.2, face=lambda t: not GONE[0] <= t < GONE[1], hand=lambda t: HAND[0] <= t < HAND[1]
+    )
     return [first, synthetic.write_person(folder / 'b.mkv', 1.2, seed=1)]
 
 
@@ -58,8 +59,11 @@ def made(tmp_path_factory):
 
 
 def digest(folder: Path) -> dict[str, str]:
-    return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
-            for file in sorted(folder.rglob('*')) if file.is_file()}
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.rglob('*'))
+        if file.is_file()
+    }
 
 
 def test_the_dataset_shows_what_was_filmed(made):
@@ -152,18 +156,28 @@ with create.Capture({videos!r}, Path({out!r}), create.Settings('somebody', sourc
 """
 
 
-@pytest.mark.parametrize('step,how', [
-    *((step, signal.SIGKILL) for step in ('look', 'see', 'track', 'shoulders', 'dataset')),
-    ('see', signal.SIGINT), ('dataset', signal.SIGINT),
-])
+@pytest.mark.parametrize(
+    'step,how',
+    [
+        *((step, signal.SIGKILL) for step in ('look', 'see', 'track', 'shoulders', 'dataset')),
+        ('see', signal.SIGINT),
+        ('dataset', signal.SIGINT),
+    ],
+)
 def test_a_run_that_was_ended_in_any_step_goes_on_where_it_was(made, tmp_path, monkeypatch, step, how):
     videos, folder, _ = made
     monkeypatch.setattr(create, 'PIECE', 20)
     out = tmp_path / 'out'
-    program = KILLED.format(tests=str(Path(synthetic.__file__).parent), step=step, how=int(how), out=str(out),
-                            videos=[str(video) for video in videos])
-    ended = subprocess.run([sys.executable, '-c', program], cwd=Path(create.__file__).parents[2], timeout=120,
-                           stderr=subprocess.DEVNULL)
+    program = KILLED.format(
+        tests=str(Path(synthetic.__file__).parent),
+        step=step,
+        how=int(how),
+        out=str(out),
+        videos=[str(video) for video in videos],
+    )
+    ended = subprocess.run(
+        [sys.executable, '-c', program], cwd=Path(create.__file__).parents[2], timeout=120, stderr=subprocess.DEVNULL
+    )
     assert ended.returncode == -how
     assert not (out / 'dataset').exists()
     finished = {file: file.stat().st_mtime_ns for file in (out / 'capture').rglob('[!.]*.npz')}
@@ -222,8 +236,12 @@ def test_nothing_is_interpolated_across_a_cut_within_one_scene(tmp_path, x, y, f
     leap tells."""
     times = np.arange(75) / synthetic.RATE
     light = flicker * (-1) ** np.arange(75)
-    pictures = [(synthetic.draw(*(synthetic.path_of(t) + (t >= 1.2) * np.array([x, y]))).astype(int) + bright)
-                .clip(0, 255).astype(np.uint8) for t, bright in zip(times, light)]
+    pictures = [
+        (synthetic.draw(*(synthetic.path_of(t) + (t >= 1.2) * np.array([x, y]))).astype(int) + bright)
+        .clip(0, 255)
+        .astype(np.uint8)
+        for t, bright in zip(times, light)
+    ]
     film = synthetic.write_film(tmp_path / 'film.mkv', times, pictures, np.zeros(3 * SAMPLE_RATE))
     result = run([film], tmp_path / 'out')
     assert result.takes[0].clip.cuts == (() if flicker else (30,)) and result.takes[0].leaps == (30,)
@@ -233,8 +251,10 @@ def test_nothing_is_interpolated_across_a_cut_within_one_scene(tmp_path, x, y, f
     # Up to the cut and from it on, head and shoulders are where the film of that part alone would have them.
     scale, matrix = result.crop.scale, result.track.camera.matrix
     frames = np.r_[before - 6 : before, after : after + 6]
-    centre = project(to_camera(np.zeros((len(frames), 1, 3)), result.tracks['euler'][frames],
-                               result.tracks['translation'][frames]), matrix)[:, 0]
+    centre = project(
+        to_camera(np.zeros((len(frames), 1, 3)), result.tracks['euler'][frames], result.tracks['translation'][frames]),
+        matrix,
+    )[:, 0]
     seconds = frames / FRAME_RATE
     true = scale * (synthetic.path_of(seconds) + (seconds >= 1.2)[:, None] * np.array([x, y]))
     off = centre - true
@@ -279,8 +299,9 @@ def test_what_is_wrong_with_a_file_is_said_before_all_files_are_looked_at(made, 
     mute = synthetic.write_film(tmp_path / 'mute.mkv', np.arange(3) / 25, [synthetic.draw(128, 80)] * 3, None)
     with pytest.raises(CaptureError, match='mute.mkv: has no sound track'):
         run([mute], tmp_path / 'mute', detector)
-    small = synthetic.write_film(tmp_path / 'small.mkv', np.arange(3) / 25, [synthetic.draw(128, 80)[:96]] * 3,
-                                 np.zeros(2000))
+    small = synthetic.write_film(
+        tmp_path / 'small.mkv', np.arange(3) / 25, [synthetic.draw(128, 80)[:96]] * 3, np.zeros(2000)
+    )
     with pytest.raises(CaptureError, match='different sizes .256x96, 256x192.'):
         run([videos[0], small], tmp_path / 'small', detector)
 
@@ -289,8 +310,9 @@ def test_every_step_tells_how_far_it_is(made, tmp_path, monkeypatch):
     videos, _, _ = made
     monkeypatch.setattr(create, 'PIECE', 20)
     told: dict[str, list[float]] = {}
-    progress = create.Progress(lambda name: told.setdefault(name.split(':')[0], []),
-                               lambda share: list(told.values())[-1].append(share))
+    progress = create.Progress(
+        lambda name: told.setdefault(name.split(':')[0], []), lambda share: list(told.values())[-1].append(share)
+    )
     with Capture(videos, tmp_path / 'out', SETTINGS, synthetic.DotDetector, None, progress) as capture:
         capture.run()
     assert list(told) == ['look', 'see', 'track', 'shoulders', 'dataset']
@@ -338,8 +360,11 @@ def test_what_was_agreed_goes_with_the_dataset(made, tmp_path):
     agreement.write_text('{who: Ada, purpose: a test, until: null, means: a word}')
     run(videos, out, consent=agreement)
     consent = load_dataset(out / 'dataset').manifest['person']['consent']
-    check(out / 'dataset' / 'consent.json', consent,
-          {video.name: hashlib.sha256(video.read_bytes()).hexdigest() for video in videos})
+    check(
+        out / 'dataset' / 'consent.json',
+        consent,
+        {video.name: hashlib.sha256(video.read_bytes()).hexdigest() for video in videos},
+    )
 
 
 class Tags(HTMLParser):
@@ -361,8 +386,15 @@ def test_the_report_says_what_was_left_out_and_what_to_record_again(made, tmp_pa
     _, _, result = made
     figures = write_report(result, tmp_path / 'report.html')
     page = (tmp_path / 'report.html').read_text()
-    for text in ('UNCONSENTED', 'no face was found', 'a hand was over the face', 'record 3 to 5 minutes', '<svg',
-                 'a.mkv 00:00.8 to 00:01.0: no face was found', 'Keep the hands down'):
+    for text in (
+        'UNCONSENTED',
+        'no face was found',
+        'a hand was over the face',
+        'record 3 to 5 minutes',
+        '<svg',
+        'a.mkv 00:00.8 to 00:01.0: no face was found',
+        'Keep the hands down',
+    ):
         assert text in page
     assert page.count('<img') >= 12
     assert figures['known minutes'] == pytest.approx(result.known.sum() / 3600)
@@ -371,8 +403,10 @@ def test_the_report_says_what_was_left_out_and_what_to_record_again(made, tmp_pa
 
 def test_the_report_judges_every_figure(made):
     _, _, result = made
-    good = {line.name: line.good for line in report.judge(
-        report.measure(result, load_dataset(result.capture.folder / 'dataset')))}
+    good = {
+        line.name: line.good
+        for line in report.judge(report.measure(result, load_dataset(result.capture.folder / 'dataset')))
+    }
     assert good['voice above the noise of the room'] and good['tracking error'] and good['clipped sound']
     assert not good['footage that can be used'] and not good['longest stretch without a gap']
     assert not good['width of the head in the video']
@@ -428,8 +462,9 @@ def test_what_others_wrote_is_text_in_the_report(made, tmp_path):
     shutil.copy(videos[0], film)
     blink = synthetic.write_film(tmp_path / f'{evil}2.mkv', np.zeros(1), [synthetic.draw(128, 80)], np.zeros(1600))
     (tmp_path / 'consent.yaml').write_text(yaml.safe_dump({'who': evil, 'purpose': evil, 'until': None, 'means': evil}))
-    result = run([film, blink], tmp_path / 'out', settings=replace(SETTINGS, name=evil),
-                 consent=tmp_path / 'consent.yaml')
+    result = run(
+        [film, blink], tmp_path / 'out', settings=replace(SETTINGS, name=evil), consent=tmp_path / 'consent.yaml'
+    )
     write_report(result, tmp_path / 'report.html')
     page = Tags((tmp_path / 'report.html').read_text())
     assert page.tags <= plain.tags

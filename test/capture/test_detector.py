@@ -84,8 +84,23 @@ def test_the_built_in_avatar_is_captured_as_it_moved(tmp_path):
         for frame in range(0, len(truth), 2):
             out.write_frame(rendering.render(truth[frame : frame + 1])[0].image, frame // 2)
         out.write_audio(samples)
-    assert main(['create', str(film), '--name', 'presenter', '--synthetic', '--dataset-only', '--detector',
-                 str(os.environ.get('LSP_DETECTOR_PYTHON') or PYTHON), '-o', str(tmp_path / 'out')]) == 0
+    assert (
+        main(
+            [
+                'create',
+                str(film),
+                '--name',
+                'presenter',
+                '--synthetic',
+                '--dataset-only',
+                '--detector',
+                str(os.environ.get('LSP_DETECTOR_PYTHON') or PYTHON),
+                '-o',
+                str(tmp_path / 'out'),
+            ]
+        )
+        == 0
+    )
     data = load_dataset(tmp_path / 'out' / 'dataset')
     (known,) = runs(data.known_mask)
     assert known[0] == 0 and known[1] >= len(truth) - 1 and len(data.pictures) == len(truth) // 2

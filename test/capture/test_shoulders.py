@@ -12,8 +12,9 @@ def person() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     cv2.ellipse(body, (256, 200), (80, 105), 0, 0, 360, 255, -1)
     cv2.rectangle(body, (215, 280), (297, 420), 255, -1)
     cv2.fillPoly(body, [np.array([[0, 440], [200, 370], [312, 370], [511, 440], [511, 511], [0, 511]])], 255)
-    pattern = cv2.resize(np.random.default_rng(0).integers(30, 220, (128, 128), np.uint8), (512, 512),
-                         interpolation=cv2.INTER_CUBIC)
+    pattern = cv2.resize(
+        np.random.default_rng(0).integers(30, 220, (128, 128), np.uint8), (512, 512), interpolation=cv2.INTER_CUBIC
+    )
     image = np.where(body > 0, pattern, 128).astype(np.uint8)
     face = np.full((73, 2), 200.0)
     angle = np.linspace(np.pi, 0, 15)

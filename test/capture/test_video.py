@@ -83,7 +83,10 @@ def test_a_cut_within_one_scene_is_found(twice):
 
 
 @given(
-    st.integers(0, 400), st.integers(0, 200), st.integers(100, 500), st.floats(400, 3000),
+    st.integers(0, 400),
+    st.integers(0, 200),
+    st.integers(100, 500),
+    st.floats(400, 3000),
     st.tuples(st.floats(-30, 30), st.floats(-20, 20), st.floats(60, 200)),
 )
 def test_the_crops_camera_shows_what_the_source_camera_shows(left, top, side, focal, point):
@@ -165,8 +168,9 @@ def test_damaged_packets_at_the_beginning_are_a_gap_and_not_the_end(tmp_path):
             picture = av.VideoFrame.from_ndarray(rng.integers(0, 255, (64, 64, 3), np.uint8), format='rgb24')
             picture.pts, picture.time_base = k, Fraction(1, 25)
             container.mux(video.encode(picture))
-            sound = av.AudioFrame.from_ndarray(rng.normal(0, 0.1, (1, 1920)).astype(np.float32), format='fltp',
-                                               layout='mono')
+            sound = av.AudioFrame.from_ndarray(
+                rng.normal(0, 0.1, (1, 1920)).astype(np.float32), format='fltp', layout='mono'
+            )
             sound.sample_rate, sound.pts, sound.time_base = 48_000, 1920 * k, Fraction(1, 48_000)
             container.mux(audio.encode(sound))
         for stream in (video, audio):

@@ -171,7 +171,7 @@ def test_a_shift_by_a_part_of_a_frame_is_found():
 
 def test_a_mouth_that_opens_when_it_sounds_has_no_offset_to_the_sound():
     mouth = opening()
-    samples = np.repeat(mouth, 267)[: 160_000] * np.sin(2 * np.pi * 1000 * np.arange(160_000) / 16000) * 0.2
+    samples = np.repeat(mouth, 267)[:160_000] * np.sin(2 * np.pi * 1000 * np.arange(160_000) / 16000) * 0.2
     heard = loudness(samples)
     for frames in (0, 6):
         late = np.roll(mouth, frames)

@@ -70,17 +70,22 @@ def partly_known(dataset, wrong: float):
     for name in ('points', 'euler', 'translation'):
         values[name] = getattr(dataset, name).copy()
         values[name][slice(*UNKNOWN)] = wrong * (1 + np.arange(values[name][slice(*UNKNOWN)].size)).reshape(
-            values[name][slice(*UNKNOWN)].shape)
+            values[name][slice(*UNKNOWN)].shape
+        )
     return replace(dataset, unknown=(UNKNOWN,), validation=((60, 360),), **values)
 
 
-@pytest.mark.parametrize('judge', [
-    evaluate_mouth,
-    lambda avatar, dataset: evaluate_lips(avatar, dataset.read_audio(), dataset),
-    lambda avatar, dataset: evaluate_head_pose(avatar, dataset, seeds=[0]),
-    lambda avatar, dataset: compare_heads(
-        [(dataset, slice(0, len(dataset)), [(np.zeros((len(dataset), 3)), np.zeros((len(dataset), 3)))])]),
-])
+@pytest.mark.parametrize(
+    'judge',
+    [
+        evaluate_mouth,
+        lambda avatar, dataset: evaluate_lips(avatar, dataset.read_audio(), dataset),
+        lambda avatar, dataset: evaluate_head_pose(avatar, dataset, seeds=[0]),
+        lambda avatar, dataset: compare_heads(
+            [(dataset, slice(0, len(dataset)), [(np.zeros((len(dataset), 3)), np.zeros((len(dataset), 3)))])]
+        ),
+    ],
+)
 def test_what_is_not_known_is_not_taken_for_the_truth(avatar, dataset, judge):
     figures = [judge(avatar, partly_known(dataset, wrong)) for wrong in (0.0, -50.0)]
     assert figures[0] == figures[1]

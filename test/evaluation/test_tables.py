@@ -123,7 +123,8 @@ def test_heads_are_judged_as_the_network_moves_them_live(avatar, clip):
 def test_a_head_that_is_the_truth_is_at_no_distance(avatar, folder):
     dataset = load_dataset(folder)
     sampler = SimpleNamespace(
-        condition=lambda features: np.zeros((len(features), 1)), start=lambda condition, seed: iter(dataset.euler),
+        condition=lambda features: np.zeros((len(features), 1)),
+        start=lambda condition, seed: iter(dataset.euler),
         step=lambda state, condition: None,
         sample=lambda state, condition: np.concatenate([next(state), np.zeros(3)])[None],
     )
@@ -316,13 +317,16 @@ def test_lips_and_figures_train_nothing(avatar, clip, tmp_path):
     assert '![figure 9]' in text
 
 
-@pytest.mark.parametrize(('arguments', 'words'), [
-    (['table2', 'AVATAR', '--data', 'nowhere'], 'nowhere'),
-    (['table2', 'AVATAR', '--data', 'DATA', '--rows', 'kroplo'], 'kroplo'),
-    (['all', 'AVATAR', '--data', 'DATA', '--set', 'kroplo=1'], 'kroplo'),
-    (['lips', 'AVATAR'], '--held-out'),
-    (['lips', 'AVATAR', '--film', 'missing.mp4'], 'missing.mp4'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['table2', 'AVATAR', '--data', 'nowhere'], 'nowhere'),
+        (['table2', 'AVATAR', '--data', 'DATA', '--rows', 'kroplo'], 'kroplo'),
+        (['all', 'AVATAR', '--data', 'DATA', '--set', 'kroplo=1'], 'kroplo'),
+        (['lips', 'AVATAR'], '--held-out'),
+        (['lips', 'AVATAR', '--film', 'missing.mp4'], 'missing.mp4'),
+    ],
+)
 def test_what_is_wrong_is_said_in_one_sentence(arguments, words, avatar, folder, tmp_path, capsys):
     places = {'AVATAR': str(avatar.path), 'DATA': str(folder)}
     assert main(['evaluate', *(places.get(word, word) for word in arguments), '--run', str(tmp_path)]) == 2

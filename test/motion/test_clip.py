@@ -40,8 +40,9 @@ def test_any_chunking_gives_the_same_motion_at_the_end(avatar):
 def test_without_smoothing_and_bounds_it_is_the_live_motion(avatar):
     """As long as no lips cross, which they do not here."""
     limits = PoseRange(*np.tile(np.float64([[-1e6], [1e6]]), (2, 3)))
-    manifest = replace(avatar.manifest, pose_range=limits,
-                       head_pose=replace(avatar.manifest.head_pose, smoothing=(0.0, 0.0)))
+    manifest = replace(
+        avatar.manifest, pose_range=limits, head_pose=replace(avatar.manifest.head_pose, smoothing=(0.0, 0.0))
+    )
     still = Avatar(avatar.path, manifest)
     offline, live = (whole(stage, speech(60)) for stage in (ClipMotion(still), MotionStage(still, precision='f32')))
     assert not live.clamped.any()
@@ -81,13 +82,15 @@ def test_a_mouth_that_does_not_rest_says_what_the_network_says_in_silence(avatar
     features = speech(40)
     silent = replace(features, active=np.zeros(40, bool))
     talkative = Avatar(avatar.path, replace(avatar.manifest, mouth=replace(avatar.manifest.mouth, rests=False)))
-    np.testing.assert_array_equal(whole(MotionStage(talkative), silent).points,
-                                  whole(MotionStage(talkative), features).points)
+    np.testing.assert_array_equal(
+        whole(MotionStage(talkative), silent).points, whole(MotionStage(talkative), features).points
+    )
     assert not np.array_equal(whole(MotionStage(avatar), silent).points, whole(MotionStage(avatar), features).points)
 
 
 def test_soft_lips_close_in_a_film_as_they_do_live(avatar):
     """The face's lips are nearly 0.4 apart: a seal of that much closes them, none leaves them where they are."""
+
     def film(seal: float) -> FaceMotion:
         mouth = replace(avatar.manifest.mouth, seal=seal)
         return whole(ClipMotion(Avatar(avatar.path, replace(avatar.manifest, mouth=mouth))), speech(40))

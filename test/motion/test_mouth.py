@@ -53,10 +53,13 @@ def test_live_form_equals_the_network(network, predictor):
     np.testing.assert_allclose(np.concatenate(pieces, axis=1), expected.numpy(), atol=2e-6)
 
 
-@pytest.mark.parametrize('spoil', [
-    lambda w: w.pop('lstm.bias_hh_l2'),
-    lambda w: w.update({'decoder.6.weight': np.zeros((75, 256))}),
-])
+@pytest.mark.parametrize(
+    'spoil',
+    [
+        lambda w: w.pop('lstm.bias_hh_l2'),
+        lambda w: w.update({'decoder.6.weight': np.zeros((75, 256))}),
+    ],
+)
 def test_weights_that_do_not_fit_are_named(network, spoil):
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     spoil(weights)

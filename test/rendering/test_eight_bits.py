@@ -33,8 +33,10 @@ def draw(presenter, tmp_path_factory):
     given = presenter.weights('renderer'), presenter.manifest.renderer.size, presenter.candidates()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('LSP_CACHE_DIR', str(tmp_path_factory.mktemp('cache')))
-        engines = [build_engine('openvino', *given, precision=precision, int8=presenter.int8_renderer())
-                   for precision in ('f32', 'int8')]
+        engines = [
+            build_engine('openvino', *given, precision=precision, int8=presenter.int8_renderer())
+            for precision in ('f32', 'int8')
+        ]
     return lambda maps: [np.stack([engine.render(each) for each in maps]).astype(np.int16) for engine in engines]
 
 
@@ -88,7 +90,10 @@ def test_the_first_start_on_a_machine_draws_at_once_without_torch(tmp_path):
         'assert engine.render(np.zeros((512, 512), np.uint8)).std() > 5\n'
         'assert not {"torch", "nncf"} & set(sys.modules)\n'
     )
-    environment = {**os.environ, 'LSP_CACHE_DIR': str(tmp_path / 'cache'),
-                   'PYTHONPATH': os.pathsep.join(path for path in sys.path if path)}
+    environment = {
+        **os.environ,
+        'LSP_CACHE_DIR': str(tmp_path / 'cache'),
+        'PYTHONPATH': os.pathsep.join(path for path in sys.path if path),
+    }
     subprocess.run([sys.executable, '-c', program], cwd=tmp_path, env=environment, check=True)
     assert not (tmp_path / 'cache').exists()  # nothing was converted, nothing measured

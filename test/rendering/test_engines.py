@@ -152,15 +152,22 @@ def test_gpus_are_counted_by_the_driver_itself(tmp_path, started, there):
     """A library in the driver's place: no file of the driver and no torch is asked for."""
     if not shutil.which('cc'):
         pytest.skip('there is no C compiler')
-    (tmp_path / 'driver.c').write_text(f'int cuInit(unsigned flags) {{ return {started}; }}\n'
-                                       'int cuDeviceGetCount(int *count) { *count = 2; return 0; }\n')
+    (tmp_path / 'driver.c').write_text(
+        f'int cuInit(unsigned flags) {{ return {started}; }}\n'
+        'int cuDeviceGetCount(int *count) { *count = 2; return 0; }\n'
+    )
     subprocess.run(['cc', '-shared', '-fPIC', '-o', 'libcuda.so.1', 'driver.c'], cwd=tmp_path, check=True)
-    program = ('import sys\n'
-               'from lsp_ros.rendering.engines import nvidia_gpus\n'
-               f'assert nvidia_gpus() == {there}\n'
-               'assert "torch" not in sys.modules\n')
-    environment = {**os.environ, 'LD_LIBRARY_PATH': str(tmp_path),
-                   'PYTHONPATH': os.pathsep.join(path for path in sys.path if path)}
+    program = (
+        'import sys\n'
+        'from lsp_ros.rendering.engines import nvidia_gpus\n'
+        f'assert nvidia_gpus() == {there}\n'
+        'assert "torch" not in sys.modules\n'
+    )
+    environment = {
+        **os.environ,
+        'LD_LIBRARY_PATH': str(tmp_path),
+        'PYTHONPATH': os.pathsep.join(path for path in sys.path if path),
+    }
     subprocess.run([sys.executable, '-c', program], env=environment, check=True)
 
 

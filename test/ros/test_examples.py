@@ -21,8 +21,14 @@ def example(graph):
     def start(name: str, *words: str) -> subprocess.Popen:
         topics = ('audio_in', 'head_pose_command', 'image')
         remappings = [word for topic in topics for word in ('-r', f'/avatar/{topic}:={graph.namespace}/{topic}')]
-        started.append(subprocess.Popen([sys.executable, EXAMPLES / name, *words, '--ros-args', *remappings], text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+        started.append(
+            subprocess.Popen(
+                [sys.executable, EXAMPLES / name, *words, '--ros-args', *remappings],
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        )
         return started[-1]
 
     yield start

@@ -220,15 +220,20 @@ def test_one_renderer_draws_for_several_namespaces_and_a_bad_one_harms_no_other(
         assert_in_order(seen[robot])
         assert all(starts[robot] <= picture.stamp < starts[robot] + 10**15 for picture in seen[robot])
         if robot != 'bad':  # every frame was drawn, or is counted among those that were not
-            graph.until(lambda robot=robot: graph.counted('renderer', f'{robot}: frames left out') == 30
-                        - len(seen[robot]), f'frames of {robot} are missing')
+            graph.until(
+                lambda robot=robot: graph.counted('renderer', f'{robot}: frames left out') == 30 - len(seen[robot]),
+                f'frames of {robot} are missing',
+            )
     assert sum(len(pictures) for pictures in seen.values()) > 4
 
 
 @pytest.mark.parametrize(
     ('streams', 'sentence'),
-    [("['a b']", "streams holds 'a b'"), ("['a','a:presenter']", "the namespace 'a' twice"),
-     ("['a:nobody']", 'nobody: there is no such avatar')],
+    [
+        ("['a b']", "streams holds 'a b'"),
+        ("['a','a:presenter']", "the namespace 'a' twice"),
+        ("['a:nobody']", 'nobody: there is no such avatar'),
+    ],
 )
 def test_streams_that_make_no_sense_end_the_renderer_with_a_sentence(graph, renderable_avatar, streams, sentence):
     renderer = graph.start('renderer', avatar=renderable_avatar, streams=streams)
@@ -255,12 +260,28 @@ def test_a_robot_without_a_renderer_is_drawn_for_by_a_server(graph, renderable_a
     report, home = tmp_path / 'report.json', f'{graph.namespace}/robot'
     lsp = [sys.executable, '-m', 'lsp_ros.cli.main']
     avatar = ['--avatar', str(renderable_avatar)]
-    server = subprocess.Popen([*lsp, 'serve', home, f'{graph.namespace}/other', *avatar,
-                               '--namespace', f'{graph.namespace}/server'])
+    server = subprocess.Popen(
+        [*lsp, 'serve', home, f'{graph.namespace}/other', *avatar, '--namespace', f'{graph.namespace}/server']
+    )
     try:
         robot = subprocess.run(
-            [*lsp, 'up', '--no-renderer', '--namespace', home, *avatar, '--source', 'silence', '--no-window',
-             '--no-sound', '--duration', '1', '--report', str(report)], timeout=PATIENCE,
+            [
+                *lsp,
+                'up',
+                '--no-renderer',
+                '--namespace',
+                home,
+                *avatar,
+                '--source',
+                'silence',
+                '--no-window',
+                '--no-sound',
+                '--duration',
+                '1',
+                '--report',
+                str(report),
+            ],
+            timeout=PATIENCE,
         )
     finally:
         server.send_signal(signal.SIGINT)

@@ -69,9 +69,15 @@ def test_durations_of_any_number_are_summed_up_in_little_memory():
 
 def feed(graph, until):
     """Sound, features, motion and pictures, of which every tenth is missing, until something is true."""
-    publishers = [graph.publisher(*topic) for topic in (
-        (AudioChunk, 'audio'), (SpeechFeatures, 'speech_features'), (FaceMotion, 'face_motion'),
-        (Image, 'image', IMAGE_QOS))]
+    publishers = [
+        graph.publisher(*topic)
+        for topic in (
+            (AudioChunk, 'audio'),
+            (SpeechFeatures, 'speech_features'),
+            (FaceMotion, 'face_motion'),
+            (Image, 'image', IMAGE_QOS),
+        )
+    ]
     frame = 0
     while not until():
         stamp = 10**18 + frame * SECOND // 30
@@ -91,8 +97,13 @@ def test_the_monitor_writes_what_it_saw(graph, tmp_path):
     def seen():
         return json.loads(report.read_text()) if report.is_file() else {'measured_from_ns': None}
 
-    feed(graph, until=lambda: monitor.popen.poll() is not None or (
-        seen()['measured_from_ns'] and seen()['images']['received'] > 20 and seen()['course']))
+    feed(
+        graph,
+        until=lambda: (
+            monitor.popen.poll() is not None
+            or (seen()['measured_from_ns'] and seen()['images']['received'] > 20 and seen()['course'])
+        ),
+    )
     assert monitor.end() == 0, monitor.said()
     assert seen()['images']['dropped'] > 1 and seen()['sound']['missing_samples'] > 0
     assert all(step['ms']['median'] >= 0 for step in seen()['steps'])

@@ -233,8 +233,14 @@ def test_the_face_is_at_rest_when_the_speech_is_cancelled_and_the_stream_goes_on
 @pytest.mark.parametrize('loop', [False, True])
 def test_a_file_that_is_cancelled_is_at_its_end(graph, sound_file, loop):
     chunks = graph.collect(AudioChunk, 'audio')
-    graph.start('audio_source', source='file', file=sound_file, loop=loop, start_delay=0.0 if loop else 3600.0,
-                wait_for_picture=0.0)
+    graph.start(
+        'audio_source',
+        source='file',
+        file=sound_file,
+        loop=loop,
+        start_delay=0.0 if loop else 3600.0,
+        wait_for_picture=0.0,
+    )
     cancel = graph.publisher(Empty, 'cancel')
     graph.until(lambda: loud(chunks) if loop else chunks, 'no audio')
     cancel.publish(Empty())
@@ -734,11 +740,14 @@ def test_a_node_starts_without_torch(name):
     assert subprocess.run([sys.executable, '-c', code], timeout=60).returncode == 0
 
 
-@pytest.mark.parametrize('agreed, told', [
-    (None, 'consent is not on record'),
-    ({'until': '2001-01-01'}, 'consent ran out on 2001-01-01'),
-    ({'until': None, 'record': 'exchanged'}, 'SHA-256 is another'),
-])
+@pytest.mark.parametrize(
+    'agreed, told',
+    [
+        (None, 'consent is not on record'),
+        ({'until': '2001-01-01'}, 'consent ran out on 2001-01-01'),
+        ({'until': None, 'record': 'exchanged'}, 'SHA-256 is another'),
+    ],
+)
 def test_whoever_starts_a_real_person_without_consent_is_told(graph, renderable_avatar, tmp_path, agreed, told):
     unasked = shutil.copytree(renderable_avatar, tmp_path / 'unasked')
     manifest = unasked / 'avatar.yaml'
@@ -746,8 +755,11 @@ def test_whoever_starts_a_real_person_without_consent_is_told(graph, renderable_
     if agreed:
         consent = {'who': 'A. Person', 'purpose': 'a test', 'means': 'a word', 'until': agreed['until']}
         record = record_text(consent, b'', None, Avatar.load(unasked, parts=()).footage)
-        add_consent(unasked, {**consent, 'record_sha256': hashlib.sha256(record.encode()).hexdigest()},
-                    agreed.get('record', record))
+        add_consent(
+            unasked,
+            {**consent, 'record_sha256': hashlib.sha256(record.encode()).hexdigest()},
+            agreed.get('record', record),
+        )
     renderer = graph.start('renderer', avatar=unasked)
     graph.until(lambda: told in renderer.said(), 'nothing was said')
 

@@ -61,11 +61,19 @@ def test_pictures_that_come_too_late_are_counted_and_the_right_delay_is_told(gra
 def test_a_room_does_not_hear_itself_unless_it_is_asked_for(ros):
     samples, stamp = np.full(320, 0.5, np.float32), 10**18
     for stream, play_microphone, heard in (
-            ('microphone-1', False, 0.0), ('microphone-1', True, 0.5), ('file-1', False, 0.5)):
+        ('microphone-1', False, 0.0),
+        ('microphone-1', True, 0.5),
+        ('file-1', False, 0.5),
+    ):
         player = Player()
         try:
-            player.set_parameters([Parameter('sound', value=False), Parameter('window', value=False),
-                                   Parameter('play_microphone', value=play_microphone)])
+            player.set_parameters(
+                [
+                    Parameter('sound', value=False),
+                    Parameter('window', value=False),
+                    Parameter('play_microphone', value=play_microphone),
+                ]
+            )
             player.trigger_configure()
             player.trigger_activate()
             player.hear(Audio(stream, 0, stamp, samples))

@@ -24,7 +24,9 @@ class SoundServer:
     def __init__(self, folder: Path):
         self.socket = folder / 'socket'
         self.environment = {
-            **os.environ, 'PULSE_SERVER': f'unix:{self.socket}', 'PULSE_RUNTIME_PATH': str(folder),
+            **os.environ,
+            'PULSE_SERVER': f'unix:{self.socket}',
+            'PULSE_RUNTIME_PATH': str(folder),
             'PULSE_COOKIE': str(folder / 'cookie'),
         }
         self.start()

@@ -206,7 +206,7 @@ def test_following_another_clock_keeps_the_spectrum(drift):
     assert buffer.slewed > 1000
     levels = np.sqrt(np.mean(np.square(heard[: len(heard) // 160 * 160].reshape(-1, 160)), axis=1))
     np.testing.assert_allclose(20 * np.log10(levels / (0.5 / np.sqrt(2))), 0, atol=0.1)
-    piece = heard[-2**18 :] * np.blackman(2**18)
+    piece = heard[-(2**18) :] * np.blackman(2**18)
     power = np.square(np.abs(np.fft.rfft(piece)))
     hertz = np.fft.rfftfreq(2**18, 1 / 16_000)
     beside = power[np.abs(hertz - 6000) > 100].sum() / power.sum()

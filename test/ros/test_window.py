@@ -119,7 +119,10 @@ class WaylandDesktop(Screen):
             assert self.server.poll() is None, 'weston ended'
             time.sleep(0.05)
         self.environment = {
-            **own, 'DISPLAY': told[1], 'WAYLAND_DISPLAY': 'desktop', 'XDG_SESSION_TYPE': 'wayland',
+            **own,
+            'DISPLAY': told[1],
+            'WAYLAND_DISPLAY': 'desktop',
+            'XDG_SESSION_TYPE': 'wayland',
             'QT_QPA_PLATFORM': 'wayland',
         }
 

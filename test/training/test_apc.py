@@ -97,7 +97,14 @@ def test_the_same_seed_gives_the_same_first_weights_whatever_happened_before(tmp
     for k in range(4):
         soundfile.write(tmp_path / f'{k}.wav', 0.1 * np.random.default_rng(k).standard_normal(16_000), 16_000)
     still = APCSettings(
-        epochs=1, batch=2, segment=30, validation_share=0.5, lr=0.0, lr_end=0.0, seed=3, accelerator='cpu',
+        epochs=1,
+        batch=2,
+        segment=30,
+        validation_share=0.5,
+        lr=0.0,
+        lr_end=0.0,
+        seed=3,
+        accelerator='cpu',
         max_batches=1,
     )
     first = train_apc([tmp_path], tmp_path / 'first', still)

@@ -90,8 +90,15 @@ def test_one_command_trains_all_networks_and_writes_the_avatar(tmp_path, monkeyp
     command = ['train', 'all', str(data), '--corpus', *(str(tmp_path / f'{name}.wav') for name in 'abcd')]
     command += ['--run', str(tmp_path / 'run'), '-o', str(tmp_path / 'avatar'), '--size', 'live', '--backbone', 'none']
     command += ['--on-cpu', '10', '--batch', '2']  # minutes enough; batches end it
-    few = ('max_batches=2', 'validate_every=1', 'validation_share=0.5', 'segment=30', 'sequence=60', 'hearings=1',
-           'look_ahead=12')
+    few = (
+        'max_batches=2',
+        'validate_every=1',
+        'validation_share=0.5',
+        'segment=30',
+        'sequence=60',
+        'hearings=1',
+        'look_ahead=12',
+    )
     command += [part for one in few for part in ('--set', one)]
     assert main(command) == 0
     assert f'the avatar is {tmp_path / "avatar"}' in capsys.readouterr().out

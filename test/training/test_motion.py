@@ -70,9 +70,14 @@ def test_the_mouth_of_a_frame_is_said_a_look_ahead_later():
 
 def test_sequences_follow_one_another_in_every_stream():
     settings = MouthSettings(look_ahead=0, sequence=10)
-    runs = [({'raw': np.full((40, 4), k, np.float32) + np.arange(40)[:, None] / 100}, np.zeros((40, 75), np.float32),
-             np.ones(40, bool))
-            for k in range(3)]
+    runs = [
+        (
+            {'raw': np.full((40, 4), k, np.float32) + np.arange(40)[:, None] / 100},
+            np.zeros((40, 75), np.float32),
+            np.ones(40, bool),
+        )
+        for k in range(3)
+    ]
     streams = MouthStreams(runs, settings, batch=2, shuffle=False)
     first = torch.cat([streams[k][0] for k in range(len(streams))], dim=1)[:, :, 0]
     assert first.shape == (2, 60)

@@ -45,8 +45,9 @@ def made(renderer, maps, tmp_path_factory):
 
 def test_eight_bits_are_near_float32(made, renderer, maps):
     assert made.psnr.mean() >= 38
-    exact, small = (build_engine('openvino', *renderer, precision=precision, int8=made.renderer)
-                    for precision in ('f32', 'int8'))
+    exact, small = (
+        build_engine('openvino', *renderer, precision=precision, int8=made.renderer) for precision in ('f32', 'int8')
+    )
     pictures = [np.stack([engine.render(each) for each in maps]) for engine in (exact, small)]
     assert not np.array_equal(*pictures)
     # The background, where float32 draws nothing in any picture, is the same to the bit.
@@ -111,8 +112,12 @@ def test_an_avatar_carries_its_eight_bits(made, tiny_avatar, tmp_path, caplog):
 
 
 def test_a_start_in_eight_bits_needs_neither_torch_nor_nncf(made, renderer, maps, tmp_path):
-    np.savez(tmp_path / 'all.npz', graph=np.frombuffer(made.renderer.graph, np.uint8),
-             numbers=np.frombuffer(made.renderer.numbers, np.uint8), map=maps[0])
+    np.savez(
+        tmp_path / 'all.npz',
+        graph=np.frombuffer(made.renderer.graph, np.uint8),
+        numbers=np.frombuffer(made.renderer.numbers, np.uint8),
+        map=maps[0],
+    )
     program = (
         'import sys, numpy as np\n'
         'from lsp_ros.avatar.avatar import Int8Renderer\n'

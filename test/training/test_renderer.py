@@ -144,7 +144,13 @@ def test_a_resumed_training_gives_what_an_uninterrupted_one_gives(tmp_path):
 def test_a_teacher_draws_the_moments_that_have_no_picture(tmp_path):
     folder = write_synthetic(tmp_path / 'data', pictures=8)
     settings = RendererSettings(
-        size='normal', width=2, batch=2, backbone=None, discriminator_width=2, epochs=1, gan_start=2.0,
+        size='normal',
+        width=2,
+        batch=2,
+        backbone=None,
+        discriminator_width=2,
+        epochs=1,
+        gan_start=2.0,
         accelerator='cpu',
     )
     train_renderer(folder, tmp_path / 'teacher', settings)
@@ -214,8 +220,13 @@ def test_perceptual_distance_is_zero_for_equal_pictures_and_grows(tmp_path):
 
 def test_squeezenet_slices_have_the_expected_sizes():
     slices = SqueezeNet(squeezenet_arrays())(torch.zeros(1, 3, 128, 128))
-    assert [tuple(s.shape[1:]) for s in slices] == [(96, 61, 61), (256, 30, 30), (384, 15, 15), (512, 15, 15),
-                                                    (512, 7, 7)]
+    assert [tuple(s.shape[1:]) for s in slices] == [
+        (96, 61, 61),
+        (256, 30, 30),
+        (384, 15, 15),
+        (512, 15, 15),
+        (512, 7, 7),
+    ]
 
 
 def test_vgg19_takes_torchvisions_names_and_gives_the_papers_layers(tmp_path):

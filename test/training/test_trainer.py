@@ -86,8 +86,14 @@ def test_a_time_budget_ends_the_run_and_its_schedule(tmp_path):
     module = Line()
     module.progress = 0.0
     trainer = lightning.Trainer(
-        max_epochs=100, callbacks=[decay], logger=False, enable_checkpointing=False, accelerator='cpu',
-        enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path,
+        max_epochs=100,
+        callbacks=[decay],
+        logger=False,
+        enable_checkpointing=False,
+        accelerator='cpu',
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
     )
     trainer.fit(module, Points())
     assert len(module.rates) == 10
@@ -139,8 +145,14 @@ def test_a_run_that_is_stopped_at_any_batch_goes_on_as_if_it_had_not_stopped(tmp
         for end in ends:
             model = models[name] = Chance()
             average = (EMAWeightAveraging(decay=0.5),)
-            fit(model, Shuffled(), tmp_path / name, settings(max_batches=end, lr_end=0.1, validate_every=0.5),
-                extra_callbacks=average, reload_data=reload)
+            fit(
+                model,
+                Shuffled(),
+                tmp_path / name,
+                settings(max_batches=end, lr_end=0.1, validate_every=0.5),
+                extra_callbacks=average,
+                reload_data=reload,
+            )
             seen[name] += model.seen
     assert seen['parts'] == seen['whole'] and len(seen['whole']) == 12
     assert torch.equal(models['whole'].net.weight, models['parts'].net.weight)

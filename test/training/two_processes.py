@@ -41,10 +41,14 @@ def train(network: str, out: Path, training, data) -> None:
     for value in training.parameters():
         digest.update(value.detach().numpy().tobytes())
     np.savez(
-        out / f'{network}_{training.global_rank}.npz', given=given, weights=digest.hexdigest(),
+        out / f'{network}_{training.global_rank}.npz',
+        given=given,
+        weights=digest.hexdigest(),
         val_loss=training.trainer.callback_metrics['val_loss'].item(),
-        stream=next((getattr(data.train, name)[..., :8] for name in ('mel', 'features') if hasattr(data.train, name)),
-                    torch.zeros(0)).numpy(),
+        stream=next(
+            (getattr(data.train, name)[..., :8] for name in ('mel', 'features') if hasattr(data.train, name)),
+            torch.zeros(0),
+        ).numpy(),
     )
 
 

@@ -95,8 +95,7 @@ def keep(folder: Path, write: Callable[[Path], object]) -> None:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
-        log.warning('the converted renderer cannot be kept in %s (%s); the next start converts it again', folder,
-                    error)
+        log.warning('the converted renderer cannot be kept in %s (%s); the next start converts it again', folder, error)
         return
     networks = sorted((path for path in folder.parent.glob('[!.]*') if path.is_dir()), key=lambda p: p.stat().st_mtime)
     for old in [*networks[:-KEPT], *_unfinished(folder.parent)]:

@@ -91,8 +91,9 @@ class OpenVinoEngine(Engine):
             if int8 is not None and int8.psnr >= LEAST_PSNR:
                 there.append('int8')
             elif int8 is not None:
-                log.warning('the renderer in 8 bits is %.1f dB from float32, below %g dB: not used', int8.psnr,
-                            LEAST_PSNR)
+                log.warning(
+                    'the renderer in 8 bits is %.1f dB from float32, below %g dB: not used', int8.psnr, LEAST_PSNR
+                )
             precision, compiled = _quickest(there, compile, content, int8, measure)
         compiled = compiled or compile(precision)
         self.side_by_side = side_by_side
@@ -131,7 +132,10 @@ def _settings(precision: str, threads: int | None, side_by_side: int) -> dict:
 
 
 def _quickest(
-    there: list[str], compile: Callable[[str], openvino.CompiledModel], content: str, int8: 'Int8Renderer | None',
+    there: list[str],
+    compile: Callable[[str], openvino.CompiledModel],
+    content: str,
+    int8: 'Int8Renderer | None',
     measure: bool,
 ) -> tuple[str, openvino.CompiledModel | None]:
     """The precision to use and, where it had to be measured, the network compiled for it.

@@ -93,8 +93,9 @@ class _Context:
     """Runs the engine on torch's current stream; what runs at the same time needs one each."""
 
     def __init__(self, engine, kernels: '_Kernels | None'):
-        self._context = engine.create_execution_context(kernels.config) if kernels else \
-            engine.create_execution_context()
+        self._context = (
+            engine.create_execution_context(kernels.config) if kernels else engine.create_execution_context()
+        )
 
     def __call__(self, lines):
         import torch
