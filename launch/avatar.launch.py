@@ -22,7 +22,7 @@ from launch_ros.actions import Node
 
 SHARE = Path(get_package_share_directory('lsp_ros'))
 NODES = ('audio_source', 'speech_features', 'motion', 'renderer', 'player')
-FINISHED = 10  # exit status of a node that has done its work (lsp_ros/nodes/parent.py)
+FINISHED = 10  # exit status of a node that has done its work (lsp_ros/graph/process_lifetime.py)
 ASKED_TO_END = (0, -signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP)
 # A node that fails so often in a row, each time so soon, will not be helped by another start; as in `lsp up`.
 MOST_QUICK_FAILURES = 3

@@ -11,7 +11,7 @@ import numpy as np
 from lsp_ros.avatar.avatar import Avatar, find_avatar
 from lsp_ros.capture import detector as flags
 from lsp_ros.capture.landmarks import IRISES, MESH_POINTS, RIGID, RIGID_MIRROR, Sight
-from lsp_ros.rendering.camera import project, to_camera
+from lsp_ros.geometry import project, to_camera
 
 SIZE = (256, 192)
 RATE = 25

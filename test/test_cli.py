@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from lsp_ros.avatar.places import find_sample
 from lsp_ros.cli.main import build_parser, main
 from lsp_ros.media import DIGITAL_SOURCE_TYPE, digital_source_type, read_audio
+from lsp_ros.resources import find_sample
 
 PATIENCE = 90  # seconds that a busy machine may take; nothing here is timed
 
@@ -217,7 +217,7 @@ def children(pid: int) -> dict[str, int]:
         except (OSError, ValueError):
             continue
         names = [word.rpartition('.')[2] for word in words if word.startswith('lsp_ros.nodes.')]
-        if parent == pid and names and names[0] != 'visitor':  # who only looks, at the start
+        if parent == pid and names and names[0] != 'graph_probe':  # who only looks, at the start
             found[names[0]] = int(entry.name)
     return found
 
@@ -357,7 +357,7 @@ def test_say_live_speaks_through_the_avatar_that_listens_and_leaves_another_one_
 
 
 def test_only_shared_memory_of_the_dead_is_removed(tmp_path):
-    from lsp_ros.cli.graph import clear_shared_memory
+    from lsp_ros.graph.supervisor import clear_shared_memory
 
     for name in ('fastdds_1', 'fastdds_2', 'fastrtps_3', 'fastdds_port4', 'fastdds_5', 'another'):
         for path in (tmp_path / name, tmp_path / f'{name}_el'):
@@ -380,8 +380,8 @@ def test_only_shared_memory_of_the_dead_is_removed(tmp_path):
 
 
 def test_the_systemd_unit_starts_a_command_that_exists_and_takes_its_end_for_what_it_is():
-    from lsp_ros.cli.graph import SECONDS_TO_END
     from lsp_ros.cli.main import INTERRUPTED
+    from lsp_ros.graph.supervisor import SECONDS_TO_END
 
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str

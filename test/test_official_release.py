@@ -40,7 +40,7 @@ from lsp_ros.rendering.feature_map import draw
 from lsp_ros.rendering.generator import load_generator
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.signals import SpeechFeatures
-from lsp_ros.speech.encoder import FeatureEncoder
+from lsp_ros.speech.apc_live import FeatureEncoder
 from lsp_ros.speech.manifold import Manifold
 
 GOLDEN = Path(__file__).parent / 'golden' / 'release'

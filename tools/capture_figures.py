@@ -21,11 +21,11 @@ import numpy as np
 import soundfile
 
 from lsp_ros.avatar.landmarks import BROWS, CONTOUR, EYES, FACE_LINES, MOUTH, MOUTH_OUTPUT, NOSE, lip_gap
-from lsp_ros.capture.create import Capture, Settings
 from lsp_ros.capture.detector import FORGET
 from lsp_ros.capture.landmarks import Detector, to_lsp73
+from lsp_ros.capture.pipeline import Capture, Settings
 from lsp_ros.capture.tracking import track
-from lsp_ros.rendering.camera import project, to_camera
+from lsp_ros.geometry import project, to_camera
 from lsp_ros.timeline import SAMPLE_RATE, frame_start
 
 

@@ -29,7 +29,7 @@ import yaml
 
 from lsp_ros.avatar.consent import RECORD, ConsentError, check_record, ran_out
 from lsp_ros.avatar.manifest import AvatarError, Camera, Manifest, PoseRange, as_mapping, read_section
-from lsp_ros.avatar.places import shipped_folders
+from lsp_ros.resources import shipped_folders
 from lsp_ros.signals import FEATURE_SIZE, LANDMARKS, SHOULDER_POINTS
 
 __all__ = [

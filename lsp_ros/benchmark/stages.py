@@ -15,18 +15,18 @@ import torch
 from lsp_ros import timeline
 from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.benchmark.timing import take_turns
-from lsp_ros.compiled import PRECISIONS
 from lsp_ros.motion.footage import Footage
 from lsp_ros.motion.head_pose import RECEPTIVE_FIELD, HeadPoseNet
-from lsp_ros.motion.lips import MouthPredictor
+from lsp_ros.motion.head_pose_live import POSE_STATE, HeadPoseSampler
 from lsp_ros.motion.mouth import MouthNet
-from lsp_ros.motion.sampler import POSE_STATE, HeadPoseSampler
+from lsp_ros.motion.mouth_live import MouthPredictor
 from lsp_ros.motion.stage import MotionStage
+from lsp_ros.openvino_graph import PRECISIONS
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.signals import FEATURE_SIZE, FaceMotion, SpeechFeatures
 from lsp_ros.speech import mel
 from lsp_ros.speech.apc import APC
-from lsp_ros.speech.encoder import FeatureEncoder
+from lsp_ros.speech.apc_live import FeatureEncoder
 from lsp_ros.speech.manifold import Manifold
 from lsp_ros.speech.stage import SpeechStage
 

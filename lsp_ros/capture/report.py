@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from lsp_ros.avatar.landmarks import LEFT_EYE_LIDS, RIGHT_EYE_LIDS, lip_gap
-from lsp_ros.capture.create import Result
+from lsp_ros.capture.pipeline import Result
 from lsp_ros.capture.take import (
     BLUR,
     CUT,
@@ -23,7 +23,7 @@ from lsp_ros.capture.take import (
     SHORT,
     TURNED,
 )
-from lsp_ros.rendering.camera import project, to_camera
+from lsp_ros.geometry import project, to_camera
 from lsp_ros.rendering.feature_map import draw
 from lsp_ros.rendering.sizes import PICTURE
 from lsp_ros.speech.activity import level_db, speech_frames
@@ -33,7 +33,7 @@ from lsp_ros.training.dataset import Dataset, load_dataset, runs
 
 # What a good recording has; below, the report asks for more.
 MINUTES, YAW, PITCH, OPEN_CM, WIDTH_CM, SILENT_SHARE, NOISE_DB, QUIET_DB = 3.0, 16.0, 8.0, 1.0, 0.6, 0.03, 25.0, -32.0
-LONG_RUN = 6.5  # seconds without a gap that head motion can be learned from (``lsp_ros.capture.learn``)
+LONG_RUN = 6.5  # seconds without a gap that head motion can be learned from (``lsp_ros.training.fine_tune``)
 HEAD_WIDTH = 200  # pixels of the video
 # Pictures in focus have 60 to 450; blurred by a Gaussian of 1.5 pixels they have 16 at most.
 SHARP = 30.0

@@ -25,7 +25,7 @@ from scipy.linalg import solveh_banded
 
 from lsp_ros.avatar.landmarks import CONTOUR, EYES, MOUTH, NOSE
 from lsp_ros.capture.landmarks import IRISES, RIGID, RIGID_MIRROR, to_lsp73
-from lsp_ros.rendering.camera import project, rotation, to_camera
+from lsp_ros.geometry import project, rotation, to_camera
 
 PUPILS = 6.3  # cm
 
@@ -109,7 +109,7 @@ def straighten(shape: np.ndarray) -> np.ndarray:
 
 
 def angles(matrix: np.ndarray) -> np.ndarray:
-    """(..., 3, 3) -> (..., 3) degrees: the inverse of ``lsp_ros.rendering.camera.rotation`` for |ey| < 90."""
+    """(..., 3, 3) -> (..., 3) degrees: the inverse of ``lsp_ros.geometry.rotation`` for |ey| < 90."""
     ex = np.degrees(np.arctan2(-matrix[..., 2, 1], -matrix[..., 2, 2]))
     ey = np.degrees(np.arcsin(np.clip(-matrix[..., 2, 0], -1, 1)))
     ez = np.degrees(np.arctan2(matrix[..., 1, 0], matrix[..., 0, 0]))

@@ -142,9 +142,9 @@ def run_bench(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from lsp_ros.avatar.avatar import Avatar, find_avatar
-    from lsp_ros.avatar.places import find_sample
     from lsp_ros.benchmark import report
     from lsp_ros.media import read_audio
+    from lsp_ros.resources import find_sample
 
     for file in filter(None, (options.json, options.markdown)):
         if not file.resolve().parent.is_dir():
@@ -244,8 +244,8 @@ def measure_hours(options, avatar, speech, console, figures) -> None:
 def measure_live(options, avatar, speech, console, figures) -> None:
     """The graph of five nodes and the one that measures, in a namespace of its own."""
     from lsp_ros.benchmark.live import Meter
-    from lsp_ros.cli.graph import Graph, GraphError
     from lsp_ros.cli.up import LONGEST_LOADING, model_parameters, player_parameters
+    from lsp_ros.graph.supervisor import Graph, GraphError
 
     if not options.minutes:
         raise ValueError('--minutes is 0: give the time to measure.')

@@ -85,7 +85,7 @@ def run_create(options: argparse.Namespace) -> int:
     from lsp_ros.cli.train import import_training
 
     import_training()
-    from lsp_ros.capture.learn import learn
+    from lsp_ros.training.fine_tune import learn
 
     learn(
         folder / 'dataset',
@@ -104,8 +104,8 @@ def capture(options: argparse.Namespace, folder: Path, console) -> None:
     from rich import progress as bars
     from rich.table import Table
 
-    from lsp_ros.capture.create import Capture, Progress, Settings, peak_memory
     from lsp_ros.capture.landmarks import Detector
+    from lsp_ros.capture.pipeline import Capture, Progress, Settings, peak_memory
     from lsp_ros.capture.report import write_report
     from lsp_ros.capture.video import file_sha256
 

@@ -91,7 +91,7 @@ def add_commands(commands) -> None:
 
 
 def run_serve(options: argparse.Namespace) -> int:
-    from lsp_ros.cli.graph import Graph
+    from lsp_ros.graph.supervisor import Graph
 
     parameters = {'renderer': model_parameters(options)['renderer'] | {'streams': options.streams}}
     Graph(parameters, namespace(options.namespace)).run()
@@ -99,7 +99,7 @@ def run_serve(options: argparse.Namespace) -> int:
 
 
 def run_up(options: argparse.Namespace) -> int:
-    from lsp_ros.cli.graph import Graph
+    from lsp_ros.graph.supervisor import Graph
 
     source = options.source or ('file' if options.file else None)
     if source == 'file' and not options.file:
@@ -132,7 +132,7 @@ def run_up(options: argparse.Namespace) -> int:
 
 def speak_live(speech: Path, options: argparse.Namespace) -> int:
     """One recording through the graph that runs, if it listens, or one of its own (``lsp say --live``)."""
-    from lsp_ros.cli.graph import Graph, GraphError, Visitor, check_installed
+    from lsp_ros.graph.supervisor import Graph, GraphError, Visitor, check_installed
 
     home = namespace(options.namespace)
     check_installed()

@@ -1,6 +1,6 @@
 """The head motion of the full model and of the variants of paper section 5.1, measured in one way.
 
-The live form (:mod:`lsp_ros.motion.sampler`) runs the variants without history and without speech as they are; for
+The live form (:mod:`lsp_ros.motion.head_pose_live`) runs the variants without history and without speech as they are; for
 the recurrent one the sampler below does the same steps; all in float32. Everything else is the avatar's: smoothing,
 limits, and, where the network says how sure it is, how far poses are sampled from the mean.
 """
@@ -11,7 +11,7 @@ import torch
 from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.evaluation.protocols import WARM_UP, compare_heads
 from lsp_ros.motion.head_pose import HeadPoseNet
-from lsp_ros.motion.sampler import POSE_STATE, HeadPoseSampler, HeadPoseState, PoseLimits
+from lsp_ros.motion.head_pose_live import POSE_STATE, HeadPoseSampler, HeadPoseState, PoseLimits
 from lsp_ros.motion.stage import LowPass
 from lsp_ros.training.dataset import Dataset
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from scipy.signal import butter, sosfiltfilt
 
-from lsp_ros.rendering.camera import rotation, to_camera
+from lsp_ros.geometry import rotation, to_camera
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE, frame_start, frames_in
 
 BILABIALS = ('p', 'b', 'm')

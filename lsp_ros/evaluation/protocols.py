@@ -29,8 +29,8 @@ from lsp_ros.evaluation.metrics import (
     psnr,
     ssim,
 )
+from lsp_ros.geometry import project, to_camera
 from lsp_ros.motion.stage import MotionStage
-from lsp_ros.rendering.camera import project, to_camera
 from lsp_ros.rendering.engines import make_engine
 from lsp_ros.rendering.feature_map import draw
 from lsp_ros.rendering.sizes import PICTURE, SIZES

@@ -19,7 +19,7 @@ from lsp_ros.avatar.landmarks import (
     UPPER_LIP_INNER,
     UPPER_LIP_OUTER,
 )
-from lsp_ros.motion.lips import join_lips
+from lsp_ros.motion.mouth_live import join_lips
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, SpeechFeatures
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lsp_ros.motion.sampler import PoseLimits
+from lsp_ros.motion.head_pose_live import PoseLimits
 from lsp_ros.signals import HeadPoseCommand, HeadSource, PoseMode
 from lsp_ros.timeline import FRAME_RATE
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lsp_ros.motion.sampler import CHANNELS, DILATIONS, POSE_STATE, SKIP_CHANNELS
+from lsp_ros.motion.head_pose_live import CHANNELS, DILATIONS, POSE_STATE, SKIP_CHANNELS
 from lsp_ros.signals import FEATURE_SIZE
 
 RECEPTIVE_FIELD = 1 + sum(DILATIONS)  # 255 states of history

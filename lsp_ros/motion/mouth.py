@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from lsp_ros.motion.lips import HIDDEN, LAYERS
+from lsp_ros.motion.mouth_live import HIDDEN, LAYERS
 from lsp_ros.signals import FEATURE_SIZE
 
 MOUTH_OUTPUTS = 75

@@ -9,8 +9,8 @@ from lsp_ros.avatar.avatar import Avatar, AvatarError
 from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT
 from lsp_ros.motion.command import HeadPoseControl
 from lsp_ros.motion.footage import Footage, Posture
-from lsp_ros.motion.lips import MouthGate, MouthPredictor, Smoother, join_lips
-from lsp_ros.motion.sampler import UNBOUNDED, HeadPoseSampler, HeadPoseState, PoseLimits
+from lsp_ros.motion.head_pose_live import UNBOUNDED, HeadPoseSampler, HeadPoseState, PoseLimits
+from lsp_ros.motion.mouth_live import MouthGate, MouthPredictor, Smoother, join_lips
 from lsp_ros.signals import FEATURE_SIZE, FaceMotion, HeadPoseCommand, SpeechFeatures
 from lsp_ros.timeline import FEATURES_PER_FRAME
 
@@ -50,7 +50,7 @@ class MotionStage:
 
     ``seed`` makes the head motion and, unless 0, the places where the footage of eyes and of posture begins.
     ``idle_amplitude`` scales how much head, eyes and brows move while nobody speaks: 1 as in speech, 0 not at all.
-    ``precision`` of the networks, int8 or f32 (:mod:`lsp_ros.compiled`). ``raw`` leaves their output as it is, in f32,
+    ``precision`` of the networks, int8 or f32 (:mod:`lsp_ros.openvino_graph`). ``raw`` leaves their output as it is, in f32,
     unsmoothed, lips crossed and the head unbounded, for who has the whole clip (:mod:`lsp_ros.motion.clip`).
     """
 

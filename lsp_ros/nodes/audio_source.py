@@ -26,6 +26,8 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Empty
 
 from lsp_ros import timeline
+from lsp_ros.live.sound_devices import Microphone
+from lsp_ros.live.streams import PacedBuffer
 from lsp_ros.msg import AudioChunk
 from lsp_ros.nodes.conversions import (
     ENCODINGS,
@@ -39,19 +41,8 @@ from lsp_ros.nodes.conversions import (
     format_from_info,
     says_no_format,
 )
-from lsp_ros.nodes.node import (
-    AUDIO_QOS,
-    FRAME_QOS,
-    IMAGE_QOS,
-    LOSSY_QOS,
-    STATE_QOS,
-    Finished,
-    Parameter,
-    StreamNode,
-    run,
-)
-from lsp_ros.nodes.sound import Microphone
-from lsp_ros.nodes.streams import PacedBuffer
+from lsp_ros.nodes.node import AUDIO_QOS, FRAME_QOS, IMAGE_QOS, LOSSY_QOS, STATE_QOS, Finished, StreamNode, run
+from lsp_ros.nodes.parameters import Parameter
 from lsp_ros.speech.mel import FRAME_SUPPORT
 
 SHORTEST_CHUNK = 160

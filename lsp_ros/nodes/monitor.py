@@ -14,10 +14,11 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from sensor_msgs.msg import Image
 
 from lsp_ros import timeline
+from lsp_ros.live.recorder import Durations, Statistics
 from lsp_ros.msg import AudioChunk, FaceMotion, SpeechFeatures
 from lsp_ros.nodes.conversions import Audio, audio_from_message
-from lsp_ros.nodes.node import AUDIO_QOS, FRAME_QOS, VIEWER_QOS, Finished, Parameter, StreamNode, run
-from lsp_ros.nodes.recording import Durations, Statistics
+from lsp_ros.nodes.node import AUDIO_QOS, FRAME_QOS, VIEWER_QOS, Finished, StreamNode, run
+from lsp_ros.nodes.parameters import Parameter
 
 SECOND = timeline.NANOSECONDS_PER_SECOND
 TOPICS = ('speech_features', 'face_motion', 'image')

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from lsp_ros import signals, timeline
 from lsp_ros.avatar.avatar import Avatar, find_avatar
-from lsp_ros.compiled import core
+from lsp_ros.live.streams import PATIENCE_SECONDS, FrameJoin, OneSource
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.msg import FaceMotion, HeadPoseCommand, SpeechFeatures
 from lsp_ros.nodes.conversions import (
@@ -21,8 +21,9 @@ from lsp_ros.nodes.conversions import (
     features_from_message,
     motion_to_message,
 )
-from lsp_ros.nodes.node import AVATAR, FRAME_QOS, Parameter, StreamNode, run
-from lsp_ros.nodes.streams import PATIENCE_SECONDS, FrameJoin, OneSource
+from lsp_ros.nodes.node import FRAME_QOS, StreamNode, run
+from lsp_ros.nodes.parameters import AVATAR, Parameter
+from lsp_ros.openvino_graph import core
 
 MOST_IDLE_FRAMES = 30  # in one go; after a longer hold-up the rest is left out, not worked off
 

@@ -23,12 +23,11 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import Executor, SingleThreadedExecutor
@@ -36,8 +35,9 @@ from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
-from lsp_ros.avatar.places import shipped_file
-from lsp_ros.nodes.parent import end_with_parent, finished_status, wait_for_start
+from lsp_ros.graph.process_lifetime import end_with_parent, finished_status, wait_for_start
+from lsp_ros.nodes.parameters import AUTOSTART, Parameter
+from lsp_ros.resources import shipped_file
 
 # Reliable: a lost chunk is a hole in a sentence. The depths are 2 to 4 seconds of audio and one of frames, so that
 # a machine that was busy for a moment catches up without a loss.
@@ -63,43 +63,6 @@ SHORTEST_ALARM_NS = 1000
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 KEPT_BYTES = 32 * 2**20
 PRIORITY_AT_START = os.getpriority(os.PRIO_PROCESS, 0)
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One row of a node's parameter table: its documentation and its validation.
-
-    ``live`` parameters may change while the node runs; the others only while it is not configured.
-    """
-
-    name: str
-    default: bool | int | float | str | list[str]
-    description: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple = ()
-    live: bool = False
-
-    def descriptor(self) -> ParameterDescriptor:
-        descriptor = ParameterDescriptor(description=self.description)
-        if self.choices:
-            descriptor.additional_constraints = f'one of {", ".join(str(choice) for choice in self.choices)}'
-        if self.low is not None and isinstance(self.default, float):
-            descriptor.floating_point_range = [FloatingPointRange(from_value=self.low, to_value=self.high)]
-        elif self.low is not None:
-            descriptor.integer_range = [IntegerRange(from_value=int(self.low), to_value=int(self.high))]
-        return descriptor
-
-    def check(self, value) -> None:
-        """Raise ValueError for what a descriptor's range does not catch."""
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f'parameter {self.name} is {value}: a finite number is needed')
-        if self.choices and value not in self.choices:
-            raise ValueError(f'parameter {self.name} is {value!r}: {", ".join(map(str, self.choices))} are allowed')
-
-
-AUTOSTART = Parameter('autostart', True, 'configure and activate by itself; false leaves that to a lifecycle manager')
-AVATAR = Parameter('avatar', 'presenter', 'the avatar: a folder, or the name of a built-in one')
 
 
 class StreamNode(LifecycleNode):

@@ -13,12 +13,13 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Empty
 
 from lsp_ros import timeline
+from lsp_ros.live.recorder import Recorder, Statistics, write_report
+from lsp_ros.live.sound_devices import Loudspeaker, SoundTimeline
+from lsp_ros.live.window import CLOSED, NO_WINDOWS, Look, Waiting, Window
 from lsp_ros.msg import AudioChunk
 from lsp_ros.nodes.conversions import Audio, audio_from_message, image_from_jpeg, image_from_message, stamp_ns
-from lsp_ros.nodes.node import AUDIO_QOS, FRAME_QOS, VIEWER_QOS, Finished, Parameter, StreamNode, give_way, run
-from lsp_ros.nodes.recording import Recorder, Statistics, write_report
-from lsp_ros.nodes.sound import Loudspeaker, SoundTimeline
-from lsp_ros.nodes.window import CLOSED, NO_WINDOWS, Look, Waiting, Window
+from lsp_ros.nodes.node import AUDIO_QOS, FRAME_QOS, VIEWER_QOS, Finished, StreamNode, give_way, run
+from lsp_ros.nodes.parameters import Parameter
 
 # Automatic delay: sound is shown and heard so long after it was published. The models' look-ahead is 0.3 s of it.
 SECONDS_FROM_SOURCE = 0.5

@@ -19,6 +19,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from lsp_ros import signals, timeline
 from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.live.streams import InOrder, Turns
 from lsp_ros.msg import FaceMotion
 from lsp_ros.nodes.conversions import (
     Place,
@@ -29,8 +30,8 @@ from lsp_ros.nodes.conversions import (
     jpeg_to_message,
     motion_from_message,
 )
-from lsp_ros.nodes.node import AVATAR, FRAME_QOS, IMAGE_QOS, Parameter, StreamNode, give_way, run
-from lsp_ros.nodes.streams import InOrder, Turns
+from lsp_ros.nodes.node import FRAME_QOS, IMAGE_QOS, StreamNode, give_way, run
+from lsp_ros.nodes.parameters import AVATAR, Parameter
 from lsp_ros.rendering.engines import EngineError, make_engine
 from lsp_ros.rendering.sizes import ENGINES
 from lsp_ros.rendering.stage import RenderStage

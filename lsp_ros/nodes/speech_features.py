@@ -8,11 +8,12 @@ import time
 from std_msgs.msg import Bool
 
 from lsp_ros.avatar.avatar import Avatar, find_avatar
-from lsp_ros.compiled import core
+from lsp_ros.live.streams import PATIENCE_SECONDS, AudioJoin, OneSource
 from lsp_ros.msg import AudioChunk, SpeechFeatures
 from lsp_ros.nodes.conversions import Audio, audio_from_message, features_to_message
-from lsp_ros.nodes.node import AUDIO_QOS, AVATAR, FRAME_QOS, STATE_QOS, StreamNode, run
-from lsp_ros.nodes.streams import PATIENCE_SECONDS, AudioJoin, OneSource
+from lsp_ros.nodes.node import AUDIO_QOS, FRAME_QOS, STATE_QOS, StreamNode, run
+from lsp_ros.nodes.parameters import AVATAR
+from lsp_ros.openvino_graph import core
 from lsp_ros.speech.stage import SpeechStage
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lsp_ros.rendering.camera import project, to_camera
+from lsp_ros.geometry import project, to_camera
 from lsp_ros.rendering.engines import Engine, make_engine
 from lsp_ros.rendering.feature_map import draw
 from lsp_ros.rendering.mark import Mark

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lsp_ros.signals import FEATURE_SIZE
-from lsp_ros.speech.encoder import LAYERS
+from lsp_ros.speech.apc_live import LAYERS
 from lsp_ros.speech.mel import BANDS
 
 

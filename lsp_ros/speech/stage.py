@@ -7,7 +7,7 @@ from lsp_ros import timeline
 from lsp_ros.avatar.avatar import Avatar, AvatarError
 from lsp_ros.signals import SpeechFeatures
 from lsp_ros.speech.activity import SpeechActivity, level_db
-from lsp_ros.speech.encoder import FeatureEncoder
+from lsp_ros.speech.apc_live import FeatureEncoder
 from lsp_ros.speech.manifold import Manifold
 from lsp_ros.speech.mel import FRAME_SUPPORT, mel_frames
 
@@ -21,7 +21,7 @@ class SpeechStage:
     Frame t is complete when the ``look_ahead`` samples after its end are in. Its two feature
     rows pass through the APC, whose state is carried, and are projected onto the person's
     manifold; ``projection`` of the manifest mixes projected and raw features (1 = projected).
-    ``precision`` of the APC, int8 or f32 (:mod:`lsp_ros.compiled`).
+    ``precision`` of the APC, int8 or f32 (:mod:`lsp_ros.openvino_graph`).
     """
 
     look_ahead = FRAME_SUPPORT

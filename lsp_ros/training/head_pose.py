@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from lsp_ros.motion.head_pose import RECEPTIVE_FIELD, HeadPoseNet
-from lsp_ros.motion.sampler import POSE_STATE
+from lsp_ros.motion.head_pose_live import POSE_STATE
 from lsp_ros.training.dataset import Dataset, DatasetError, load_dataset, runs
 from lsp_ros.training.features import Listener, hear_elsewhere
 from lsp_ros.training.losses import SMALLEST_SIGMA, head_pose_nll

@@ -15,9 +15,9 @@ from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch import Tensor
 
 from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, MOUTH_OUTPUT, UPPER_LIP_INNER, lip_gap
-from lsp_ros.compiled import check_weights
-from lsp_ros.motion.lips import WEIGHTS
 from lsp_ros.motion.mouth import MouthNet
+from lsp_ros.motion.mouth_live import WEIGHTS
+from lsp_ros.openvino_graph import check_weights
 from lsp_ros.training.dataset import Dataset, load_dataset, runs
 from lsp_ros.training.features import Listener, hear_elsewhere
 from lsp_ros.training.losses import mouth_loss

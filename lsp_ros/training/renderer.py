@@ -25,7 +25,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
-from lsp_ros.rendering.camera import project, to_camera
+from lsp_ros.geometry import project, to_camera
 from lsp_ros.rendering.feature_map import draw
 from lsp_ros.rendering.generator import LiveGenerator, build_generator, load_generator
 from lsp_ros.rendering.sizes import renderer_size

@@ -8,7 +8,7 @@ from lsp_ros.capture.assemble import PICTURE_OFF, STILL, find_pace, on_timeline,
 from lsp_ros.capture.take import Seen, Take
 from lsp_ros.capture.tracking import Camera, Track
 from lsp_ros.capture.video import Clip
-from lsp_ros.rendering.camera import project, to_camera
+from lsp_ros.geometry import project, to_camera
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE
 
 SECONDS = 40

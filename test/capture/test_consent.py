@@ -9,9 +9,9 @@ from synthetic_dataset import write_synthetic
 
 from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.capture.consent import ConsentError, bind, check
-from lsp_ros.capture.learn import give
 from lsp_ros.cli.main import main
 from lsp_ros.training.build import SETTINGS, build_avatar
+from lsp_ros.training.fine_tune import give
 
 AGREEMENT = """
 who: Ada Example

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lsp_ros.avatar.landmarks import MOUTH_OUTPUT
 from lsp_ros.capture.landmarks import RIGID, to_lsp73
 from lsp_ros.capture.tracking import angles, find_focal, golden_section, smooth_step, track
-from lsp_ros.rendering.camera import rotation
+from lsp_ros.geometry import rotation
 
 MATRIX = np.array([[1500.0, 0, 250], [0, 1500.0, 260], [0, 0, 1]])
 N = 150

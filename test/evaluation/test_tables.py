@@ -17,7 +17,7 @@ from lsp_ros.evaluation.protocols import hear, with_networks, with_settings
 from lsp_ros.evaluation.report import table
 from lsp_ros.evaluation.tables import TABLE1, TABLE2, Evaluation, Row, rows_of, table3
 from lsp_ros.motion.head_pose import HeadPoseNet
-from lsp_ros.motion.sampler import HeadPoseSampler
+from lsp_ros.motion.head_pose_live import HeadPoseSampler
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.rendering.generator import Generator, build_generator, parameter_count
 from lsp_ros.training.build import SETTINGS, changed

@@ -8,7 +8,7 @@ import pytest
 from lsp_ros.avatar.avatar import Avatar, PoseRange
 from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, LOWER_LIP_OUTER, UPPER_LIP_INNER, UPPER_LIP_OUTER, lip_gap
 from lsp_ros.motion.clip import ClipMotion, part_lips, smooth
-from lsp_ros.motion.lips import join_lips
+from lsp_ros.motion.mouth_live import join_lips
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, PoseMode, SpeechFeatures
 

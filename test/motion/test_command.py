@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from lsp_ros.motion.command import HeadPoseControl, check_command, pose_from_rep103, pose_to_rep103
-from lsp_ros.motion.sampler import PoseLimits
+from lsp_ros.motion.head_pose_live import PoseLimits
 from lsp_ros.signals import HeadPoseCommand, HeadSource, PoseMode
 
 LIMITS = PoseLimits(np.array([-9.0, -15, -7, -4, -2, -3]), np.array([9.0, 15, 7, 4, 2, 3]))

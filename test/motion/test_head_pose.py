@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lsp_ros.compiled import PRECISIONS
 from lsp_ros.motion.head_pose import RECEPTIVE_FIELD, HeadPoseNet
-from lsp_ros.motion.sampler import WEIGHTS, HeadPoseSampler, PoseLimits
+from lsp_ros.motion.head_pose_live import WEIGHTS, HeadPoseSampler, PoseLimits
+from lsp_ros.openvino_graph import PRECISIONS
 
 LIMITS = PoseLimits(np.array([-12.0, -15, -8, -1.5, -1, -2]), np.array([10.0, 15, 8, 1.5, 1, 3]))
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsp_ros.avatar import landmarks
-from lsp_ros.motion.lips import (
+from lsp_ros.motion.mouth import MouthNet
+from lsp_ros.motion.mouth_live import (
     BRIDGE_FRAMES,
     CLOSE_FRAMES,
     OPEN_FRAMES,
@@ -18,7 +19,6 @@ from lsp_ros.motion.lips import (
     contact,
     join_lips,
 )
-from lsp_ros.motion.mouth import MouthNet
 
 
 @pytest.fixture(scope='module')

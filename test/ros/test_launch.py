@@ -136,13 +136,12 @@ def test_a_wrong_argument_is_told_before_anything_starts(argument, value, senten
 
 
 def test_the_launch_file_and_lsp_up_agree_on_when_a_node_has_finished_and_when_it_has_failed():
-    from lsp_ros.cli import graph
-    from lsp_ros.nodes import parent
+    from lsp_ros.graph import process_lifetime, supervisor
 
     launched = runpy.run_path(str(LAUNCH_FILE))
-    assert launched['FINISHED'] == parent.FINISHED
+    assert launched['FINISHED'] == process_lifetime.FINISHED
     for name in ('ASKED_TO_END', 'MOST_QUICK_FAILURES', 'QUICK_SECONDS'):
-        assert launched[name] == getattr(graph, name)
+        assert launched[name] == getattr(supervisor, name)
 
 
 def test_every_argument_sets_a_parameter_that_its_nodes_have():

@@ -9,11 +9,11 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from lsp_ros import timeline
+from lsp_ros.live.recorder import Durations
 from lsp_ros.msg import AudioChunk, FaceMotion, SpeechFeatures
 from lsp_ros.nodes.conversions import Audio, audio_to_message, header_at, stamp_ns
 from lsp_ros.nodes.monitor import Journeys, missing, stamp_of
 from lsp_ros.nodes.node import IMAGE_QOS
-from lsp_ros.nodes.recording import Durations
 
 SECOND = timeline.NANOSECONDS_PER_SECOND
 MS = 1_000_000

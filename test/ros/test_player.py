@@ -10,12 +10,12 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 
 from lsp_ros import timeline
+from lsp_ros.live.window import Waiting
 from lsp_ros.media import read_audio
 from lsp_ros.msg import AudioChunk
 from lsp_ros.nodes.conversions import Audio, audio_to_message, header_at, image_to_message
 from lsp_ros.nodes.node import IMAGE_QOS
 from lsp_ros.nodes.player import Player
-from lsp_ros.nodes.window import Waiting
 
 SECOND = timeline.NANOSECONDS_PER_SECOND
 WITHOUT_DISPLAY = {name: value for name, value in os.environ.items() if name not in ('DISPLAY', 'WAYLAND_DISPLAY')}

@@ -9,12 +9,12 @@ import pytest
 
 from lsp_ros.avatar.avatar import Avatar, find_avatar
 from lsp_ros.avatar.landmarks import MOUTH_OUTPUT
-from lsp_ros.avatar.places import find_sample
-from lsp_ros.compiled import PRECISIONS
 from lsp_ros.media import read_audio
-from lsp_ros.motion.lips import MouthPredictor
-from lsp_ros.motion.sampler import HeadPoseSampler
-from lsp_ros.speech.encoder import FeatureEncoder
+from lsp_ros.motion.head_pose_live import HeadPoseSampler
+from lsp_ros.motion.mouth_live import MouthPredictor
+from lsp_ros.openvino_graph import PRECISIONS
+from lsp_ros.resources import find_sample
+from lsp_ros.speech.apc_live import FeatureEncoder
 from lsp_ros.speech.stage import SpeechStage
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE
 
@@ -104,7 +104,7 @@ import os, signal
 import numpy as np
 import openvino
 import openvino.opset13 as op
-from lsp_ros.compiled import Compiled
+from lsp_ros.openvino_graph import Compiled
 
 def build(streams):
     x = op.parameter([streams, 4], np.float32)
@@ -128,7 +128,7 @@ def test_a_cpu_with_avx2_alone_says_the_same(avatar):
     program = f"""
 import numpy as np
 from lsp_ros.avatar.avatar import Avatar
-from lsp_ros.motion.lips import MouthPredictor
+from lsp_ros.motion.mouth_live import MouthPredictor
 weights = Avatar.load({str(avatar.path)!r}, parts=('motion',)).weights('mouth')
 features = np.random.default_rng(0).normal(0, 0.3, (1, 30, 1024)).astype(np.float32)
 said = [(mouth := MouthPredictor(weights, precision)).step(mouth.start(), features) for precision in ('f32', 'int8')]

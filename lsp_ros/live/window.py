@@ -133,14 +133,14 @@ class Window:
 
     def __init__(self, shown: Callable[[object], None], look: Look = Look(), quiet: bool = False):
         # Not above: the window's own process imports this file too, and has no need of ROS messages.
-        from lsp_ros.nodes.streams import Mailbox
+        from lsp_ros.live.streams import Mailbox
 
         self.is_open = False
         self._shown = shown
         self._mailbox = Mailbox()
         # In a session of its own: Ctrl-C in a terminal is for the player, which then closes the window.
         self._process = subprocess.Popen(
-            [sys.executable, '-m', 'lsp_ros.nodes.window', json.dumps(asdict(look))],
+            [sys.executable, '-m', 'lsp_ros.live.window', json.dumps(asdict(look))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL if quiet else None,

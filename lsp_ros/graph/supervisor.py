@@ -20,7 +20,7 @@ from pathlib import Path
 
 import yaml
 
-from lsp_ros.nodes import parent
+from lsp_ros.graph import process_lifetime
 
 NODES = ('audio_source', 'speech_features', 'motion', 'renderer', 'player')
 SECONDS_TO_END = 15.0  # a player may have a film to finish
@@ -129,7 +129,7 @@ class Graph:
         # A session of its own: Ctrl-C reaches the nodes through us, once, and not through the terminal as well.
         child.process = subprocess.Popen(
             child.command,
-            env=environment() | ({parent.WAITING: '1'} if waiting else {}),
+            env=environment() | ({process_lifetime.WAITING: '1'} if waiting else {}),
             stdout=output,
             stderr=output,
             stdin=subprocess.PIPE if waiting else subprocess.DEVNULL,
@@ -148,7 +148,7 @@ class Graph:
         status = child.process.poll()
         if status is None:
             return False
-        if status == parent.FINISHED:
+        if status == process_lifetime.FINISHED:
             return True
         how = f'was killed by signal {-status}' if status < 0 else f'ended with status {status}'
         if status in ASKED_TO_END:
@@ -169,7 +169,7 @@ def environment() -> dict[str, str]:
         prefixes = [sys.prefix, *variables.get('AMENT_PREFIX_PATH', '').split(os.pathsep)]
         variables['AMENT_PREFIX_PATH'] = os.pathsep.join(dict.fromkeys(filter(None, prefixes)))
     variables['PYTHONUNBUFFERED'] = '1'
-    variables[parent.VARIABLE] = str(os.getpid())
+    variables[process_lifetime.VARIABLE] = str(os.getpid())
     return variables
 
 
@@ -189,7 +189,7 @@ class Visitor:
     def __init__(self, namespace: str, *speech: str):
         self.namespace = namespace
         self.process = subprocess.Popen(
-            [sys.executable, '-m', 'lsp_ros.nodes.visitor', namespace, *speech],
+            [sys.executable, '-m', 'lsp_ros.nodes.graph_probe', namespace, *speech],
             env=environment(),
             text=True,
             stdin=subprocess.DEVNULL,

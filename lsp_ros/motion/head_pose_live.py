@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lsp_ros.compiled import Compiled, check_weights, leaky_relu, linear, linear_norm, matrix
+from lsp_ros.openvino_graph import Compiled, check_weights, leaky_relu, linear, linear_norm, matrix
 
 if TYPE_CHECKING:
     from openvino import Model
@@ -120,7 +120,7 @@ class HeadPoseSampler:
     person's trained range, and its speed is bounded, before it is returned and remembered: so the pose
     cannot wander off, however long it runs and whatever the network says. None leaves samples as they are.
 
-    ``precision`` f32 or int8 (:mod:`lsp_ros.compiled`). Given the same past, int8 moves the mean of the pose that is
+    ``precision`` f32 or int8 (:mod:`lsp_ros.openvino_graph`). Given the same past, int8 moves the mean of the pose that is
     drawn by less than 0.1 of the noise's sigma (rms), and by half of it at most (measured: 0.043 and 0.21). The
     motion then goes another way within the same distribution, as after any rounding: a change of 1e-6 in what the
     presenter hears, and 45 s later its head is elsewhere.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsp_ros.rendering.camera import project, rotation, to_camera
+from lsp_ros.geometry import project, rotation, to_camera
 
 GOLDEN = Path(__file__).parents[1] / 'golden'
 degrees = st.floats(-180, 180)

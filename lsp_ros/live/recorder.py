@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from lsp_ros import timeline
+from lsp_ros.live.sound_devices import SoundTimeline
 from lsp_ros.nodes.conversions import Audio
-from lsp_ros.nodes.sound import SoundTimeline
 
 SECOND = timeline.NANOSECONDS_PER_SECOND
 LONGEST_GAP_SECONDS = 5  # a longer hole in the stamps is another clock: the film goes on without it

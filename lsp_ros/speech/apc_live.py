@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lsp_ros.compiled import Compiled, check_weights, linear, matrix
+from lsp_ros.openvino_graph import Compiled, check_weights, linear, matrix
 from lsp_ros.signals import FEATURE_SIZE
 from lsp_ros.speech.mel import BANDS
 from lsp_ros.timeline import FEATURES_PER_FRAME
@@ -24,7 +24,7 @@ WEIGHTS = {  # tensors that are read, by the names of ``APC.state_dict()``
 class FeatureEncoder:
     """``APC`` in evaluation mode from its weights (``APC.state_dict()`` names); state belongs to the caller.
 
-    ``precision`` f32 or int8 (:mod:`lsp_ros.compiled`). Features lie in -1..1; int8 moves them by less than 0.002 in
+    ``precision`` f32 or int8 (:mod:`lsp_ros.openvino_graph`). Features lie in -1..1; int8 moves them by less than 0.002 in
     the mean and 0.05 at most, however long the stream (measured over two minutes: 0.0009 and 0.017).
     Raises ValueError where a tensor is missing or has another shape.
     """

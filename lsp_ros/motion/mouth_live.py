@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, LOWER_LIP_OUTER, UPPER_LIP_INNER, UPPER_LIP_OUTER
-from lsp_ros.compiled import Compiled, check_weights, leaky_relu, linear, linear_norm, matrix
+from lsp_ros.openvino_graph import Compiled, check_weights, leaky_relu, linear, linear_norm, matrix
 
 if TYPE_CHECKING:
     from openvino import Model
@@ -48,7 +48,7 @@ class MouthState:
 class MouthPredictor:
     """``MouthNet`` in evaluation mode for live streams, from its weights (``MouthNet.state_dict()`` names).
 
-    ``precision`` f32 or int8 (:mod:`lsp_ros.compiled`). With the speech features in int8, too, a point of the
+    ``precision`` f32 or int8 (:mod:`lsp_ros.openvino_graph`). With the speech features in int8, too, a point of the
     presenter's mouth moves by less than 0.05 mm in the mean and 0.3 mm in 99 % of all frames, and no more the longer
     the stream (measured over two minutes of many voices: 0.022, 0.15, and 0.7 mm once, in the midst of a fast motion).
     """

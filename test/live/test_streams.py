@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsp_ros import timeline
+from lsp_ros.live.recorder import Recorder, Statistics, write_report
+from lsp_ros.live.sound_devices import AtRate, SoundTimeline
+from lsp_ros.live.streams import AudioJoin, FrameJoin, InOrder, Mailbox, OneSource, PacedBuffer, Turns
 from lsp_ros.media import read_audio
 from lsp_ros.nodes.audio_source import chunk_end
 from lsp_ros.nodes.conversions import Audio, Place
-from lsp_ros.nodes.recording import Recorder, Statistics, write_report
-from lsp_ros.nodes.sound import AtRate, SoundTimeline
-from lsp_ros.nodes.streams import AudioJoin, FrameJoin, InOrder, Mailbox, OneSource, PacedBuffer, Turns
 from lsp_ros.speech.stage import SpeechStage
 
 START_NS = 1_700_000_000_000_000_000

@@ -18,18 +18,18 @@ import yaml
 from synthetic_dataset import write_synthetic
 
 from lsp_ros.avatar.avatar import Avatar, find_avatar
-from lsp_ros.capture import assemble, create, kept, learn, report, take
+from lsp_ros.capture import assemble, kept, pipeline, report, take
 from lsp_ros.capture import detector as flags
 from lsp_ros.capture.consent import check
-from lsp_ros.capture.create import Capture, CaptureError, Settings
+from lsp_ros.capture.pipeline import Capture, CaptureError, Settings
 from lsp_ros.capture.report import write_report
 from lsp_ros.capture.video import sharpness
 from lsp_ros.cli.main import main
+from lsp_ros.geometry import project, to_camera
 from lsp_ros.motion.head_pose import RECEPTIVE_FIELD
-from lsp_ros.rendering.camera import project, to_camera
 from lsp_ros.rendering.sizes import PICTURE
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE
-from lsp_ros.training import build, quantize
+from lsp_ros.training import build, fine_tune, quantize
 from lsp_ros.training.candidates import choose_candidates
 from lsp_ros.training.dataset import load_dataset, runs
 from lsp_ros.training.head_pose import HeadPoseSettings
@@ -135,11 +135,11 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import synthetic_face
-from lsp_ros.capture import create
+from lsp_ros.capture import pipeline
 
-create.PIECE = 20  # so that some pieces are finished before the end comes
+pipeline.PIECE = 20  # so that some pieces are finished before the end comes
 
-class Dying(create.Progress):
+class Dying(pipeline.Progress):
     def __init__(self):
         super().__init__(self.began, self.told)
 
@@ -150,7 +150,7 @@ class Dying(create.Progress):
         if self.name.startswith({step!r}) and share > 0.1:
             os.kill(os.getpid(), {how})
 
-with create.Capture({videos!r}, Path({out!r}), create.Settings('somebody', source='drawn', focal=550.0),
+with pipeline.Capture({videos!r}, Path({out!r}), pipeline.Settings('somebody', source='drawn', focal=550.0),
                     synthetic_face.DotDetector, None, Dying()) as capture:
     capture.run()
 """
@@ -166,7 +166,7 @@ with create.Capture({videos!r}, Path({out!r}), create.Settings('somebody', sourc
 )
 def test_a_run_that_was_ended_in_any_step_goes_on_where_it_was(made, tmp_path, monkeypatch, step, how):
     videos, folder, _ = made
-    monkeypatch.setattr(create, 'PIECE', 20)
+    monkeypatch.setattr(pipeline, 'PIECE', 20)
     out = tmp_path / 'out'
     program = KILLED.format(
         tests=str(Path(synthetic.__file__).parent),
@@ -176,7 +176,7 @@ def test_a_run_that_was_ended_in_any_step_goes_on_where_it_was(made, tmp_path, m
         videos=[str(video) for video in videos],
     )
     ended = subprocess.run(
-        [sys.executable, '-c', program], cwd=Path(create.__file__).parents[2], timeout=120, stderr=subprocess.DEVNULL
+        [sys.executable, '-c', program], cwd=Path(pipeline.__file__).parents[2], timeout=120, stderr=subprocess.DEVNULL
     )
     assert ended.returncode == -how
     assert not (out / 'dataset').exists()
@@ -203,7 +203,7 @@ class Settling(synthetic.DotDetector):
 
 def test_no_landmark_depends_on_where_the_work_was_cut_into_pieces(made, tmp_path, monkeypatch):
     videos, _, whole = made
-    monkeypatch.setattr(create, 'PIECE', 20)
+    monkeypatch.setattr(pipeline, 'PIECE', 20)
     result = run(videos, tmp_path / 'out', Settling)
     for one, other in zip(result.takes, whole.takes):
         np.testing.assert_array_equal(one.seen.faces, other.seen.faces)
@@ -220,10 +220,10 @@ def test_a_dataset_is_whole_or_not_there_when_another_takes_its_place(made, tmp_
             file.unlink()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(create.shutil, 'rmtree', ends_half_way)
+    monkeypatch.setattr(pipeline.shutil, 'rmtree', ends_half_way)
     with pytest.raises(KeyboardInterrupt):
         run(videos, out, settings=other)
-    monkeypatch.setattr(create.shutil, 'rmtree', delete)
+    monkeypatch.setattr(pipeline.shutil, 'rmtree', delete)
     for settings in (SETTINGS, other):
         run(videos, out, settings=settings)
         run(videos, tmp_path / 'anew', settings=settings)
@@ -308,9 +308,9 @@ def test_what_is_wrong_with_a_file_is_said_before_all_files_are_looked_at(made, 
 
 def test_every_step_tells_how_far_it_is(made, tmp_path, monkeypatch):
     videos, _, _ = made
-    monkeypatch.setattr(create, 'PIECE', 20)
+    monkeypatch.setattr(pipeline, 'PIECE', 20)
     told: dict[str, list[float]] = {}
-    progress = create.Progress(
+    progress = pipeline.Progress(
         lambda name: told.setdefault(name.split(':')[0], []), lambda share: list(told.values())[-1].append(share)
     )
     with Capture(videos, tmp_path / 'out', SETTINGS, synthetic.DotDetector, None, progress) as capture:
@@ -410,7 +410,7 @@ def test_the_report_judges_every_figure(made):
     assert good['voice above the noise of the room'] and good['tracking error'] and good['clipped sound']
     assert not good['footage that can be used'] and not good['longest stretch without a gap']
     assert not good['width of the head in the video']
-    least = (RECEPTIVE_FIELD + HeadPoseSettings().look_ahead + learn.FEWEST_POSES) / FRAME_RATE
+    least = (RECEPTIVE_FIELD + HeadPoseSettings().look_ahead + fine_tune.FEWEST_POSES) / FRAME_RATE
     assert report.LONG_RUN == pytest.approx(least, abs=0.01)
     assert set(report.REMEDIES) == set(take.REASONS)
 
@@ -482,9 +482,9 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys):
 
 
 def test_a_network_of_the_built_in_avatar_takes_the_place_of_a_trained_one(tmp_path):
-    teacher = Avatar.load(find_avatar(learn.TEACHER), ('speech', 'motion'))
+    teacher = Avatar.load(find_avatar(fine_tune.TEACHER), ('speech', 'motion'))
     for network in ('apc', 'head_pose'):
-        learn.give(teacher, network, tmp_path)
+        fine_tune.give(teacher, network, tmp_path)
         weights = build.trained(tmp_path, network)
         assert set(weights) == set(teacher.weights(network))
         for name, value in teacher.weights(network).items():
@@ -498,8 +498,8 @@ def test_eight_seconds_become_an_avatar(tmp_path, monkeypatch):
     data = write_synthetic(tmp_path / 'nobody', seconds=8.0, pictures=10)
     monkeypatch.setattr(quantize, 'find_sample', lambda: data / 'audio.wav')
     told = []
-    learn.learn(data, tmp_path / 'runs', tmp_path / 'avatar', minutes=1e-3, tell=told.append)
-    avatar, teacher = Avatar.load(tmp_path / 'avatar'), Avatar.load(find_avatar(learn.TEACHER))
+    fine_tune.learn(data, tmp_path / 'runs', tmp_path / 'avatar', minutes=1e-3, tell=told.append)
+    avatar, teacher = Avatar.load(tmp_path / 'avatar'), Avatar.load(find_avatar(fine_tune.TEACHER))
     weight = 'lstm.weight_hh_l0'
     assert not np.array_equal(avatar.weights('mouth')[weight], teacher.weights('mouth')[weight])
     np.testing.assert_allclose(avatar.weights('mouth')[weight], teacher.weights('mouth')[weight], atol=0.02)
@@ -508,13 +508,13 @@ def test_eight_seconds_become_an_avatar(tmp_path, monkeypatch):
 
     # Nothing is trained, put together or quantised again as long as nothing has changed.
     made = {file: file.stat().st_mtime_ns for file in sorted((tmp_path / 'avatar').rglob('*')) if file.is_file()}
-    learn.learn(data, tmp_path / 'runs', tmp_path / 'avatar', minutes=1e-3, tell=told.append)
+    fine_tune.learn(data, tmp_path / 'runs', tmp_path / 'avatar', minutes=1e-3, tell=told.append)
     assert {file: file.stat().st_mtime_ns for file in made} == made
 
     manifest = yaml.safe_load((data / 'dataset.yaml').read_text())
     (data / 'dataset.yaml').write_text(yaml.safe_dump({**manifest, 'split': {'held_out': [[0, 60]]}}))
     with pytest.raises(ValueError, match='has begun to learn from other footage'):
-        learn.learn(data, tmp_path / 'runs', tmp_path / 'avatar', minutes=1e-3)
+        fine_tune.learn(data, tmp_path / 'runs', tmp_path / 'avatar', minutes=1e-3)
 
 
 def test_footage_without_a_face_is_refused_in_one_sentence(tmp_path):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from lsp_ros import timeline
-from lsp_ros.nodes.streams import PacedBuffer
+from lsp_ros.live.streams import PacedBuffer
 
 RETRY_SECONDS = 2.0
 SECONDS_TO_BEGIN = 4.0  # a wireless headset has to change over first

@@ -1,6 +1,6 @@
 """A look at a running graph from outside, and a word to it: for the `lsp` command, which has no ROS in its own process.
 
-    python -m lsp_ros.nodes.visitor NAMESPACE [SOUND_FILE]
+    python -m lsp_ros.nodes.graph_probe NAMESPACE [SOUND_FILE]
 
 prints as JSON how many publish the namespace's ``audio`` and, with a sound file, whether an audio source that listens
 to ``audio_in`` took it.
