@@ -6,12 +6,10 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from lsp_ros import __version__
+from lsp_ros import __version__, blas
 from lsp_ros.cli import avatar, bench, create, demo, evaluate, import_release, quantize, render, train, up
 
-# Read when NumPy is first imported. The stages multiply small matrices frame by frame: more threads would only
-# spin, on cores that the renderer needs.
-os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+blas.use_one_thread()
 
 USER_ERROR = 2
 INTERRUPTED = 130
