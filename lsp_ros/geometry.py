@@ -1,12 +1,21 @@
-"""From 3D points to pixels: a pinhole camera (paper section 3.4; lengths in the avatar's unit).
+"""Rotations and the pinhole camera: every angle, quaternion and pixel is reckoned here (paper section 3.4).
 
-``camera point = scale * R p + t`` and ``pixel = (K q) / q_z``. Pixel coordinates are continuous:
-the picture spans 0..512. There is no flip of y: the half turn about x inside R does it.
+Lengths are in the avatar's unit. ``camera point = scale * R p + t`` and ``pixel = (K q) / q_z``. Pixel coordinates are
+continuous: the picture spans 0..512. There is no flip of y: the half turn about x inside R does it.
+
+Closed forms, although SciPy's Rotation has them all: it takes two to six times as long a call (31 us for a matrix
+instead of 5), two to four of which stand in each live frame, and its import would add to the start of each live
+process, which does without SciPy. The tests compare with it.
 """
 
 import numpy as np
 
 HALF_TURN = np.array([180.0, 0.0, 0.0])
+"""Degrees about x between the head frame (y up) and the camera frame (y down)."""
+LARGEST_ANGLE = np.radians(85.0)  # beyond, euler angles turn over
+
+# REP-103 head axes (forward, left, up) -> camera axes (right, down, forward) of a head that faces the camera.
+REP103_TO_CAMERA = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
 
 
 def rotation(euler: np.ndarray) -> np.ndarray:
@@ -42,3 +51,64 @@ def project(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         raise ValueError('points to project are not all in front of the camera (z > 0)')
     homogeneous = points @ np.asarray(matrix, dtype=np.float64).T
     return homogeneous[..., :2] / homogeneous[..., 2:]
+
+
+def quaternion_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Quaternions (4,) x, y, z, w: the rotation b, then a."""
+    (ax, ay, az, _), (bx, by, bz, _) = a.tolist(), b.tolist()
+    cross = np.array([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx])  # np.cross takes ten times as long
+    vector = a[3] * b[:3] + b[3] * a[:3] + cross
+    return np.append(vector, a[3] * b[3] - a[:3] @ b[:3])
+
+
+def euler_to_quaternion(euler: np.ndarray) -> np.ndarray:
+    """(ex, ey, ez) in degrees -> quaternion (4,) x, y, z, w of Rz(ez) Ry(ey) Rx(ex), w >= 0."""
+    (sx, sy, sz), (cx, cy, cz) = np.sin(np.radians(euler) / 2), np.cos(np.radians(euler) / 2)
+    q = np.array(
+        [
+            sx * cy * cz - cx * sy * sz,
+            cx * sy * cz + sx * cy * sz,
+            cx * cy * sz - sx * sy * cz,
+            cx * cy * cz + sx * sy * sz,
+        ]
+    )
+    return q if q[3] >= 0 else -q
+
+
+def quaternion_to_euler(q: np.ndarray) -> np.ndarray:
+    """Unit quaternion (4,) x, y, z, w -> (ex, ey, ez) in degrees, inverse of ``euler_to_quaternion``."""
+    x, y, z, w = q
+    return np.degrees(
+        [
+            np.arctan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y)),
+            np.arcsin(np.clip(2 * (w * y - x * z), -1, 1)),
+            np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)),
+        ]
+    )
+
+
+def pose_from_rep103(
+    orientation: np.ndarray, translation: np.ndarray, metres_per_unit: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pose in the REP-103 head frame -> (euler (3,) degrees, translation (3,) units from the mean, camera axes).
+
+    ``orientation`` (4,) x, y, z, w of any length above zero, identity faces the camera; ``translation`` (3,)
+    metres. A turn by more than 85 degrees is cut to 85, about the same axis.
+    """
+    q = np.asarray(orientation, float) / np.linalg.norm(orientation)
+    q = np.append(REP103_TO_CAMERA @ q[:3], q[3])
+    if q[3] < 0:
+        q = -q
+    sine = np.linalg.norm(q[:3])
+    if 2 * np.arctan2(sine, q[3]) > LARGEST_ANGLE:
+        q = np.append(q[:3] / sine * np.sin(LARGEST_ANGLE / 2), np.cos(LARGEST_ANGLE / 2))
+    return quaternion_to_euler(q), REP103_TO_CAMERA @ np.asarray(translation, float) / metres_per_unit
+
+
+def pose_to_rep103(euler: np.ndarray, translation: np.ndarray, metres_per_unit: float) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse of ``pose_from_rep103``: -> (quaternion (4,) x, y, z, w with w >= 0, translation (3,) metres)."""
+    q = euler_to_quaternion(np.asarray(euler, float))
+    return (
+        np.append(REP103_TO_CAMERA.T @ q[:3], q[3]),
+        REP103_TO_CAMERA.T @ np.asarray(translation, float) * metres_per_unit,
+    )

@@ -10,77 +10,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lsp_ros.motion.head_pose_live import PoseLimits
+from lsp_ros.geometry import euler_to_quaternion, pose_from_rep103, quaternion_product, quaternion_to_euler
+from lsp_ros.motion.pose_limits import PoseLimits
 from lsp_ros.signals import HeadPoseCommand, HeadSource, PoseMode
 from lsp_ros.timeline import FRAME_RATE
 
 LARGEST_TRANSLATION = 1.0  # metres; nobody's head does that, so it is a mistake (millimetres?), not a wish
 LONGEST_TRANSITION = 60.0  # seconds
-LARGEST_ANGLE = np.radians(85.0)  # beyond, euler angles turn over
 MOST_PENDING = 1000
 PEAK_SPEED = 1.875  # of a minimum-jerk move from 0 to 1 in unit time
-
-# REP-103 head axes (forward, left, up) -> camera axes (right, down, forward) of a head that faces the camera.
-REP103_TO_CAMERA = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
-
-
-def quaternion_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Quaternions (4,) x, y, z, w: the rotation b, then a."""
-    vector = a[3] * b[:3] + b[3] * a[:3] + np.cross(a[:3], b[:3])
-    return np.append(vector, a[3] * b[3] - a[:3] @ b[:3])
-
-
-def euler_to_quaternion(euler: np.ndarray) -> np.ndarray:
-    """(ex, ey, ez) in degrees -> quaternion (4,) x, y, z, w of Rz(ez) Ry(ey) Rx(ex), w >= 0."""
-    (sx, sy, sz), (cx, cy, cz) = np.sin(np.radians(euler) / 2), np.cos(np.radians(euler) / 2)
-    q = np.array(
-        [
-            sx * cy * cz - cx * sy * sz,
-            cx * sy * cz + sx * cy * sz,
-            cx * cy * sz - sx * sy * cz,
-            cx * cy * cz + sx * sy * sz,
-        ]
-    )
-    return q if q[3] >= 0 else -q
-
-
-def quaternion_to_euler(q: np.ndarray) -> np.ndarray:
-    """Unit quaternion (4,) x, y, z, w -> (ex, ey, ez) in degrees, inverse of ``euler_to_quaternion``."""
-    x, y, z, w = q
-    return np.degrees(
-        [
-            np.arctan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y)),
-            np.arcsin(np.clip(2 * (w * y - x * z), -1, 1)),
-            np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)),
-        ]
-    )
-
-
-def pose_from_rep103(
-    orientation: np.ndarray, translation: np.ndarray, metres_per_unit: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pose in the REP-103 head frame -> (euler (3,) degrees, translation (3,) units from the mean, camera axes).
-
-    ``orientation`` (4,) x, y, z, w of any length above zero, identity faces the camera; ``translation`` (3,)
-    metres. A turn by more than 85 degrees is cut to 85, about the same axis.
-    """
-    q = np.asarray(orientation, float) / np.linalg.norm(orientation)
-    q = np.append(REP103_TO_CAMERA @ q[:3], q[3])
-    if q[3] < 0:
-        q = -q
-    sine = np.linalg.norm(q[:3])
-    if 2 * np.arctan2(sine, q[3]) > LARGEST_ANGLE:
-        q = np.append(q[:3] / sine * np.sin(LARGEST_ANGLE / 2), np.cos(LARGEST_ANGLE / 2))
-    return quaternion_to_euler(q), REP103_TO_CAMERA @ np.asarray(translation, float) / metres_per_unit
-
-
-def pose_to_rep103(euler: np.ndarray, translation: np.ndarray, metres_per_unit: float) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse of ``pose_from_rep103``: -> (quaternion (4,) x, y, z, w with w >= 0, translation (3,) metres)."""
-    q = euler_to_quaternion(np.asarray(euler, float))
-    return (
-        np.append(REP103_TO_CAMERA.T @ q[:3], q[3]),
-        REP103_TO_CAMERA.T @ np.asarray(translation, float) * metres_per_unit,
-    )
 
 
 def check_command(command: HeadPoseCommand) -> None:

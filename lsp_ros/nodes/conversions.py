@@ -15,7 +15,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from lsp_ros import timeline
-from lsp_ros.motion.command import check_command, euler_to_quaternion, quaternion_to_euler
+from lsp_ros.geometry import HALF_TURN, euler_to_quaternion, quaternion_to_euler
+from lsp_ros.motion.command import check_command
 from lsp_ros.msg import AudioChunk
 from lsp_ros.msg import FaceMotion as FaceMotionMessage
 from lsp_ros.msg import HeadPoseCommand as HeadPoseCommandMessage
@@ -304,9 +305,6 @@ def motion_from_message(message: FaceMotionMessage, units: Units) -> tuple[Place
 
 def _scaled(points: np.ndarray, factor: float) -> np.ndarray:
     return (np.asarray(points, dtype=np.float32) * np.float32(factor)).reshape(-1)
-
-
-HALF_TURN = np.array([180.0, 0.0, 0.0])  # between the head frame (y up) and the camera frame (y down)
 
 
 def quaternion_from_euler(euler: np.ndarray) -> Quaternion:

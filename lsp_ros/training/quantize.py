@@ -21,8 +21,8 @@ import numpy as np
 
 from lsp_ros.avatar.avatar import Avatar, Int8Renderer, add_int8_renderer
 from lsp_ros.avatar.landmarks import lip_gap
+from lsp_ros.geometry import pose_to_rep103
 from lsp_ros.media import read_audio
-from lsp_ros.motion.command import pose_to_rep103
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.rendering.engines import Engine, EngineError, build_engine
 from lsp_ros.rendering.engines.openvino import LEAST_PSNR

@@ -2,17 +2,16 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from lsp_ros.motion.command import HeadPoseControl, check_command, pose_from_rep103, pose_to_rep103
-from lsp_ros.motion.head_pose_live import PoseLimits
+from lsp_ros.motion.command import HeadPoseControl, check_command
+from lsp_ros.motion.pose_limits import PoseLimits
 from lsp_ros.signals import HeadPoseCommand, HeadSource, PoseMode
 
 LIMITS = PoseLimits(np.array([-9.0, -15, -7, -4, -2, -3]), np.array([9.0, 15, 7, 4, 2, 3]))
 FORWARD, LEFT, UP = np.eye(3)
-angles = st.floats(-60, 60)
 metres = st.floats(-0.2, 0.2)
 
 
@@ -22,54 +21,6 @@ def turn(axis, degrees) -> np.ndarray:
 
 def command(mode=PoseMode.ABSOLUTE, orientation=(0, 0, 0, 1), translation=(0, 0, 0), transition=0.5, timeout=0.0):
     return HeadPoseCommand(mode, np.array(orientation, float), np.array(translation, float), transition, timeout)
-
-
-@pytest.mark.parametrize('axis, degrees, euler', [
-    (LEFT, 8, (8, 0, 0)),      # pitch, nose down: the chin goes down
-    (UP, 8, (0, -8, 0)),       # to the person's left: the face turns to the right side of the picture
-    (FORWARD, 8, (0, 0, -8)),  # left side up: counter-clockwise in the picture
-])  # fmt: skip
-def test_rep103_axes_mean_what_the_picture_shows(axis, degrees, euler):
-    np.testing.assert_allclose(pose_from_rep103(turn(axis, degrees), np.zeros(3), 0.01)[0], euler, atol=1e-9)
-
-
-def test_rep103_translation_is_metres_forward_left_up():
-    _, translation = pose_from_rep103(np.array([0, 0, 0, 1]), np.array([0.03, 0.02, 0.01]), metres_per_unit=0.01)
-    # The camera sees the person's left on its right, up against its y, and forward as nearer.
-    np.testing.assert_allclose(translation, (2, -1, -3))
-
-
-def test_identity_looks_straight_ahead_and_the_length_of_a_quaternion_does_not_matter():
-    q = turn(np.array([0.6, 0, 0.8]), 20)
-    np.testing.assert_allclose(pose_from_rep103(np.array([0, 0, 0, 1]), np.zeros(3), 1.0)[0], 0)
-    np.testing.assert_allclose(pose_from_rep103(-0.3 * q, np.zeros(3), 1)[0], pose_from_rep103(q, np.zeros(3), 1)[0])
-
-
-@given(st.tuples(angles, angles, angles), st.tuples(metres, metres, metres))
-def test_conversion_there_and_back_gives_the_same_pose(euler, translation):
-    rotation = Rotation.from_euler('ZYX', euler[::-1], degrees=True)
-    assume(rotation.magnitude() < np.radians(84))
-    there = pose_to_rep103(np.array(euler), np.array(translation) / 0.01, 0.01)
-    back = pose_from_rep103(*there, 0.01)
-    np.testing.assert_allclose(back[0], euler, atol=1e-6)
-    np.testing.assert_allclose(back[1], np.array(translation) / 0.01, atol=1e-9)
-
-
-@given(st.tuples(angles, angles, angles))
-def test_euler_angles_are_those_of_the_camera_convention(euler):
-    """R = Rz Ry Rx(ex + 180) maps head-frame points; the REP-103 rotation moves the same points, seen by a robot."""
-    rotation = Rotation.from_euler('ZYX', (euler[2], euler[1], euler[0]), degrees=True)
-    assume(rotation.magnitude() < np.radians(84))
-    orientation, _ = pose_to_rep103(np.array(euler), np.zeros(3), 1.0)
-    to_camera = Rotation.from_euler('ZYX', (euler[2], euler[1], euler[0] + 180), degrees=True).as_matrix()
-    nose_rep, nose_head = Rotation.from_quat(orientation).apply(FORWARD), to_camera @ (0, 0, 1)
-    # camera x right = robot left, camera y down = robot -up, camera z forward = robot -forward
-    np.testing.assert_allclose(nose_head, (nose_rep[1], -nose_rep[2], -nose_rep[0]), atol=1e-9)
-
-
-def test_a_turn_to_the_back_still_means_that_side():
-    euler, _ = pose_from_rep103(turn(UP, 170), np.zeros(3), 1.0)
-    np.testing.assert_allclose(euler, (0, -85, 0), atol=1e-9)
 
 
 @pytest.mark.parametrize('bad, word', [

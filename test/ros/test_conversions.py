@@ -14,9 +14,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from lsp_ros import signals
-from lsp_ros.geometry import to_camera
+from lsp_ros.geometry import REP103_TO_CAMERA, to_camera
 from lsp_ros.media import AudioResampler
-from lsp_ros.motion.command import REP103_TO_CAMERA
 from lsp_ros.msg import AudioChunk, HeadPoseCommand
 from lsp_ros.nodes import conversions
 from lsp_ros.nodes.conversions import Audio, AudioFormat, Place, Units
