@@ -23,17 +23,16 @@ import scipy.io
 import torch
 import yaml
 
+from lsp_ros.avatar.architecture import APC_LAYERS, MEL_BANDS
 from lsp_ros.avatar.avatar import Face, write_avatar
 from lsp_ros.avatar.landmarks import EYES, MOUTH_OUTPUT, lip_gap
 from lsp_ros.motion.head_pose import HeadPoseNet
-from lsp_ros.motion.head_pose_live import KNEE
 from lsp_ros.motion.mouth import MouthNet
+from lsp_ros.motion.pose_limits import KNEE
 from lsp_ros.rendering.generator import Generator
 from lsp_ros.rendering.sizes import CANDIDATES, PICTURE
 from lsp_ros.signals import FEATURE_SIZE, LANDMARKS, SHOULDER_POINTS
 from lsp_ros.speech.apc import APC
-from lsp_ros.speech.apc_live import LAYERS
-from lsp_ros.speech.mel import BANDS
 
 MOUTH_LOOK_AHEAD = 18
 HEAD_LOOK_AHEAD = 15
@@ -126,9 +125,9 @@ def import_release(
 def _networks_settings(settings: '_Settings') -> dict:
     """The manifest's sections on speech, mouth and head."""
     for key, value in (
-        ('APC.mel_dim', BANDS),
+        ('APC.mel_dim', MEL_BANDS),
         ('APC.hidden_size', FEATURE_SIZE),
-        ('APC.num_layers', LAYERS),
+        ('APC.num_layers', APC_LAYERS),
         ('APC.residual', False),
     ):
         settings.one_of(key, value)

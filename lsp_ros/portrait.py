@@ -13,7 +13,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from lsp_ros.avatar.avatar import Avatar, find_avatar
-from lsp_ros.motion.clip import ClipMotion
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, RenderedFrame
@@ -57,8 +56,7 @@ class Portrait:
         self.frame_rate = frame_rate
         self._step = FRAME_RATE // frame_rate
         self._speech = SpeechStage(self.avatar, 'f32' if whole_clip else 'int8')
-        motion = ClipMotion if whole_clip else MotionStage
-        self._motion = motion(self.avatar, seed=seed, idle_amplitude=idle_amplitude)
+        self._motion = _motion_stage(self.avatar, seed, idle_amplitude, whole_clip)
         self._rendering = RenderStage(self.avatar, engine, mark=mark, threads=threads)
 
     @property
@@ -112,3 +110,11 @@ class Portrait:
             return
         for index in range(-motion.first_frame % self._step, len(motion), self._step):
             yield from self._rendering.render(motion[index : index + 1])
+
+
+def _motion_stage(avatar: Avatar, seed: int, idle_amplitude: float, whole_clip: bool) -> MotionStage:
+    if whole_clip:
+        from lsp_ros.motion.clip import whole_clip_stage  # not above: it brings SciPy, which live motion does without
+
+        return whole_clip_stage(avatar, seed, idle_amplitude)
+    return MotionStage(avatar, seed, idle_amplitude)

@@ -25,7 +25,8 @@ from hypothesis import strategies as st
 from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.avatar.landmarks import CONTOUR, EYES, MOUTH
 from lsp_ros.cli.main import main
-from lsp_ros.motion.clip import ClipMotion, part_lips, smooth
+from lsp_ros.motion.clip import smooth, whole_clip_form, whole_clip_stage
+from lsp_ros.motion.lips import part_lips
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.official_release import (
     ReleaseError,
@@ -95,7 +96,7 @@ def avatar(imported) -> Avatar:
 def speech(avatar) -> dict[str, np.ndarray]:
     """Our speech features of the golden mel spectrogram, before and after the projection."""
     encoder = FeatureEncoder(avatar.weights('apc'))
-    features = encoder.step(encoder.start(), golden('speech')['mel80'])
+    features = encoder.step(encoder.start(), golden('speech')['mel80'][None])[0]
     projected, _, neighbours = Manifold(avatar.manifold(), avatar.manifest.speech.neighbours).project(features)
     return {'apc': features, 'projected': projected, 'neighbours': neighbours}
 
@@ -116,9 +117,9 @@ def heard(values: np.ndarray) -> SpeechFeatures:
     return SpeechFeatures(0, values.reshape(frames, 2, 512), np.full(frames, -20, np.float32), np.ones(frames, bool))
 
 
-def recorded_head(motion: ClipMotion) -> list[np.ndarray]:
+def recorded_head(motion: MotionStage) -> list[np.ndarray]:
     """What the head-pose network draws, (12,) each, as it goes on."""
-    drawn, sampler = [], motion._stage._head
+    drawn, sampler = [], motion.head.drawn.sampler
     sample = sampler.sample
     sampler.sample = lambda *given: drawn.append(sample(*given)) or drawn[-1]
     return drawn
@@ -127,8 +128,8 @@ def recorded_head(motion: ClipMotion) -> list[np.ndarray]:
 @pytest.fixture(scope='module')
 def chain(avatar, speech):
     """The whole chain: motion of the clip, and what the head-pose network drew for it."""
-    motion = ClipMotion(avatar)
-    motion._stage._seed = StoredNoise(golden('motion')['noise'])
+    motion = whole_clip_stage(avatar)
+    motion.head.drawn.seed = StoredNoise(golden('motion')['noise'])
     drawn = recorded_head(motion)
     motion.push(heard(speech['projected']))
     return motion.flush(), np.concatenate(drawn)
@@ -142,8 +143,7 @@ def processed(avatar, speech):
 
 def played(avatar: Avatar, mouth: np.ndarray, head: np.ndarray):
     """Motion of a clip where the networks say ``mouth`` (N, 75) and ``head`` (M, 12)."""
-    motion = ClipMotion(avatar)
-    stage = motion._stage
+    motion = whole_clip_stage(avatar)
     ahead = avatar.manifest.mouth.look_ahead
     rows = np.concatenate([np.zeros((ahead, 75)), mouth]).astype(np.float32)
     position = 0
@@ -154,9 +154,8 @@ def played(avatar: Avatar, mouth: np.ndarray, head: np.ndarray):
         return rows[None, position - features.shape[1] : position]
 
     poses = iter(head)
-    stage._mouth.step = say
-    stage._head.sample = lambda *_: next(poses, np.zeros(12))[None]
-    stage._head.condition = lambda rows: np.zeros((len(rows), 3584), np.float32)
+    motion.mouth.network.step = say
+    motion.head.drawn.sampler.sample = lambda *_: next(poses, np.zeros(12))[None]
     motion.push(heard(np.zeros((2 * len(mouth), 512), np.float32)))
     return motion.flush()
 
@@ -182,7 +181,7 @@ STORED = 32  # whole frames at the beginning whose golden speech features are st
 
 def test_mouth_displacement(avatar, speech, report):
     expected = golden('motion')['mouth']
-    network = MotionStage(avatar, raw=True)._mouth
+    network = whole_clip_stage(avatar).mouth.network
     said = network.step(network.start(), pairs(golden('speech')['projected'][: 2 * STORED])[None])[0][18:]
     assert report('mouth displacement, fed', largest(said, expected[: len(said)]), 1e-5)
     end = np.repeat(np.tile(speech['projected'][-1], 2)[None], 18, axis=0)
@@ -192,7 +191,7 @@ def test_mouth_displacement(avatar, speech, report):
 
 def test_head_pose_given_the_noise(avatar, speech, chain, report):
     expected = golden('motion')
-    sampler = MotionStage(avatar, raw=True)._head
+    sampler = whole_clip_stage(avatar).head.drawn.sampler
     for name, features, limits in (
         ('fed', golden('speech')['projected'][: 2 * STORED], (1e-4, 1e-4)),
         ('chain', speech['projected'], (5e-3, 5e-3)),
@@ -237,9 +236,11 @@ def test_amplitude_of_each_axis(avatar, report):
         replace(avatar.manifest, mouth=replace(avatar.manifest.mouth, amplitude=(2.0, 1.5, 0.5), smoothing=0.0)),
     )
     mouth = np.concatenate([np.zeros((40, 7, 3)), expected['amp_in']], axis=1).reshape(40, 75)
-    moved = ClipMotion(other)
-    stage = moved._stage  # without the lip fix, which has a golden array of its own
-    stage._mouth.step = lambda _, features: np.concatenate([np.zeros((18, 75)), mouth])[None, :40].astype(np.float32)
+    # Without the lip fix, which has a golden array of its own.
+    stage = MotionStage(other, precision='f32', form=lambda avatar: replace(whole_clip_form(avatar), finish=None))
+    stage.mouth.network.step = lambda _, features: np.concatenate([np.zeros((18, 75)), mouth])[None, :40].astype(
+        np.float32
+    )
     block = stage.push(heard(np.zeros((80, 512), np.float32)))
     found = block.points[:, MOUTH] - other.face.mouth_mean[MOUTH]
     assert report('mouth amplitude', largest(found, expected['amp_XYZ'][: len(block)]), 1e-6)

@@ -9,7 +9,7 @@ import pytest
 from lsp_ros.avatar.avatar import Avatar, find_avatar
 from lsp_ros.avatar.landmarks import LEFT_EYE_LIDS, MOUTH_OUTPUT, lip_gap
 from lsp_ros.media import read_audio
-from lsp_ros.motion.mouth_live import join_lips
+from lsp_ros.motion.lips import join_lips
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.resources import find_sample

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 from lsp_ros import timeline
+from lsp_ros.avatar.architecture import MEL_BANDS, POSE_RECEPTIVE_FIELD, POSE_STATE
 from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.benchmark.timing import take_turns
 from lsp_ros.motion.footage import Footage
-from lsp_ros.motion.head_pose import RECEPTIVE_FIELD, HeadPoseNet
-from lsp_ros.motion.head_pose_live import POSE_STATE, HeadPoseSampler
+from lsp_ros.motion.head_pose import HeadPoseNet
+from lsp_ros.motion.head_pose_live import HeadPoseSampler
 from lsp_ros.motion.mouth import MouthNet
 from lsp_ros.motion.mouth_live import MouthPredictor
 from lsp_ros.motion.stage import MotionStage
@@ -202,13 +203,13 @@ def mel_part(samples: np.ndarray) -> Part:
 
 
 def apc_part(avatar: Avatar, samples: np.ndarray) -> Part:
-    rows = mel.log_mel(samples).reshape(-1, timeline.FEATURES_PER_FRAME, mel.BANDS)
+    rows = mel.log_mel(samples).reshape(-1, timeline.FEATURES_PER_FRAME, MEL_BANDS)
     weights = avatar.weights('apc')
 
     def make(precision: str) -> Step:
         encoder = FeatureEncoder(weights, precision)
         state = encoder.start()
-        return lambda frame: encoder.step(state, rows[frame])
+        return lambda frame: encoder.step(state, rows[frame][None])[0]
 
     def reference() -> Step:
         network, given, state = eager(APC(), weights), torch.tensor(rows), None
@@ -226,8 +227,8 @@ def apc_part(avatar: Avatar, samples: np.ndarray) -> Part:
 def projection_part(avatar: Avatar, samples: np.ndarray) -> Part:
     manifold = Manifold(avatar.manifold(), avatar.manifest.speech.neighbours)
     encoder = FeatureEncoder(avatar.weights('apc'))
-    rows = mel.log_mel(samples).reshape(-1, timeline.FEATURES_PER_FRAME, mel.BANDS)
-    features = encoder.step(encoder.start(), rows.reshape(-1, mel.BANDS)).reshape(*rows.shape[:2], FEATURE_SIZE)
+    rows = mel.log_mel(samples).reshape(-1, timeline.FEATURES_PER_FRAME, MEL_BANDS)
+    features = encoder.step(encoder.start(), rows.reshape(1, -1, MEL_BANDS)).reshape(*rows.shape[:2], FEATURE_SIZE)
     used = '' if avatar.manifest.speech.projection else ', off in this avatar'
     return Part(
         'projection',
@@ -279,7 +280,7 @@ def head_pose_part(avatar: Avatar, rows: np.ndarray) -> Part:
 
     def reference() -> Step:
         network = eager(HeadPoseNet(), weights)
-        window = RECEPTIVE_FIELD + 1  # the network shifts its poses by one frame
+        window = POSE_RECEPTIVE_FIELD + 1  # the network shifts its poses by one frame
         heard = torch.tensor(np.repeat(rows[:1], window, axis=1))  # the first frame, for ever
         given, poses = torch.tensor(rows), torch.zeros(1, window, POSE_STATE)
 
@@ -298,7 +299,7 @@ def head_pose_part(avatar: Avatar, rows: np.ndarray) -> Part:
         'head pose: conditioning, network, sample',
         in_each_precision(make),
         reference,
-        f'its {RECEPTIVE_FIELD} frames of history computed anew in every frame',
+        f'its {POSE_RECEPTIVE_FIELD} frames of history computed anew in every frame',
     )
 
 

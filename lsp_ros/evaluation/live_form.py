@@ -23,7 +23,7 @@ from lsp_ros.avatar.avatar import Avatar, PoseRange, find_avatar
 from lsp_ros.avatar.landmarks import MOUTH
 from lsp_ros.evaluation.protocols import hear, with_settings
 from lsp_ros.geometry import to_camera
-from lsp_ros.motion.clip import ClipMotion
+from lsp_ros.motion.clip import whole_clip_stage
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.signals import FaceMotion, SpeechFeatures
 from lsp_ros.timeline import FRAME_RATE
@@ -61,7 +61,7 @@ def compare(avatar: Avatar, features: SpeechFeatures, seed: int = 0) -> dict[str
     free = with_settings(avatar, pose_range=PoseRange(*np.tile(np.float64([[-1e9], [1e9]]), (2, 3))))
     live, offline = (
         FaceMotion.join([stage.push(features), stage.flush()])
-        for stage in (MotionStage(free, seed=seed), ClipMotion(avatar, seed=seed))
+        for stage in (MotionStage(free, seed=seed), whole_clip_stage(avatar, seed=seed))
     )
     live, offline = live[SETTLED : len(offline)], offline[SETTLED:]
     unit = 1000 * avatar.camera.metres_per_unit

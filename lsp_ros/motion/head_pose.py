@@ -4,10 +4,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lsp_ros.motion.head_pose_live import CHANNELS, DILATIONS, POSE_STATE, SKIP_CHANNELS
-from lsp_ros.signals import FEATURE_SIZE
+from lsp_ros.avatar.architecture import (
+    FRAME_FEATURES,
+    MLP,
+    POSE_CHANNELS,
+    POSE_DILATIONS,
+    POSE_OUTPUTS,
+    POSE_SKIP_CHANNELS,
+    POSE_STATE,
+)
 
-RECEPTIVE_FIELD = 1 + sum(DILATIONS)  # 255 states of history
 LSTM_LAYERS = 3  # of the recurrent variant: as many as the mouth's
 
 
@@ -17,12 +23,12 @@ class ResidualLayer(nn.Module):
     def __init__(self, dilation: int) -> None:
         super().__init__()
         self.dilation = dilation
-        self.filter = nn.Conv1d(CHANNELS, CHANNELS, 2, dilation=dilation)
-        self.gate = nn.Conv1d(CHANNELS, CHANNELS, 2, dilation=dilation)
-        self.residual = nn.Conv1d(CHANNELS, CHANNELS, 1)
-        self.skip = nn.Conv1d(CHANNELS, SKIP_CHANNELS, 1)
-        self.cond_filter = nn.Conv1d(FEATURE_SIZE, CHANNELS, 1)
-        self.cond_gate = nn.Conv1d(FEATURE_SIZE, CHANNELS, 1)
+        self.filter = nn.Conv1d(POSE_CHANNELS, POSE_CHANNELS, 2, dilation=dilation)
+        self.gate = nn.Conv1d(POSE_CHANNELS, POSE_CHANNELS, 2, dilation=dilation)
+        self.residual = nn.Conv1d(POSE_CHANNELS, POSE_CHANNELS, 1)
+        self.skip = nn.Conv1d(POSE_CHANNELS, POSE_SKIP_CHANNELS, 1)
+        self.cond_filter = nn.Conv1d(MLP, POSE_CHANNELS, 1)
+        self.cond_gate = nn.Conv1d(MLP, POSE_CHANNELS, 1)
 
     def forward(self, x: torch.Tensor, c: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Signal x (B, T, 128), conditioning c (B, T, 512) -> next signal (B, T, 128), skip (B, T, 256).
@@ -35,7 +41,7 @@ class ResidualLayer(nn.Module):
         weight = torch.cat([torch.cat([w.weight[..., 0], w.weight[..., 1], v.weight[..., 0]], 1) for w, v in halves])
         bias = torch.cat([w.bias + v.bias for w, v in halves])
         both = F.linear(torch.cat([past, x, c], dim=-1), weight, bias)
-        y = torch.tanh(both[..., :CHANNELS]) * torch.sigmoid(both[..., CHANNELS:])
+        y = torch.tanh(both[..., :POSE_CHANNELS]) * torch.sigmoid(both[..., POSE_CHANNELS:])
         return x + pointwise(self.residual, y), pointwise(self.skip, y)
 
 
@@ -61,16 +67,18 @@ class HeadPoseNet(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = nn.Sequential(
-            nn.Linear(2 * FEATURE_SIZE, 512), nn.BatchNorm1d(512), nn.LeakyReLU(0.2), nn.Linear(512, 512)
+            nn.Linear(FRAME_FEATURES, MLP), nn.BatchNorm1d(MLP), nn.LeakyReLU(0.2), nn.Linear(MLP, MLP)
         )
         self.dropout = nn.Dropout1d(dropout)  # a whole track of the (B, 12, T) history at a time
-        self.start1 = nn.Conv1d(POSE_STATE, CHANNELS, 1)
-        self.start2 = nn.Conv1d(CHANNELS, CHANNELS, 1)
-        self.lstm = nn.LSTM(512 + CHANNELS, SKIP_CHANNELS, LSTM_LAYERS, batch_first=True) if recurrent else None
-        self.layers = nn.ModuleList(() if recurrent else (ResidualLayer(dilation) for dilation in DILATIONS))
+        self.start1 = nn.Conv1d(POSE_STATE, POSE_CHANNELS, 1)
+        self.start2 = nn.Conv1d(POSE_CHANNELS, POSE_CHANNELS, 1)
+        self.lstm = (
+            nn.LSTM(MLP + POSE_CHANNELS, POSE_SKIP_CHANNELS, LSTM_LAYERS, batch_first=True) if recurrent else None
+        )
+        self.layers = nn.ModuleList(() if recurrent else (ResidualLayer(dilation) for dilation in POSE_DILATIONS))
         # The first of the 25 outputs is the logit of a mixture with one centre: it says nothing.
-        self.end1 = nn.Conv1d(SKIP_CHANNELS, 1 + 2 * POSE_STATE, 1)
-        self.end2 = nn.Conv1d(1 + 2 * POSE_STATE, 1 + 2 * POSE_STATE, 1)
+        self.end1 = nn.Conv1d(POSE_SKIP_CHANNELS, POSE_OUTPUTS, 1)
+        self.end2 = nn.Conv1d(POSE_OUTPUTS, POSE_OUTPUTS, 1)
         for there, reader in ((history, self.start1), (speech, self.encoder[0])):
             if not there:
                 nn.init.zeros_(reader.weight).requires_grad_(False)

@@ -5,162 +5,62 @@ of past inputs therefore replace the recomputation of 255 frames: 4.3 million pr
 1,084 million, with the same result.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 
+from lsp_ros.avatar.architecture import (
+    FRAME_FEATURES,
+    HEAD_POSE,
+    POSE_CHANNELS,
+    POSE_DILATIONS,
+    POSE_STATE,
+)
+from lsp_ros.motion.pose_limits import PoseLimits
 from lsp_ros.openvino_graph import Compiled, check_weights, leaky_relu, linear, linear_norm, matrix
 
 if TYPE_CHECKING:
     from openvino import Model
 
-    from lsp_ros.avatar.manifest import PoseRange
-
-POSE_STATE = 12  # ex, ey, ez (degrees), tx, ty, tz (units, from the mean), and their changes per frame
-CHANNELS = 128
-SKIP_CHANNELS = 256
-DILATIONS = (1, 2, 4, 8, 16, 32, 64) * 2
-KNEE = 0.9  # share of the trained range that is left untouched
-CROSSING_FRAMES = 15  # nobody's head crosses its whole range in less than a quarter of a second
+_LAYER, _AGO = np.arange(len(POSE_DILATIONS)), np.array(POSE_DILATIONS)
 
 
-def _weights() -> dict[str, tuple[int, ...]]:
-    layers = {
-        'encoder.0': (512, 1024), 'encoder.3': (512, 512),
-        'start1': (CHANNELS, POSE_STATE, 1), 'start2': (CHANNELS, CHANNELS, 1),
-        'end1': (1 + 2 * POSE_STATE, SKIP_CHANNELS, 1), 'end2': (1 + 2 * POSE_STATE, 1 + 2 * POSE_STATE, 1),
-    }  # fmt: skip
-    for layer in range(len(DILATIONS)):
-        for name, shape in (
-            ('filter', (CHANNELS, CHANNELS, 2)), ('gate', (CHANNELS, CHANNELS, 2)),
-            ('residual', (CHANNELS, CHANNELS, 1)), ('skip', (SKIP_CHANNELS, CHANNELS, 1)),
-            ('cond_filter', (CHANNELS, 512, 1)), ('cond_gate', (CHANNELS, 512, 1)),
-        ):  # fmt: skip
-            layers[f'layers.{layer}.{name}'] = shape
-    norm = {f'encoder.1.{k}': (512,) for k in ('weight', 'bias', 'running_mean', 'running_var')}
-    biases = {f'{name}.bias': shape[:1] for name, shape in layers.items()}
-    return {f'{name}.weight': shape for name, shape in layers.items()} | biases | norm
+@dataclass(kw_only=True)
+class PoseState:
+    """What a head-pose sampler remembers of B streams, whatever its network is."""
 
-
-WEIGHTS = _weights()  # tensors that are read, by the names of ``HeadPoseNet.state_dict()``
-_LAYER, _AGO = np.arange(len(DILATIONS)), np.array(DILATIONS)
-
-
-@dataclass(frozen=True)
-class PoseLimits:
-    """The box a head pose stays in: (6,) euler angles in degrees, translation from the mean in units."""
-
-    low: np.ndarray
-    high: np.ndarray
-
-    @classmethod
-    def of(cls, ranges: 'PoseRange') -> 'PoseLimits':
-        """The range that an avatar was trained in."""
-        return cls(
-            np.concatenate([ranges.euler_min, ranges.translation_min]).astype(float),
-            np.concatenate([ranges.euler_max, ranges.translation_max]).astype(float),
-        )
-
-    @cached_property
-    def speed(self) -> np.ndarray:
-        """(6,) largest change per frame."""
-        return (self.high - self.low) / CROSSING_FRAMES
-
-    @cached_property
-    def rest(self) -> np.ndarray:
-        """(6,) the mean pose, looking straight ahead, or what comes nearest to it in the box."""
-        return self.clip(np.zeros(6))
-
-    @cached_property
-    def _box(self) -> tuple[np.ndarray, np.ndarray]:
-        """Its centre and half its size."""
-        return (self.high + self.low) / 2, (self.high - self.low) / 2
-
-    def clip(self, pose: np.ndarray) -> np.ndarray:
-        """Poses (..., 6) cut to the box."""
-        return np.minimum(np.maximum(pose, self.low), self.high)
-
-    def soften(self, pose: np.ndarray) -> np.ndarray:
-        """Bend poses (..., 6) smoothly into the box; the inner 90 % stay what they are, all of them the same array."""
-        centre, half = self._box
-        away = pose - centre
-        inner = np.abs(away) <= KNEE * half
-        if inner.all():
-            return pose
-        u = away / np.maximum(half, 1e-12)
-        bent = np.sign(u) * (KNEE + (1 - KNEE) * np.tanh((np.abs(u) - KNEE) / (1 - KNEE)))
-        return np.where(inner, pose, centre + half * bent)
-
-    def outside(self, pose: np.ndarray) -> np.ndarray:
-        """(..., 6) -> (...,) bool."""
-        return ((pose < self.low) | (pose > self.high)).any(axis=-1)
-
-
-UNBOUNDED = PoseLimits(np.full(6, -1e9), np.full(6, 1e9))
-
-
-@dataclass
-class HeadPoseState:
-    """What the head remembers of B streams."""
-
-    rings: np.ndarray  # (64, 14, B, 128) float32: all layers' inputs of the last frames, frame t in row t % 64
-    frame: int  # steps taken
     history: np.ndarray  # (B, 12) the pose state that the next step sees as the last one
     random: np.random.Generator
     clamped: np.ndarray  # (B,) bool, the last sample left the trained range
     held: int = 0  # samples that were not finite, replaced by the pose before
 
 
-class HeadPoseSampler:
-    """Draws head poses frame by frame from ``HeadPoseNet`` (evaluation mode), for B streams at once.
+State = TypeVar('State', bound=PoseState)
 
-    ``weights`` has the names of ``HeadPoseNet.state_dict()``. With ``limits`` every sample is bent into the
-    person's trained range, and its speed is bounded, before it is returned and remembered: so the pose
-    cannot wander off, however long it runs and whatever the network says. None leaves samples as they are.
 
-    ``precision`` f32 or int8 (:mod:`lsp_ros.openvino_graph`). Given the same past, int8 moves the mean of the pose that is
-    drawn by less than 0.1 of the noise's sigma (rms), and by half of it at most (measured: 0.043 and 0.21). The
-    motion then goes another way within the same distribution, as after any rounding: a change of 1e-6 in what the
-    presenter hears, and 45 s later its head is elsewhere.
+class PoseSampler(ABC, Generic[State]):
+    """Draws head poses frame by frame, for B streams at once, from what a network says of the next pose.
+
+    With ``limits`` every sample is bent into the person's trained range, and its speed is bounded, before it is
+    returned and remembered: so the pose cannot wander off, however long it runs and whatever the network says. None
+    leaves samples as they are.
     """
 
-    def __init__(
-        self,
-        weights: dict[str, np.ndarray],
-        noise_scale: float = 0.3,
-        limits: PoseLimits | None = None,
-        precision: str = 'f32',
-    ) -> None:
-        check_weights(weights, WEIGHTS, 'head-pose')
+    def __init__(self, noise_scale: float, limits: PoseLimits | None) -> None:
         self.noise_scale = noise_scale
         self.limits = limits
-        self._graph = Compiled(lambda streams: _graph(weights, precision, streams))
 
-    def start(self, features: np.ndarray, seed: int | np.random.Generator = 0) -> HeadPoseState:
-        """Streams that have heard nothing but their first frame and held still for ever: (B, 1024) -> state."""
-        B = len(features)
-        state = HeadPoseState(
-            rings=np.zeros((max(DILATIONS), len(DILATIONS), B, CHANNELS), np.float32),
-            frame=0,
-            history=np.zeros((B, POSE_STATE)),
-            random=np.random.default_rng(seed),
-            clamped=np.zeros(B, bool),
-        )
-        for _ in DILATIONS:  # what a layer hears of the past is what it hears now; each pass settles one more
-            state.rings[:] = self._graph(B, features, state.history, state.rings[0])[1]
-        return state
+    @abstractmethod
+    def start(self, features: np.ndarray, seed: int | np.random.Generator = 0) -> State:
+        """Streams that have heard nothing but their first frame and held still: (B, 1024) -> state."""
 
-    def step(self, state: HeadPoseState, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    @abstractmethod
+    def step(self, state: State, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features (B, 1024) -> mean (B, 12) and -ln(sigma) (B, 12) of the pose state that follows ``history``."""
-        past = state.rings[(state.frame - _AGO) % len(state.rings), _LAYER]
-        out, inputs = self._graph(len(features), features, state.history, past)
-        state.rings[state.frame % len(state.rings)] = inputs
-        state.frame += 1
-        return out[:, 1 : 1 + POSE_STATE], out[:, 1 + POSE_STATE :]
 
-    def sample(self, state: HeadPoseState, features: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
+    def sample(self, state: State, features: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
         """Features (B, 1024) -> the next pose states (B, 12) float64 (equation 8), remembered as history.
 
         ``noise`` (B, 12) standard normal numbers; drawn from the state's own generator where None.
@@ -180,7 +80,7 @@ class HeadPoseSampler:
         state.history = pose
         return pose
 
-    def _bounded(self, state: HeadPoseState, pose: np.ndarray, before: np.ndarray) -> np.ndarray:
+    def _bounded(self, state: State, pose: np.ndarray, before: np.ndarray) -> np.ndarray:
         speed, drawn, before = self.limits.speed, pose[:, :6], before[:, :6]
         position = self.limits.soften(drawn)
         state.clamped = np.zeros(len(drawn), bool) if position is drawn else self.limits.outside(drawn)
@@ -190,9 +90,59 @@ class HeadPoseSampler:
         velocity = np.where(position != drawn, position - before, pose[:, 6:])
         return np.concatenate([position, np.minimum(np.maximum(velocity, -speed), speed)], axis=1)
 
-    def feed(self, state: HeadPoseState, before: np.ndarray, pose: np.ndarray) -> None:
+    def feed(self, state: State, before: np.ndarray, pose: np.ndarray) -> None:
         """Replace the last remembered pose by what was shown instead: pose (B, 6), ``before`` it (B, 6)."""
         state.history = np.concatenate([pose, pose - before], axis=1)
+
+
+@dataclass(kw_only=True)
+class HeadPoseState(PoseState):
+    """What the live network remembers of B streams."""
+
+    rings: np.ndarray  # (64, 14, B, 128) float32: all layers' inputs of the last frames, frame t in row t % 64
+    frame: int = 0  # steps taken
+
+
+class HeadPoseSampler(PoseSampler[HeadPoseState]):
+    """Draws head poses from ``HeadPoseNet`` (evaluation mode). ``weights`` has the names of its ``state_dict()``.
+
+    ``precision`` f32 or int8 (:mod:`lsp_ros.openvino_graph`). Given the same past, int8 moves the mean of the pose that
+    is drawn by less than 0.1 of the noise's sigma (rms), and by half of it at most (measured: 0.043 and 0.21). The
+    motion then goes another way within the same distribution, as after any rounding: a change of 1e-6 in what the
+    presenter hears, and 45 s later its head is elsewhere.
+    """
+
+    def __init__(
+        self,
+        weights: dict[str, np.ndarray],
+        noise_scale: float = 0.3,
+        limits: PoseLimits | None = None,
+        precision: str = 'f32',
+    ) -> None:
+        super().__init__(noise_scale, limits)
+        check_weights(weights, HEAD_POSE, 'head-pose')
+        self._graph = Compiled(lambda streams: _graph(weights, precision, streams))
+
+    def start(self, features: np.ndarray, seed: int | np.random.Generator = 0) -> HeadPoseState:
+        """Streams that have heard nothing but their first frame and held still for ever: (B, 1024) -> state."""
+        B = len(features)
+        state = HeadPoseState(
+            rings=np.zeros((max(POSE_DILATIONS), len(POSE_DILATIONS), B, POSE_CHANNELS), np.float32),
+            history=np.zeros((B, POSE_STATE)),
+            random=np.random.default_rng(seed),
+            clamped=np.zeros(B, bool),
+        )
+        for _ in POSE_DILATIONS:  # what a layer hears of the past is what it hears now; each pass settles one more
+            state.rings[:] = self._graph(B, features, state.history, state.rings[0])[1]
+        return state
+
+    def step(self, state: HeadPoseState, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Features (B, 1024) -> mean (B, 12) and -ln(sigma) (B, 12) of the pose state that follows ``history``."""
+        past = state.rings[(state.frame - _AGO) % len(state.rings), _LAYER]
+        out, inputs = self._graph(len(features), features, state.history, past)
+        state.rings[state.frame % len(state.rings)] = inputs
+        state.frame += 1
+        return out[:, 1 : 1 + POSE_STATE], out[:, 1 + POSE_STATE :]
 
 
 def _matrix(weights: dict[str, np.ndarray], name: str) -> np.ndarray:
@@ -211,11 +161,11 @@ def _graph(weights: dict[str, np.ndarray], precision: str, streams: int) -> 'Mod
     import openvino
     import openvino.opset13 as op
 
-    features = op.parameter([streams, 1024], np.float32)
+    features = op.parameter([streams, FRAME_FEATURES], np.float32)
     poses = op.parameter([streams, POSE_STATE], np.float32)
-    past = op.parameter([len(DILATIONS), streams, CHANNELS], np.float32)
+    past = op.parameter([len(POSE_DILATIONS), streams, POSE_CHANNELS], np.float32)
     rows, columns = op.constant(0), op.constant(1)
-    older = op.split(past, rows, len(DILATIONS)).outputs()
+    older = op.split(past, rows, len(POSE_DILATIONS)).outputs()
 
     def layer(x, name: str, precision: str = 'f32'):
         return linear(x, matrix(_matrix(weights, name), precision), _bias(weights, name))

@@ -1,12 +1,9 @@
-"""Speech features to mouth displacement: the network of paper section 3.2 and what is done to its output."""
+"""Speech features to mouth displacement: the network of paper section 3.2."""
 
 import torch
 from torch import nn
 
-from lsp_ros.motion.mouth_live import HIDDEN, LAYERS
-from lsp_ros.signals import FEATURE_SIZE
-
-MOUTH_OUTPUTS = 75
+from lsp_ros.avatar.architecture import FRAME_FEATURES, MLP, MOUTH_HIDDEN, MOUTH_LAYERS, MOUTH_OUTPUTS
 
 LSTMState = tuple[torch.Tensor, torch.Tensor]
 
@@ -21,13 +18,13 @@ class MouthNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.encoder = nn.Sequential(
-            nn.Linear(2 * FEATURE_SIZE, 512), nn.BatchNorm1d(512), nn.LeakyReLU(0.2), nn.Linear(512, 512)
+            nn.Linear(FRAME_FEATURES, MLP), nn.BatchNorm1d(MLP), nn.LeakyReLU(0.2), nn.Linear(MLP, MLP)
         )
-        self.lstm = nn.LSTM(512, HIDDEN, num_layers=LAYERS, batch_first=True)
+        self.lstm = nn.LSTM(MLP, MOUTH_HIDDEN, num_layers=MOUTH_LAYERS, batch_first=True)
         self.decoder = nn.Sequential(
-            nn.Linear(HIDDEN, 512), nn.BatchNorm1d(512), nn.LeakyReLU(0.2),
-            nn.Linear(512, 512), nn.BatchNorm1d(512), nn.LeakyReLU(0.2),
-            nn.Linear(512, MOUTH_OUTPUTS),
+            nn.Linear(MOUTH_HIDDEN, MLP), nn.BatchNorm1d(MLP), nn.LeakyReLU(0.2),
+            nn.Linear(MLP, MLP), nn.BatchNorm1d(MLP), nn.LeakyReLU(0.2),
+            nn.Linear(MLP, MOUTH_OUTPUTS),
         )  # fmt: skip
 
     def forward(self, features: torch.Tensor, state: LSTMState | None = None) -> tuple[torch.Tensor, LSTMState]:

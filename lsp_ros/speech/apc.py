@@ -6,9 +6,8 @@ Chung and Glass, "Generative pre-training for speech with autoregressive predict
 import torch
 from torch import nn
 
+from lsp_ros.avatar.architecture import APC_LAYERS, MEL_BANDS
 from lsp_ros.signals import FEATURE_SIZE
-from lsp_ros.speech.apc_live import LAYERS
-from lsp_ros.speech.mel import BANDS
 
 
 class APC(nn.Module):
@@ -20,7 +19,7 @@ class APC(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.gru = nn.GRU(BANDS, FEATURE_SIZE, LAYERS, batch_first=True)
+        self.gru = nn.GRU(MEL_BANDS, FEATURE_SIZE, APC_LAYERS, batch_first=True)
 
     def forward(self, mel: torch.Tensor, state: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """mel (B, T, 80), state (3, B, 512) or None for a new stream -> features (B, T, 512), state."""

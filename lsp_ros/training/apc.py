@@ -22,9 +22,10 @@ from rich.progress import track
 from torch import nn
 
 from lsp_ros import media
+from lsp_ros.avatar.architecture import MEL_BANDS
 from lsp_ros.signals import FEATURE_SIZE
 from lsp_ros.speech.apc import APC
-from lsp_ros.speech.mel import BANDS, FLOOR, log_mel
+from lsp_ros.speech.mel import FLOOR, log_mel
 from lsp_ros.timeline import FEATURE_RATE
 from lsp_ros.training.trainer import Batches, CarriesState, Settings, checkpoint_weights, fit, place, seed
 
@@ -52,7 +53,7 @@ class APCTraining(CarriesState, lightning.LightningModule):
         super().__init__()
         self.settings = settings
         self.apc = APC()
-        self.predict = nn.Linear(FEATURE_SIZE, BANDS)
+        self.predict = nn.Linear(FEATURE_SIZE, MEL_BANDS)
 
     def losses(self, mel: torch.Tensor, state: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """mel (B, T + shift, 80) -> prediction loss, loss of predicting the last frame again, state."""
@@ -97,7 +98,7 @@ class Streams(torch.utils.data.Dataset):
             if self.shuffle:  # a gain in decibels is a constant in the logarithmic domain
                 gain = rng.uniform(-settings.gain_db, settings.gain_db) * np.log(10) / 20 / -np.log(FLOOR)
                 clip = np.where(clip > 0, np.maximum(clip + np.float32(gain), 0), 0)
-            pieces += [clip, np.zeros((rng.integers(*settings.pause), BANDS), np.float32)]
+            pieces += [clip, np.zeros((rng.integers(*settings.pause), MEL_BANDS), np.float32)]
         mel = np.concatenate(pieces)
         device, devices = self.place
         streams = self.batch * devices
@@ -109,7 +110,7 @@ class Streams(torch.utils.data.Dataset):
                 f'{settings.segment}'
             )
         mine = slice(device * self.batch * length, (device + 1) * self.batch * length)
-        self.mel = torch.from_numpy(mel[mine].reshape(self.batch, length, BANDS))
+        self.mel = torch.from_numpy(mel[mine].reshape(self.batch, length, MEL_BANDS))
 
     def __len__(self) -> int:
         return (self.mel.shape[1] - self.settings.shift) // self.settings.segment

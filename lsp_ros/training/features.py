@@ -15,10 +15,11 @@ import torch
 from rich.progress import track
 from scipy.signal import fftconvolve, sosfilt
 
+from lsp_ros.avatar.architecture import MEL_BANDS
 from lsp_ros.signals import FEATURE_SIZE
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.manifold import Manifold
-from lsp_ros.speech.mel import BANDS, log_mel
+from lsp_ros.speech.mel import log_mel
 from lsp_ros.timeline import FEATURES_PER_FRAME, SAMPLE_RATE
 
 CLIPS_AT_ONCE = 12
@@ -100,7 +101,7 @@ def raw_features(apc: APC, clips: list[np.ndarray]) -> list[np.ndarray]:
     The clips run side by side: step by step a recurrent network takes as long for twelve as for one.
     """
     mels = [log_mel(clip) for clip in clips]
-    batch = np.zeros((len(mels), max(map(len, mels), default=0), BANDS), np.float32)
+    batch = np.zeros((len(mels), max(map(len, mels), default=0), MEL_BANDS), np.float32)
     for row, mel in zip(batch, mels, strict=True):
         row[: len(mel)] = mel
     with torch.inference_mode():

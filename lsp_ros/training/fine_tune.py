@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
+from lsp_ros.avatar.architecture import POSE_RECEPTIVE_FIELD
 from lsp_ros.avatar.avatar import Avatar, find_avatar
 from lsp_ros.capture.consent import RECORD
 from lsp_ros.capture.kept import key_of
 from lsp_ros.capture.video import file_sha256
-from lsp_ros.motion.head_pose import RECEPTIVE_FIELD
 from lsp_ros.training import build
 from lsp_ros.training.dataset import Dataset, load_dataset, runs
 
@@ -49,7 +49,7 @@ def learn(
     )
     give(teacher, 'apc', run)
     longest = min(max((b - a for a, b in runs(mask)), default=0) for mask in (data.training_mask, data.validation_mask))
-    room = longest - RECEPTIVE_FIELD - head.look_ahead
+    room = longest - POSE_RECEPTIVE_FIELD - head.look_ahead
     build.train('mouth', run, [dataset], settings['mouth'])
     if room >= FEWEST_POSES:
         build.train('head_pose', run, [dataset], replace(head, sequence=min(head.sequence, room)))

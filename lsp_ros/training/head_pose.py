@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
-from lsp_ros.motion.head_pose import RECEPTIVE_FIELD, HeadPoseNet
-from lsp_ros.motion.head_pose_live import POSE_STATE
+from lsp_ros.avatar.architecture import POSE_RECEPTIVE_FIELD, POSE_STATE
+from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.training.dataset import Dataset, DatasetError, load_dataset, runs
 from lsp_ros.training.features import Listener, hear_elsewhere
 from lsp_ros.training.losses import SMALLEST_SIGMA, head_pose_nll
@@ -111,7 +111,7 @@ class HeadPoseTraining(lightning.LightningModule):
 
 
 class PoseWindows(torch.utils.data.Dataset):
-    """Windows of ``RECEPTIVE_FIELD + sequence`` states with the features that lie look-ahead later.
+    """Windows of ``POSE_RECEPTIVE_FIELD + sequence`` states with the features that lie look-ahead later.
 
     How a window is heard is drawn anew for each ``epoch``, or, not to ``augment``, as training mostly hears it.
     """
@@ -120,7 +120,7 @@ class PoseWindows(torch.utils.data.Dataset):
 
     def __init__(self, tracks: list, settings: HeadPoseSettings, stride: int, augment: bool) -> None:
         self.tracks, self.settings, self.augment = tracks, settings, augment
-        self.length = RECEPTIVE_FIELD + settings.sequence
+        self.length = POSE_RECEPTIVE_FIELD + settings.sequence
         self.starts = [
             (track, start)
             for track, (states, _) in enumerate(tracks)

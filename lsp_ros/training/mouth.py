@@ -14,9 +14,9 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch import Tensor
 
+from lsp_ros.avatar.architecture import MOUTH
 from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, MOUTH_OUTPUT, UPPER_LIP_INNER, lip_gap
 from lsp_ros.motion.mouth import MouthNet
-from lsp_ros.motion.mouth_live import WEIGHTS
 from lsp_ros.openvino_graph import check_weights
 from lsp_ros.training.dataset import Dataset, load_dataset, runs
 from lsp_ros.training.features import Listener, hear_elsewhere
@@ -70,7 +70,7 @@ def lip_gaps(displacement: Tensor) -> Tensor:
 def _weights(file: str) -> dict[str, Tensor]:
     """Another mouth's weights; ValueError for a file that is none or holds something else."""
     weights = read_weights(file, 'mouth')
-    check_weights(weights, WEIGHTS, f'mouth ({file})')
+    check_weights(weights, MOUTH, f'mouth ({file})')
     return {name: torch.from_numpy(value).float() for name, value in weights.items()}
 
 

@@ -17,6 +17,7 @@ import synthetic_face as synthetic
 import yaml
 from synthetic_dataset import write_synthetic
 
+from lsp_ros.avatar.architecture import POSE_RECEPTIVE_FIELD
 from lsp_ros.avatar.avatar import Avatar, find_avatar
 from lsp_ros.capture import assemble, kept, pipeline, report, take
 from lsp_ros.capture import detector as flags
@@ -26,7 +27,6 @@ from lsp_ros.capture.report import write_report
 from lsp_ros.capture.video import sharpness
 from lsp_ros.cli.main import main
 from lsp_ros.geometry import project, to_camera
-from lsp_ros.motion.head_pose import RECEPTIVE_FIELD
 from lsp_ros.rendering.sizes import PICTURE
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE
 from lsp_ros.training import build, fine_tune, quantize
@@ -410,7 +410,7 @@ def test_the_report_judges_every_figure(made):
     assert good['voice above the noise of the room'] and good['tracking error'] and good['clipped sound']
     assert not good['footage that can be used'] and not good['longest stretch without a gap']
     assert not good['width of the head in the video']
-    least = (RECEPTIVE_FIELD + HeadPoseSettings().look_ahead + fine_tune.FEWEST_POSES) / FRAME_RATE
+    least = (POSE_RECEPTIVE_FIELD + HeadPoseSettings().look_ahead + fine_tune.FEWEST_POSES) / FRAME_RATE
     assert report.LONG_RUN == pytest.approx(least, abs=0.01)
     assert set(report.REMEDIES) == set(take.REASONS)
 

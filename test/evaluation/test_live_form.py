@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lsp_ros.evaluation.live_form import delay
 from lsp_ros.motion.clip import smooth
-from lsp_ros.motion.stage import LowPass
+from lsp_ros.motion.filters import LowPass
 
 
 def walk(frames: int, seed: int) -> np.ndarray:

@@ -7,8 +7,8 @@ import pytest
 
 from lsp_ros.avatar.avatar import Avatar, PoseRange
 from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, LOWER_LIP_OUTER, UPPER_LIP_INNER, UPPER_LIP_OUTER, lip_gap
-from lsp_ros.motion.clip import ClipMotion, part_lips, smooth
-from lsp_ros.motion.mouth_live import join_lips
+from lsp_ros.motion.clip import smooth, whole_clip_form, whole_clip_stage
+from lsp_ros.motion.lips import join_lips, part_lips
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, PoseMode, SpeechFeatures
 
@@ -28,7 +28,7 @@ def whole(stage, *blocks: SpeechFeatures) -> FaceMotion | None:
 
 
 def test_any_chunking_gives_the_same_motion_at_the_end(avatar):
-    features, stage = speech(60), ClipMotion(avatar, seed=2)
+    features, stage = speech(60), whole_clip_stage(avatar, seed=2)
     once = whole(stage, features)
     assert (once.first_frame, len(once)) == (0, 60 - stage.cut)
     assert stage.push(features[:7]) is None
@@ -44,7 +44,9 @@ def test_without_smoothing_and_bounds_it_is_the_live_motion(avatar):
         avatar.manifest, pose_range=limits, head_pose=replace(avatar.manifest.head_pose, smoothing=(0.0, 0.0))
     )
     still = Avatar(avatar.path, manifest)
-    offline, live = (whole(stage, speech(60)) for stage in (ClipMotion(still), MotionStage(still, precision='f32')))
+    offline, live = (
+        whole(stage, speech(60)) for stage in (whole_clip_stage(still), MotionStage(still, precision='f32'))
+    )
     assert not live.clamped.any()
     np.testing.assert_allclose(offline.points, live.points[: len(offline)], atol=1e-6)
     np.testing.assert_allclose(offline.euler, live.euler[: len(offline)], atol=1e-6)
@@ -52,7 +54,7 @@ def test_without_smoothing_and_bounds_it_is_the_live_motion(avatar):
 
 
 def test_a_clip_shorter_than_the_look_ahead_gives_nothing(avatar):
-    stage = ClipMotion(avatar)
+    stage = whole_clip_stage(avatar)
     assert whole(stage, speech(stage.cut)) is None
     assert len(whole(stage, speech(stage.cut + 1))) == 1
     assert stage.flush() is None
@@ -60,7 +62,7 @@ def test_a_clip_shorter_than_the_look_ahead_gives_nothing(avatar):
 
 def test_commands_are_refused(avatar):
     with pytest.raises(ValueError, match='live motion'):
-        ClipMotion(avatar).command(HeadPoseCommand(PoseMode.AUTONOMOUS, np.zeros(4), np.zeros(3)))
+        whole_clip_stage(avatar).command(HeadPoseCommand(PoseMode.AUTONOMOUS, np.zeros(4), np.zeros(3)))
 
 
 def test_smoothing_comes_neither_early_nor_late():
@@ -69,13 +71,6 @@ def test_smoothing_comes_neither_early_nor_late():
     smoothed = smooth(pulse, 5)
     np.testing.assert_allclose(smoothed, smoothed[::-1], atol=1e-12)
     assert smoothed.sum(axis=0) == pytest.approx(1) and smoothed[50].max() == smoothed.max() < 0.1
-
-
-def test_lips_that_only_partly_cross_are_left_alone():
-    points = np.zeros((2, 73, 3))
-    points[:, 61:64, 1] = 1.0  # the upper lip above the lower, but for one pair of the second frame
-    points[1, 61, 1] = -1.0
-    np.testing.assert_array_equal(part_lips(points), points)
 
 
 def test_a_mouth_that_does_not_rest_says_what_the_network_says_in_silence(avatar):
@@ -93,7 +88,7 @@ def test_soft_lips_close_in_a_film_as_they_do_live(avatar):
 
     def film(seal: float) -> FaceMotion:
         mouth = replace(avatar.manifest.mouth, seal=seal)
-        return whole(ClipMotion(Avatar(avatar.path, replace(avatar.manifest, mouth=mouth))), speech(40))
+        return whole(whole_clip_stage(Avatar(avatar.path, replace(avatar.manifest, mouth=mouth))), speech(40))
 
     plain, soft = film(0.0), film(0.4)
     assert lip_gap(plain.points).min() > 0.2
@@ -103,6 +98,6 @@ def test_soft_lips_close_in_a_film_as_they_do_live(avatar):
     others = np.setdiff1d(np.arange(73), lips)
     np.testing.assert_array_equal(soft.points[:, others], plain.points[:, others])
     # A film without soft lips is what the authors' program makes of what the networks said.
-    said = MotionStage(avatar, raw=True)
+    said = MotionStage(avatar, precision='f32', form=lambda avatar: replace(whole_clip_form(avatar), finish=None))
     raw = whole(said, speech(40)).points[: len(plain)].astype(np.float64)
     np.testing.assert_allclose(plain.points, part_lips(raw), atol=1e-6)

@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lsp_ros.motion.head_pose import RECEPTIVE_FIELD, HeadPoseNet
-from lsp_ros.motion.head_pose_live import WEIGHTS, HeadPoseSampler, PoseLimits
+from lsp_ros.avatar.architecture import HEAD_POSE, POSE_RECEPTIVE_FIELD
+from lsp_ros.motion.head_pose import HeadPoseNet
+from lsp_ros.motion.head_pose_live import HeadPoseSampler
+from lsp_ros.motion.pose_limits import PoseLimits
 from lsp_ros.openvino_graph import PRECISIONS
 
 LIMITS = PoseLimits(np.array([-12.0, -15, -8, -1.5, -1, -2]), np.array([10.0, 15, 8, 1.5, 1, 3]))
@@ -40,21 +42,21 @@ def test_network_has_the_size_of_the_paper():
 
 def test_live_form_reads_the_tensors_that_the_network_has():
     own = {name: tuple(t.shape) for name, t in HeadPoseNet().state_dict().items() if 'num_batches' not in name}
-    assert own == WEIGHTS
+    assert own == HEAD_POSE
 
 
 def test_output_depends_on_255_states_before_it_and_not_on_its_own(network):
-    poses = torch.randn(1, RECEPTIVE_FIELD + 20, 12, requires_grad=True)
-    mean, _ = network(poses, torch.randn(1, RECEPTIVE_FIELD + 20, 1024))
-    at = RECEPTIVE_FIELD + 10
+    poses = torch.randn(1, POSE_RECEPTIVE_FIELD + 20, 12, requires_grad=True)
+    mean, _ = network(poses, torch.randn(1, POSE_RECEPTIVE_FIELD + 20, 1024))
+    at = POSE_RECEPTIVE_FIELD + 10
     mean[0, at].sum().backward()
     seen = np.flatnonzero(poses.grad[0].abs().sum(dim=1).numpy())
-    assert (seen[0], seen[-1]) == (at - RECEPTIVE_FIELD, at - 1)
+    assert (seen[0], seen[-1]) == (at - POSE_RECEPTIVE_FIELD, at - 1)
 
 
 def test_cached_steps_equal_the_recomputation_of_255_frames(network):
     """Section 3.3 live: what was said before a frame and the poses shown give the same distribution."""
-    B, T, before = 2, 150, RECEPTIVE_FIELD - 1
+    B, T, before = 2, 150, POSE_RECEPTIVE_FIELD - 1
     generator = np.random.default_rng(0)
     features = generator.normal(0, 1, (B, T, 1024)).astype(np.float32)
     noise = generator.normal(0, 1, (T, B, 12))
@@ -131,17 +133,8 @@ def test_numbers_that_are_not_finite_hold_the_last_pose_and_are_counted(network,
     np.testing.assert_array_equal(held[1, :6], good[1, :6])
     assert state.held == 1
     # Once its finite memory is over, the stream is well again.
-    for _ in range(RECEPTIVE_FIELD):
+    for _ in range(POSE_RECEPTIVE_FIELD):
         sampler.sample(state, features)
     count = state.held
     sampler.sample(state, features)
-    assert state.held == count and count < RECEPTIVE_FIELD + 1
-
-
-def test_soft_limit_bends_only_near_the_edge():
-    inner = LIMITS.low + np.linspace(0.06, 0.94, 50)[:, None] * (LIMITS.high - LIMITS.low)
-    np.testing.assert_array_equal(LIMITS.soften(inner), inner)
-    line = LIMITS.low + np.linspace(-5, 6, 2001)[:, None] * (LIMITS.high - LIMITS.low)
-    bent = LIMITS.soften(line)
-    assert (bent >= LIMITS.low).all() and (bent <= LIMITS.high).all()
-    assert (np.diff(bent, axis=0) >= 0).all() and np.abs(np.diff(bent, axis=0) / np.diff(line, axis=0)).max() <= 1.0001
+    assert state.held == count and count < POSE_RECEPTIVE_FIELD + 1

@@ -11,7 +11,8 @@ from lsp_ros.avatar import landmarks
 from lsp_ros.avatar.avatar import Avatar, AvatarError
 from lsp_ros.avatar.manifest import HeadPoseSettings, MouthSettings
 from lsp_ros.motion.footage import Posture
-from lsp_ros.motion.stage import SETTLE_FRAMES, LowPass, MotionStage
+from lsp_ros.motion.liveliness import SETTLE_FRAMES
+from lsp_ros.motion.stage import MotionStage
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, HeadSource, PoseMode, SpeechFeatures
 
 FIELDS = ('points', 'euler', 'translation', 'shoulders', 'speaking', 'source', 'clamped')
@@ -330,18 +331,3 @@ def test_weights_of_another_network_are_named(avatar):
     del broken.networks['head_pose']['layers.3.gate.bias']
     with pytest.raises(AvatarError, match='layers.3.gate.bias'):
         MotionStage(broken)
-
-
-def test_head_smoothing_settles_without_overshoot():
-    low_pass = LowPass(np.array([3.0, 3, 3, 8, 8, 0]))
-    low_pass.step(np.zeros(6))
-    answer = np.array([low_pass.step(np.ones(6)) for _ in range(200)])
-    assert (np.diff(answer, axis=0) >= -1e-12).all() and answer.max() <= 1 + 1e-12
-    np.testing.assert_allclose(answer[-1], 1, atol=1e-6)
-    impulse = np.diff(answer, axis=0, prepend=0)[:, [0, 3]]
-    t = np.arange(200)[:, None]
-    mean = (t * impulse).sum(axis=0)
-    spread = np.sqrt(((t - mean) ** 2 * impulse).sum(axis=0))
-    np.testing.assert_allclose(spread, (3, 8), rtol=0.1)
-    np.testing.assert_allclose(mean, np.sqrt(2) * np.array([3, 8]), rtol=0.2)
-    assert answer[0, 5] == 1

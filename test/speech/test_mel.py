@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lsp_ros import timeline
-from lsp_ros.speech.mel import BANDS, SUPPORT, log_mel, mel_frames
+from lsp_ros.avatar.architecture import MEL_BANDS
+from lsp_ros.speech.mel import SUPPORT, log_mel, mel_frames
 
 GOLDEN = Path(__file__).parents[1] / 'golden' / 'mel_synthetic.npz'
 
@@ -16,7 +17,7 @@ def test_golden_values_of_the_reference_implementation():
 
 def test_two_rows_for_each_whole_video_frame():
     for samples in (0, 266, 267, 16000, 183_296):
-        assert log_mel(np.zeros(samples, np.float32)).shape == (2 * timeline.frames_in(samples), BANDS)
+        assert log_mel(np.zeros(samples, np.float32)).shape == (2 * timeline.frames_in(samples), MEL_BANDS)
 
 
 def test_silence_is_zero_and_a_full_scale_tone_peaks_in_its_own_band():

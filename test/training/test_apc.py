@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from lsp_ros.speech.mel import BANDS
+from lsp_ros.avatar.architecture import MEL_BANDS
 from lsp_ros.training.apc import (
     APCSettings,
     APCTraining,
@@ -23,7 +23,7 @@ def test_the_loss_is_the_mean_distance_to_the_frame_three_steps_ahead():
     training = APCTraining(APCSettings(shift=3))
     torch.nn.init.zeros_(training.predict.weight)
     torch.nn.init.constant_(training.predict.bias, 0.25)
-    mel = torch.rand(2, 13, BANDS)
+    mel = torch.rand(2, 13, MEL_BANDS)
     loss, repeat, _ = training.losses(mel, None)
     assert loss.item() == pytest.approx((mel[:, 3:] - 0.25).abs().mean().item(), rel=1e-5)
     assert repeat.item() == pytest.approx((mel[:, 3:] - mel[:, :-3]).abs().mean().item(), rel=1e-5)
@@ -32,7 +32,7 @@ def test_the_loss_is_the_mean_distance_to_the_frame_three_steps_ahead():
 def test_the_state_is_carried_from_segment_to_segment():
     torch.manual_seed(0)
     training = APCTraining(APCSettings(shift=3)).eval()
-    mel = torch.rand(1, 43, BANDS)
+    mel = torch.rand(1, 43, MEL_BANDS)
     with torch.no_grad():
         whole, _, _ = training.losses(mel, None)
         first, _, state = training.losses(mel[:, :23], None)
@@ -41,16 +41,16 @@ def test_the_state_is_carried_from_segment_to_segment():
 
 
 def test_segments_of_a_stream_overlap_by_the_shift_alone():
-    clips = [np.full((100, BANDS), k / 10, np.float16) for k in range(6)]
+    clips = [np.full((100, MEL_BANDS), k / 10, np.float16) for k in range(6)]
     streams = Streams(clips, APCSettings(segment=20, shift=3), batch=2, shuffle=False)
     assert len(streams) > 2
     for k in range(len(streams) - 1):
-        assert streams[k].shape == (2, 23, BANDS)
+        assert streams[k].shape == (2, 23, MEL_BANDS)
         assert torch.equal(streams[k][:, 20:], streams[k + 1][:, :3])
 
 
 def test_an_epoch_is_laid_anew_but_the_same_when_repeated():
-    clips = [np.full((50, BANDS), k / 20, np.float16) for k in range(20)]
+    clips = [np.full((50, MEL_BANDS), k / 20, np.float16) for k in range(20)]
     one, two = (Streams(clips, APCSettings(segment=20), 2, True) for _ in range(2))
     assert torch.equal(one.mel, two.mel)
     one.lay(1)
@@ -59,11 +59,11 @@ def test_an_epoch_is_laid_anew_but_the_same_when_repeated():
 
 def test_too_small_a_corpus_is_refused():
     with pytest.raises(ValueError, match='too few for 32 streams'):
-        Streams([np.zeros((100, BANDS), np.float16)], APCSettings(), 32, False)
+        Streams([np.zeros((100, MEL_BANDS), np.float16)], APCSettings(), 32, False)
 
 
 def test_devices_share_the_streams_among_them():
-    clips = [np.random.default_rng(k).random((90, BANDS)).astype(np.float16) for k in range(20)]
+    clips = [np.random.default_rng(k).random((90, MEL_BANDS)).astype(np.float16) for k in range(20)]
     settings = APCSettings(segment=20)
     whole = Streams(clips, settings, 6, True)
     parts = [Streams(clips, settings, 2, True, (device, 3)) for device in range(3)]

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 from synthetic_dataset import write_synthetic
 
+from lsp_ros.avatar.architecture import POSE_RECEPTIVE_FIELD
 from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, MOUTH_OUTPUT, UPPER_LIP_INNER, lip_gap
-from lsp_ros.motion.head_pose import RECEPTIVE_FIELD
 from lsp_ros.motion.mouth import MouthNet
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.manifold import Manifold
@@ -228,7 +228,7 @@ def test_pose_states_are_poses_around_the_mean_and_their_changes(folder):
 
 def test_a_head_hears_what_is_said_a_look_ahead_later():
     settings = HeadPoseSettings(sequence=10, look_ahead=15)
-    length = RECEPTIVE_FIELD + 10
+    length = POSE_RECEPTIVE_FIELD + 10
     time = np.arange(length + 40, dtype=np.float32)
     windows = PoseWindows([(time[:, None], [{'raw': time[:, None]}])], settings, stride=5, augment=False)
     for k in range(len(windows)):
