@@ -102,9 +102,8 @@ def test_ctrl_c_is_safe_when_networks_are_gone():
     program = """
 import os, signal
 import numpy as np
-import openvino
-import openvino.opset13 as op
 from lsp_ros.openvino_graph import Compiled
+from lsp_ros.openvino_import import op, openvino
 
 def build(streams):
     x = op.parameter([streams, 4], np.float32)

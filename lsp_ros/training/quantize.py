@@ -176,9 +176,10 @@ def quantize(
            left as they are
     """
     check_nncf()
-    # Read on import: NNCF reports to its makers unless it believes that its makers test it.
-    os.environ.setdefault('NNCF_CI', '1')
-    import nncf
+    from lsp_ros.openvino_import import without_reports
+
+    with without_reports():
+        import nncf
 
     from lsp_ros.rendering.engines.openvino import convert
 
@@ -253,7 +254,7 @@ def _after_last_convolution(model) -> list[str]:
 
 
 def _bytes(model) -> tuple[bytes, bytes]:
-    import openvino
+    from lsp_ros.openvino_import import openvino
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'model.xml'

@@ -14,7 +14,7 @@ from lsp_ros.rendering.engines import build_engine
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.training.quantize import at_the_ends, moving, spread
 
-pytest.importorskip('openvino')
+pytest.importorskip('lsp_ros.openvino_import')
 
 
 @pytest.fixture(scope='module')

@@ -15,7 +15,7 @@ from lsp_ros.rendering.engines import build_engine, make_engine
 from lsp_ros.rendering.engines.baked import scale_candidates
 from lsp_ros.rendering.generator import Generator, LiveGenerator
 
-pytest.importorskip('openvino')
+pytest.importorskip('lsp_ros.openvino_import')
 
 
 @pytest.fixture(autouse=True)

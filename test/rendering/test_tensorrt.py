@@ -38,7 +38,7 @@ def exported(request):
 
 def test_the_exported_network_draws_the_same_pictures(exported):
     """By OpenVINO, in batches of two sizes: the batch is free."""
-    openvino = pytest.importorskip('openvino')
+    openvino = pytest.importorskip('lsp_ros.openvino_import').openvino
     made, model = exported
     core = openvino.Core()
     runtime = core.compile_model(core.read_model(io.BytesIO(model)), 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})

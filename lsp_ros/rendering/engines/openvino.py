@@ -25,10 +25,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import openvino
 
 from lsp_ros.machine import processor
 from lsp_ros.openvino_graph import core
+from lsp_ros.openvino_import import openvino
 from lsp_ros.rendering.engines.cache import cache_folder, content_name, is_kept, keep
 from lsp_ros.rendering.engines.engine import Engine, EngineError, check_feature_map
 from lsp_ros.rendering.sizes import PICTURE
