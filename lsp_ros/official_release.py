@@ -25,6 +25,7 @@ import yaml
 
 from lsp_ros.avatar.avatar import Face, write_avatar
 from lsp_ros.avatar.landmarks import EYES, MOUTH_OUTPUT, lip_gap
+from lsp_ros.errors import LspError
 from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.motion.head_pose_live import KNEE
 from lsp_ros.motion.mouth import MouthNet
@@ -54,7 +55,7 @@ This avatar shows a real person, and no consent is on record. Before anybody but
   - Never use it to deceive, to impersonate, or in the name of the person."""
 
 
-class ReleaseError(ValueError):
+class ReleaseError(LspError, ValueError):
     """A release that cannot be imported; one sentence that names the file, the key and what is wrong."""
 
 

@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from lsp_ros.errors import LspError
+
 FORMAT = 1
 RENDERER_SIZES = ('live', 'normal', 'large')
 
 
-class AvatarError(ValueError):
+class AvatarError(LspError, ValueError):
     """An avatar that cannot be used; one sentence that names the file and what is wrong with it."""
 
 
