@@ -10,7 +10,7 @@ import torch
 from lsp_ros.avatar.avatar import Avatar, Int8Renderer
 from lsp_ros.benchmark.timing import take_turns
 from lsp_ros.rendering.engines import Engine, EngineError, build_engine
-from lsp_ros.rendering.engines.cache import thrown_away
+from lsp_ros.rendering.engines.cache import temporary_cache
 from lsp_ros.rendering.feature_map import draw
 from lsp_ros.rendering.generator import build_generator, load_generator, parameter_count
 from lsp_ros.rendering.sizes import SIZES
@@ -58,7 +58,7 @@ def renderers(avatar: Avatar, motion: FaceMotion, sizes: Sequence[str]) -> Itera
             yield Renderer(size, avatar.weights('renderer'), avatar.candidates(), maps, avatar.name, int8, why)
             continue
         weights = random_weights(size)
-        with thrown_away():
+        with temporary_cache():
             int8, why = in_eight_bits(size, weights, avatar.candidates(), maps)
             yield Renderer(size, weights, avatar.candidates(), maps, RANDOM, int8, why)
 

@@ -190,3 +190,15 @@ def test_what_is_not_there_is_said(tiny_avatar):
         make_engine('torch', avatar, threads=0)
     with pytest.raises(ValueError, match="precision 'int4'"):
         build_engine('openvino', *setting('live'), precision='int4')
+
+
+def test_torch_draws_with_its_threads_and_leaves_those_of_the_program_alone():
+    before = torch.get_num_threads()
+    wanted = before + 1
+    engine = build_engine('torch', *setting('live'), threads=wanted, device='cpu')
+    assert torch.get_num_threads() == before
+    drawn_with = []
+    engine._renderer.register_forward_hook(lambda *_: drawn_with.append(torch.get_num_threads()))
+    engine.render(np.zeros((512, 512), np.uint8))
+    assert drawn_with == [wanted] and torch.get_num_threads() == before
+    assert engine.description.endswith(f'{wanted} threads')
