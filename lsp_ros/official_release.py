@@ -23,14 +23,15 @@ import scipy.io
 import torch
 import yaml
 
-from lsp_ros.avatar.avatar import Face, write_avatar
+from lsp_ros.avatar.architecture import CANDIDATES, PICTURE
+from lsp_ros.avatar.files import Face
 from lsp_ros.avatar.landmarks import EYES, MOUTH_OUTPUT, lip_gap
+from lsp_ros.avatar.save import write_avatar
 from lsp_ros.errors import LspError
 from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.motion.head_pose_live import KNEE
 from lsp_ros.motion.mouth import MouthNet
 from lsp_ros.rendering.generator import Generator
-from lsp_ros.rendering.sizes import CANDIDATES, PICTURE
 from lsp_ros.signals import FEATURE_SIZE, LANDMARKS, SHOULDER_POINTS
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.apc_live import LAYERS

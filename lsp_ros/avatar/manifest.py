@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from lsp_ros.avatar.architecture import RENDERER_SIZES
 from lsp_ros.errors import LspError
 
 FORMAT = 1
-RENDERER_SIZES = ('live', 'normal', 'large')
 
 
 class AvatarError(LspError, ValueError):

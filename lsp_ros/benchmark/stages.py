@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from lsp_ros import timeline
-from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.benchmark.timing import take_turns
 from lsp_ros.motion.footage import Footage
 from lsp_ros.motion.head_pose import RECEPTIVE_FIELD, HeadPoseNet

@@ -8,7 +8,7 @@ limits, and, where the network says how sure it is, how far poses are sampled fr
 import numpy as np
 import torch
 
-from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.evaluation.protocols import WARM_UP, compare_heads
 from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.motion.head_pose_live import POSE_STATE, HeadPoseSampler, HeadPoseState, PoseLimits

@@ -11,7 +11,6 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.avatar.landmarks import (
     LOWER_LIP_INNER,
     LOWER_LIP_OUTER,
@@ -19,6 +18,7 @@ from lsp_ros.avatar.landmarks import (
     UPPER_LIP_INNER,
     UPPER_LIP_OUTER,
 )
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.motion.mouth_live import join_lips
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, SpeechFeatures

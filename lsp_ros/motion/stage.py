@@ -5,8 +5,9 @@ from itertools import islice
 
 import numpy as np
 
-from lsp_ros.avatar.avatar import Avatar, AvatarError
 from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT
+from lsp_ros.avatar.load import Avatar
+from lsp_ros.avatar.manifest import AvatarError
 from lsp_ros.motion.command import HeadPoseControl
 from lsp_ros.motion.footage import Footage, Posture
 from lsp_ros.motion.head_pose_live import UNBOUNDED, HeadPoseSampler, HeadPoseState, PoseLimits

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.capture.consent import RECORD
 from lsp_ros.capture.kept import key_of
 from lsp_ros.capture.video import file_sha256

@@ -19,12 +19,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lsp_ros.avatar.avatar import Avatar, Int8Renderer, add_int8_renderer
 from lsp_ros.avatar.landmarks import lip_gap
+from lsp_ros.avatar.load import Avatar, Int8Renderer
+from lsp_ros.avatar.save import add_int8_renderer
 from lsp_ros.media import read_audio
 from lsp_ros.motion.command import pose_to_rep103
 from lsp_ros.motion.stage import MotionStage
-from lsp_ros.rendering.engines import Engine, EngineError, build_engine
+from lsp_ros.rendering.engines.factory import Engine, EngineError, build_engine
 from lsp_ros.rendering.engines.openvino import LEAST_PSNR
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.resources import find_sample

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lsp_ros.avatar.avatar import Avatar, PoseRange
 from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, LOWER_LIP_OUTER, UPPER_LIP_INNER, UPPER_LIP_OUTER, lip_gap
+from lsp_ros.avatar.load import Avatar
+from lsp_ros.avatar.manifest import PoseRange
 from lsp_ros.motion.clip import ClipMotion, part_lips, smooth
 from lsp_ros.motion.mouth_live import join_lips
 from lsp_ros.motion.stage import MotionStage

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from lsp_ros.rendering.engines import EngineError, build_engine
 from lsp_ros.rendering.engines.baked import BakedRenderer
+from lsp_ros.rendering.engines.factory import EngineError, build_engine
 from lsp_ros.rendering.engines.folded import fold
 from lsp_ros.rendering.engines.onnx import export
 from lsp_ros.rendering.engines.tensorrt import LIBRARIES, build, find_libraries, fits

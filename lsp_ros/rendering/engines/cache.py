@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lsp_ros.rendering.sizes import renderer_size
+from lsp_ros.avatar.architecture import renderer_size
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from typing import Protocol
 
 import numpy as np
 
+from lsp_ros.avatar.architecture import PICTURE
 from lsp_ros.errors import LspError
-from lsp_ros.rendering.sizes import PICTURE
 
 # What ``render_batch`` takes at most: 64 pictures are 48 MiB.
 LARGEST_BATCH = 64
