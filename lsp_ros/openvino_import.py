@@ -1,4 +1,4 @@
-"""OpenVINO, imported so that it does not report to its makers: left alone, it does on import, over the network, unasked.
+"""OpenVINO, imported so that it does not report to its makers, which it otherwise does on import, unasked.
 
     from lsp_ros.openvino_import import op, openvino
 

@@ -28,7 +28,8 @@ from lsp_ros.avatar.files import (
     weight_files,
 )
 from lsp_ros.avatar.load import Avatar
-from lsp_ros.avatar.manifest import AvatarError, Manifest, as_mapping, read_section
+from lsp_ros.avatar.manifest import AvatarError, Manifest, read_section
+from lsp_ros.validation import as_mapping
 
 
 def write_avatar(

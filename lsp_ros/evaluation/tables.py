@@ -28,7 +28,6 @@ import torch
 from lsp_ros.avatar.architecture import RENDERER_SIZES
 from lsp_ros.avatar.files import renderer_content
 from lsp_ros.avatar.load import Avatar
-from lsp_ros.avatar.manifest import as_mapping
 from lsp_ros.evaluation.head_variants import judge_head, sampler_of
 from lsp_ros.evaluation.protocols import (
     WARM_UP,
@@ -57,6 +56,7 @@ from lsp_ros.training.mouth import MouthData, train_mouth
 from lsp_ros.training.perceptual import load_backbone
 from lsp_ros.training.renderer import RendererSettings, RendererTraining, train_renderer
 from lsp_ros.training.trainer import Settings, spent
+from lsp_ros.validation import as_mapping
 
 FIGURES_FILE, BEGUN_FILE = 'figures.json', 'begun.json'
 TABLES = {'table1': 'mouth', 'table2': 'head_pose', 'table3': 'renderer'}
