@@ -4,11 +4,7 @@ A source checkout holds the code, an installed tree holds the generated ``lsp_ro
 extending the path lets both halves stand in one package.
 """
 
-import sys
 from pkgutil import extend_path
 
 __path__ = extend_path(__path__, __name__)
 __version__ = '0.1.0'
-
-# Importing OpenVINO reports to its makers over the network, unasked. Without this package it does not.
-sys.modules.setdefault('openvino_telemetry', None)

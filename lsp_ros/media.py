@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import av
 import numpy as np
 
+from lsp_ros.errors import LspError
 from lsp_ros.timeline import SAMPLE_RATE
 
 AI_GENERATED = 'AI-generated: synthetic talking head made from speech with Live Speech Portraits (lsp_ros).'
@@ -30,7 +31,7 @@ _XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 _XMP_UUID = bytes.fromhex('be7acfcb97a942e89c71999491e3afac')  # the box type of XMP in ISO media files
 
 
-class MediaError(ValueError):
+class MediaError(LspError, ValueError):
     """A sound or film file that cannot be read or written; one sentence."""
 
 

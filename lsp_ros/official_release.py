@@ -23,15 +23,16 @@ import scipy.io
 import torch
 import yaml
 
-from lsp_ros.avatar.architecture import APC_LAYERS, MEL_BANDS
-from lsp_ros.avatar.avatar import Face, write_avatar
+from lsp_ros.avatar.architecture import APC_LAYERS, CANDIDATES, FEATURE_SIZE, MEL_BANDS, PICTURE
+from lsp_ros.avatar.files import Face
 from lsp_ros.avatar.landmarks import EYES, MOUTH_OUTPUT, lip_gap
+from lsp_ros.avatar.save import write_avatar
+from lsp_ros.errors import LspError
 from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.motion.mouth import MouthNet
 from lsp_ros.motion.pose_limits import KNEE
 from lsp_ros.rendering.generator import Generator
-from lsp_ros.rendering.sizes import CANDIDATES, PICTURE
-from lsp_ros.signals import FEATURE_SIZE, LANDMARKS, SHOULDER_POINTS
+from lsp_ros.signals import LANDMARKS, SHOULDER_POINTS
 from lsp_ros.speech.apc import APC
 
 MOUTH_LOOK_AHEAD = 18
@@ -53,7 +54,7 @@ This avatar shows a real person, and no consent is on record. Before anybody but
   - Never use it to deceive, to impersonate, or in the name of the person."""
 
 
-class ReleaseError(ValueError):
+class ReleaseError(LspError, ValueError):
     """A release that cannot be imported; one sentence that names the file, the key and what is wrong."""
 
 

@@ -49,7 +49,7 @@ def core() -> 'Core':
     Its CPU part gives signal handlers a stack, and frees it when its last network goes. Of several such parts, one may
     put back the stack of another that is gone: the next Ctrl-C then is a crash.
     """
-    import openvino  # not above: training asks the modules of the networks for names alone
+    from lsp_ros.openvino_import import openvino  # not above: training asks the modules of the networks for names alone
 
     return openvino.Core()
 
@@ -75,7 +75,7 @@ class Compiled:
 
     def _for(self, streams: int) -> tuple:
         if streams not in self._made:
-            import openvino
+            from lsp_ros.openvino_import import openvino  # before the graph is built, which imports it as well
 
             model = self._build(streams)
             try:
@@ -96,7 +96,7 @@ class Compiled:
 
 def matrix(weight: np.ndarray, precision: str) -> 'Node':
     """A weight matrix (O, I) as it is kept and read; one node may serve several products."""
-    import openvino.opset13 as op
+    from lsp_ros.openvino_import import op
 
     if precision not in PRECISIONS:
         raise ValueError(f"precision '{precision}' is not one of {', '.join(PRECISIONS)}")
@@ -109,14 +109,14 @@ def matrix(weight: np.ndarray, precision: str) -> 'Node':
 
 def linear(x: 'Node', weight: 'Node', bias: np.ndarray) -> 'Node':
     """x (N, I) -> x W^T + b (N, O): weight a ``matrix`` (O, I), bias (O,)."""
-    import openvino.opset13 as op
+    from lsp_ros.openvino_import import op
 
     return op.add(op.matmul(x, weight, False, True), op.constant(np.asarray(bias, np.float32)[None]))
 
 
 def leaky_relu(x: 'Node') -> 'Node':
     """Slope 0.2 below zero."""
-    import openvino.opset13 as op
+    from lsp_ros.openvino_import import op
 
     return op.prelu(x, op.constant(np.float32([0.2])))
 

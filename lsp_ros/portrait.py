@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, RenderedFrame

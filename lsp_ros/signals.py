@@ -22,9 +22,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from lsp_ros.avatar.architecture import FEATURE_SIZE as FEATURE_SIZE  # a signal's width is a network's output
+
 LANDMARKS = 73
 SHOULDER_POINTS = 18
-FEATURE_SIZE = 512
 
 
 BlockType = TypeVar('BlockType', bound='Block')

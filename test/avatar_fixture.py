@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from lsp_ros.avatar import landmarks
-from lsp_ros.avatar.avatar import Face, write_avatar
+from lsp_ros.avatar.files import Face
+from lsp_ros.avatar.save import write_avatar
 from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.motion.mouth import MouthNet
 from lsp_ros.rendering.generator import build_generator

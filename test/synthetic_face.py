@@ -8,7 +8,7 @@ import av
 import cv2
 import numpy as np
 
-from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.capture import detector as flags
 from lsp_ros.capture.landmarks import IRISES, MESH_POINTS, RIGID, RIGID_MIRROR, Sight
 from lsp_ros.geometry import project, to_camera

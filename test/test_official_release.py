@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.avatar.landmarks import CONTOUR, EYES, MOUTH
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.cli.main import main
 from lsp_ros.motion.clip import smooth, whole_clip_form, whole_clip_stage
 from lsp_ros.motion.lips import part_lips

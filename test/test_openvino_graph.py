@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from lsp_ros.avatar.avatar import Avatar, find_avatar
 from lsp_ros.avatar.landmarks import MOUTH_OUTPUT
+from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.media import read_audio
 from lsp_ros.motion.head_pose_live import HeadPoseSampler
 from lsp_ros.motion.mouth_live import MouthPredictor
@@ -102,9 +102,8 @@ def test_ctrl_c_is_safe_when_networks_are_gone():
     program = """
 import os, signal
 import numpy as np
-import openvino
-import openvino.opset13 as op
 from lsp_ros.openvino_graph import Compiled
+from lsp_ros.openvino_import import op, openvino
 
 def build(streams):
     x = op.parameter([streams, 4], np.float32)
@@ -127,7 +126,7 @@ def test_a_cpu_with_avx2_alone_says_the_same(avatar):
     """OpenVINO's kernels are limited to it, in a process of their own."""
     program = f"""
 import numpy as np
-from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.motion.mouth_live import MouthPredictor
 weights = Avatar.load({str(avatar.path)!r}, parts=('motion',)).weights('mouth')
 features = np.random.default_rng(0).normal(0, 0.3, (1, 30, 1024)).astype(np.float32)

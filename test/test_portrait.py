@@ -8,9 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lsp_ros import timeline
-from lsp_ros.avatar.avatar import Avatar, AvatarError
+from lsp_ros.avatar.load import Avatar
+from lsp_ros.avatar.manifest import AvatarError
 from lsp_ros.portrait import Portrait
-from lsp_ros.rendering.engines import make_engine
+from lsp_ros.rendering.engines.factory import make_engine
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, PoseMode
 
 SAMPLES = 8_111  # 30 frames and a part of one

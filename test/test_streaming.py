@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from streaming_conformance import Case
 
 from lsp_ros import timeline
-from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.evaluation.head_variants import RecurrentSampler
 from lsp_ros.motion.clip import whole_clip_stage
 from lsp_ros.motion.filters import GaussianSmoother, LowPass, WholeClip

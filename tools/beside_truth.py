@@ -16,8 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lsp_ros.avatar.avatar import Avatar, find_avatar
 from lsp_ros.avatar.landmarks import MOUTH_OUTPUT, lip_gap
+from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.evaluation.metrics import offset, point_error_mm, psnr, ssim
 from lsp_ros.evaluation.protocols import evaluate_renderer, hear, move, with_networks
 from lsp_ros.rendering.stage import RenderStage

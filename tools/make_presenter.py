@@ -23,7 +23,7 @@ from pathlib import Path
 import presenter_dataset
 import voices
 
-from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.evaluation.card import write_card
 from lsp_ros.evaluation.protocols import apc_figures, evaluate_head_pose, evaluate_mouth, evaluate_renderer
 from lsp_ros.timeline import FRAME_RATE

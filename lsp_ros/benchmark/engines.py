@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lsp_ros.avatar.avatar import Avatar, Int8Renderer
+from lsp_ros.avatar.architecture import RENDERER_SIZES
+from lsp_ros.avatar.load import Avatar, Int8Renderer
 from lsp_ros.benchmark.timing import take_turns
-from lsp_ros.rendering.engines import Engine, EngineError, build_engine
-from lsp_ros.rendering.engines.cache import thrown_away
+from lsp_ros.rendering.engines.cache import temporary_cache
+from lsp_ros.rendering.engines.engine import Engine, EngineError
+from lsp_ros.rendering.engines.factory import build_engine
 from lsp_ros.rendering.feature_map import draw
 from lsp_ros.rendering.generator import build_generator, load_generator, parameter_count
-from lsp_ros.rendering.sizes import SIZES
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.signals import FaceMotion
 
@@ -58,7 +59,7 @@ def renderers(avatar: Avatar, motion: FaceMotion, sizes: Sequence[str]) -> Itera
             yield Renderer(size, avatar.weights('renderer'), avatar.candidates(), maps, avatar.name, int8, why)
             continue
         weights = random_weights(size)
-        with thrown_away():
+        with temporary_cache():
             int8, why = in_eight_bits(size, weights, avatar.candidates(), maps)
             yield Renderer(size, weights, avatar.candidates(), maps, RANDOM, int8, why)
 
@@ -83,7 +84,7 @@ def random_weights(size: str) -> dict[str, np.ndarray]:
 def feature_maps(avatar: Avatar, motion: FaceMotion, size: str) -> list[np.ndarray]:
     """The feature maps (512, 512) of a motion, as a renderer of that size is fed."""
     projected = RenderStage(avatar, engine=None).project(motion)
-    return [draw(*pair, SIZES[size].subpixel) for pair in zip(*projected, strict=True)]
+    return [draw(*pair, RENDERER_SIZES[size].subpixel) for pair in zip(*projected, strict=True)]
 
 
 def build_engines(

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 
 from lsp_ros import timeline
-from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.benchmark.timing import summary
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.rendering.stage import RenderStage

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from lsp_ros import timeline
-from lsp_ros.avatar.architecture import MEL_BANDS, POSE_RECEPTIVE_FIELD, POSE_STATE
-from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.architecture import FEATURE_SIZE, MEL_BANDS, POSE_RECEPTIVE_FIELD, POSE_STATE
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.benchmark.timing import take_turns
 from lsp_ros.motion.footage import Footage
 from lsp_ros.motion.head_pose import HeadPoseNet
@@ -24,7 +24,7 @@ from lsp_ros.motion.mouth_live import MouthPredictor
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.openvino_graph import PRECISIONS
 from lsp_ros.rendering.stage import RenderStage
-from lsp_ros.signals import FEATURE_SIZE, FaceMotion, SpeechFeatures
+from lsp_ros.signals import FaceMotion, SpeechFeatures
 from lsp_ros.speech import mel
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.apc_live import FeatureEncoder

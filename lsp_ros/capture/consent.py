@@ -19,8 +19,9 @@ from pathlib import Path
 import yaml
 
 from lsp_ros.avatar.consent import FIELDS, RECORD, ConsentError, check_record, ran_out, record_text
-from lsp_ros.avatar.manifest import AvatarError, Consent, as_mapping, read_section
+from lsp_ros.avatar.manifest import AvatarError, Consent, read_section
 from lsp_ros.capture.video import file_sha256
+from lsp_ros.validation import as_mapping
 
 __all__ = ['FIELDS', 'RECORD', 'ConsentError', 'bind', 'check']
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from lsp_ros.capture import detector
+from lsp_ros.errors import LspError
 
 # The mesh's points that stand for the 73, the mean of several where none lies there. The scheme names places (corners,
 # middles, the base of the nose); what lies between them has equal distances: along the contour, from the corner of the
@@ -161,7 +162,7 @@ def to_lsp73(mesh: np.ndarray) -> np.ndarray:
 PYTHON = Path(sys.prefix, 'capture', 'bin', 'python')  # where `make setup-capture` puts it
 
 
-class DetectorError(ValueError):
+class DetectorError(LspError, ValueError):
     """The face detector cannot be started or has died; one sentence with the remedy."""
 
 

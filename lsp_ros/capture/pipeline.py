@@ -58,6 +58,7 @@ from lsp_ros.capture.video import (
     sharpness,
     thumbnail,
 )
+from lsp_ros.errors import LspError
 from lsp_ros.media import MediaError
 from lsp_ros.signals import SHOULDER_POINTS
 from lsp_ros.training.dataset import TRACKS, VALIDATION_SHARE, in_ranges, runs, write_dataset
@@ -90,7 +91,7 @@ class Settings:
     held_out: tuple[Path, ...] = ()
 
 
-class CaptureError(ValueError):
+class CaptureError(LspError, ValueError):
     """Footage that no avatar can be made of; one sentence."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lsp_ros.avatar.architecture import PICTURE
 from lsp_ros.avatar.landmarks import LEFT_EYE_LIDS, RIGHT_EYE_LIDS, lip_gap
 from lsp_ros.capture.pipeline import Result
 from lsp_ros.capture.take import (
@@ -25,7 +26,6 @@ from lsp_ros.capture.take import (
 )
 from lsp_ros.geometry import project, to_camera
 from lsp_ros.rendering.feature_map import draw
-from lsp_ros.rendering.sizes import PICTURE
 from lsp_ros.speech.activity import level_db, speech_frames
 from lsp_ros.timeline import FRAME_RATE, frame_start
 from lsp_ros.training.candidates import choose_candidates

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from lsp_ros.rendering.sizes import PICTURE
+from lsp_ros.avatar.architecture import PICTURE
 from lsp_ros.signals import SHOULDER_POINTS
 
 SIDE = SHOULDER_POINTS // 2

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lsp_ros.avatar.architecture import PICTURE
 from lsp_ros.capture.landmarks import RIGID
 from lsp_ros.capture.video import GAP, Clip
-from lsp_ros.rendering.sizes import PICTURE
 from lsp_ros.timeline import FRAME_RATE
 from lsp_ros.training.dataset import runs
 

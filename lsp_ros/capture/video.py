@@ -14,8 +14,8 @@ import av
 import cv2
 import numpy as np
 
+from lsp_ros.avatar.architecture import PICTURE
 from lsp_ros.media import MediaError, read_audio
-from lsp_ros.rendering.sizes import PICTURE
 from lsp_ros.timeline import SAMPLE_RATE
 
 THUMBNAIL = (48, 27)

@@ -3,7 +3,7 @@
 import argparse
 import re
 
-from lsp_ros.rendering.sizes import ENGINES
+from lsp_ros.rendering.engines import ENGINES
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter):

@@ -18,7 +18,7 @@ def add_commands(commands) -> None:
 
 
 def run_list(options: argparse.Namespace) -> int:
-    from lsp_ros.avatar.avatar import built_in_avatars
+    from lsp_ros.avatar.load import built_in_avatars
 
     for folder in built_in_avatars():
         print(f'{folder.name}\t{folder}')
@@ -29,11 +29,13 @@ def run_check(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from lsp_ros.avatar.avatar import Avatar, find_avatar
-    from lsp_ros.portrait import Portrait
+    from lsp_ros.avatar.load import Avatar, find_avatar
+    from lsp_ros.motion.stage import MotionStage
+    from lsp_ros.speech.stage import SpeechStage
+    from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE
 
     avatar = Avatar.load(find_avatar(options.avatar))
-    portrait = Portrait(avatar, 'torch')  # loading the weights into the networks is checking their shapes
+    look_ahead = SpeechStage.look_ahead / SAMPLE_RATE + MotionStage(avatar).look_ahead / FRAME_RATE
     manifest = avatar.manifest
     person = manifest.person
     sizes = {name: (avatar.path / name).stat().st_size for name in manifest.files}
@@ -48,7 +50,7 @@ def run_check(options: argparse.Namespace) -> int:
         ('renderer', manifest.renderer.size),
         ('manifold', f'{len(avatar.manifold())} rows, {manifest.speech.neighbours} neighbours'),
         ('eyes and brows', f'{len(avatar.face.eyes) / 60:.1f} s of footage'),
-        ('look-ahead', f'{1000 * portrait.look_ahead_seconds:.0f} ms'),
+        ('look-ahead', f'{1000 * look_ahead:.0f} ms'),
         (
             'head turns',
             ', '.join(
@@ -64,7 +66,8 @@ def run_check(options: argparse.Namespace) -> int:
 
 
 def run_consent(options: argparse.Namespace) -> int:
-    from lsp_ros.avatar.avatar import Avatar, add_consent, find_avatar
+    from lsp_ros.avatar.load import Avatar, find_avatar
+    from lsp_ros.avatar.save import add_consent
     from lsp_ros.capture.consent import bind
 
     avatar = Avatar.load(find_avatar(options.avatar), parts=())

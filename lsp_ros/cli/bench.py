@@ -10,8 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from lsp_ros.avatar.architecture import RENDERER_SIZES
 from lsp_ros.cli.arguments import amount, command, whole_number
-from lsp_ros.rendering.sizes import ENGINES, SIZES
+from lsp_ros.rendering.engines import ENGINES
 
 STAGES = ('mel', 'apc', 'projection', 'speech', 'mouth', 'head-pose', 'eyes', 'motion', 'drawing', 'renderer')
 MEASURED_ENGINES = tuple(name for name in ENGINES if name != 'auto')
@@ -69,10 +70,10 @@ def add_commands(commands) -> None:
     )
     parts.add_argument(
         '--sizes',
-        type=several(tuple(SIZES)),
+        type=several(tuple(RENDERER_SIZES)),
         default=(),
         metavar='A,B',
-        help=f"renderer sizes, some of {', '.join(SIZES)}; default: the avatar's own",
+        help=f"renderer sizes, some of {', '.join(RENDERER_SIZES)}; default: the avatar's own",
     )
     parts.add_argument(
         '--frames',
@@ -141,7 +142,7 @@ def counts(text: str) -> tuple[int, ...]:
 def run_bench(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from lsp_ros.avatar.avatar import Avatar, find_avatar
+    from lsp_ros.avatar.load import Avatar, find_avatar
     from lsp_ros.benchmark import report
     from lsp_ros.media import read_audio
     from lsp_ros.resources import find_sample

@@ -105,7 +105,7 @@ def add_commands(commands) -> None:
 
 def run_evaluate(options: argparse.Namespace) -> int:
     training = import_training()
-    from lsp_ros.avatar.avatar import Avatar, find_avatar
+    from lsp_ros.avatar.load import Avatar, find_avatar
     from lsp_ros.training.dataset import load_dataset
 
     avatar = Avatar.load(find_avatar(options.avatar))
@@ -197,7 +197,7 @@ def _lips(kind: str, avatar, options: argparse.Namespace, training) -> tuple[str
 def _figures(kind: str, avatar, options: argparse.Namespace, training) -> tuple[str, dict]:
     import cv2
 
-    from lsp_ros.avatar.avatar import Avatar, find_avatar
+    from lsp_ros.avatar.load import Avatar, find_avatar
     from lsp_ros.evaluation import report
     from lsp_ros.evaluation.figures import figure8, figure9, target_poses
     from lsp_ros.training.dataset import load_dataset

@@ -18,7 +18,7 @@ def add_commands(commands) -> None:
 def run_quantize(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from lsp_ros.avatar.avatar import find_avatar
+    from lsp_ros.avatar.load import find_avatar
     from lsp_ros.training.quantize import quantize_avatar
 
     folder = find_avatar(options.avatar)

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from lsp_ros.avatar.architecture import RENDERER_SIZES
 from lsp_ros.cli.arguments import amount, command, whole_number
-from lsp_ros.rendering.sizes import SIZES
 
 NETWORKS = {
     'apc': 'the speech representation (paper section 3.1) from any speech',
@@ -56,7 +56,10 @@ def add_commands(commands) -> None:
         help='that the networks were trained in',
     )
     parser.add_argument(
-        '--size', choices=tuple(SIZES), default=None, help='of the trained renderer; default: what the run says'
+        '--size',
+        choices=tuple(RENDERER_SIZES),
+        default=None,
+        help='of the trained renderer; default: what the run says',
     )
 
 
@@ -100,7 +103,7 @@ def add_settings(parser: argparse.ArgumentParser, renderer: bool) -> None:
         help='any other setting of that training; may be repeated',
     )
     if renderer:
-        parser.add_argument('--size', choices=tuple(SIZES), default=None, help='of the renderer')
+        parser.add_argument('--size', choices=tuple(RENDERER_SIZES), default=None, help='of the renderer')
         parser.add_argument(
             '--backbone',
             default=None,

@@ -162,7 +162,7 @@ def given(**values) -> dict:
 
 def model_parameters(options: argparse.Namespace) -> dict[str, dict]:
     """Parameters of the three model nodes from the shared arguments; checks the avatar before anything starts."""
-    from lsp_ros.avatar.avatar import Avatar, find_avatar
+    from lsp_ros.avatar.load import Avatar, find_avatar
 
     avatar = {}
     if options.avatar or not getattr(options, 'params_file', None):  # the file may name one: the nodes then check it

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.avatar.consent import RECORD
+from lsp_ros.avatar.load import Avatar
 
 FIGURES_FILE = 'figures.json'
 CARD_FILE = 'MODEL_CARD.md'

@@ -8,9 +8,9 @@ from sklearn.cluster import KMeans
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 
-from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.architecture import FEATURE_SIZE
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.evaluation.protocols import hear, move, with_projection
-from lsp_ros.signals import FEATURE_SIZE
 from lsp_ros.speech.manifold import Manifold
 
 BLUE, RED, GREEN = (66, 114, 196), (208, 66, 58), (56, 158, 84)  # RGB

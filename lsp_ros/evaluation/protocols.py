@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.architecture import PICTURE, RENDERER_SIZES
 from lsp_ros.avatar.landmarks import EYES, MOUTH, MOUTH_OUTPUT, lip_gap
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.evaluation.metrics import (
     BILABIALS,
     NASALS,
@@ -31,9 +32,8 @@ from lsp_ros.evaluation.metrics import (
 )
 from lsp_ros.geometry import project, to_camera
 from lsp_ros.motion.stage import MotionStage
-from lsp_ros.rendering.engines import make_engine
+from lsp_ros.rendering.engines.factory import make_engine
 from lsp_ros.rendering.feature_map import draw
-from lsp_ros.rendering.sizes import PICTURE, SIZES
 from lsp_ros.signals import FaceMotion, SpeechFeatures
 from lsp_ros.speech.stage import SpeechStage
 from lsp_ros.timeline import FRAME_RATE
@@ -297,7 +297,7 @@ def evaluate_head_pose(avatar: Avatar, dataset: Dataset, seeds: Iterable[int] = 
 def evaluate_renderer(avatar: Avatar, dataset: Dataset, backbone: Backbone | None, engine: str = 'torch') -> dict:
     """Pictures drawn from the true landmarks of the validation pictures, against the true ones."""
     drawer = make_engine(engine, avatar)
-    subpixel = SIZES[avatar.manifest.renderer.size].subpixel
+    subpixel = RENDERER_SIZES[avatar.manifest.renderer.size].subpixel
     figures = compare_pictures(drawer.render, avatar.candidates(), dataset, backbone, subpixel)
     return {'engine': engine, **figures}
 

@@ -25,8 +25,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lsp_ros.avatar.avatar import Avatar, renderer_content
-from lsp_ros.avatar.manifest import as_mapping
+from lsp_ros.avatar.architecture import RENDERER_SIZES
+from lsp_ros.avatar.files import renderer_content
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.evaluation.head_variants import judge_head, sampler_of
 from lsp_ros.evaluation.protocols import (
     WARM_UP,
@@ -43,7 +44,6 @@ from lsp_ros.evaluation.protocols import (
 from lsp_ros.machine import processor
 from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.motion.mouth import MouthNet
-from lsp_ros.rendering.sizes import SIZES
 from lsp_ros.signals import SpeechFeatures
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.manifold import Manifold
@@ -56,6 +56,7 @@ from lsp_ros.training.mouth import MouthData, train_mouth
 from lsp_ros.training.perceptual import load_backbone
 from lsp_ros.training.renderer import RendererSettings, RendererTraining, train_renderer
 from lsp_ros.training.trainer import Settings, spent
+from lsp_ros.validation import as_mapping
 
 FIGURES_FILE, BEGUN_FILE = 'figures.json', 'begun.json'
 TABLES = {'table1': 'mouth', 'table2': 'head_pose', 'table3': 'renderer'}
@@ -404,10 +405,10 @@ class Evaluation:
         backbone = load_backbone(self.backbone).to(module.device) if self.backbone else None
 
         def render(feature_map: np.ndarray) -> np.ndarray:
-            return (module.levels(feature_map) + SIZES[settings.size].rounding).clip(0, 255).astype(np.uint8)
+            return (module.levels(feature_map) + RENDERER_SIZES[settings.size].rounding).clip(0, 255).astype(np.uint8)
 
         figures = compare_pictures(
-            render, candidates, self.person, backbone, SIZES[settings.size].subpixel, settings.upper_body
+            render, candidates, self.person, backbone, RENDERER_SIZES[settings.size].subpixel, settings.upper_body
         )
         count = sum(parameter.numel() for parameter in module.generator.parameters())
         return {**figures, 'parameters': count}

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import yaml
 
+from lsp_ros.errors import LspError
 from lsp_ros.graph import process_lifetime
 
 NODES = ('audio_source', 'speech_features', 'motion', 'renderer', 'player')
@@ -33,7 +34,7 @@ SHARED_MEMORY = Path('/dev/shm')
 SECONDS_TO_BE_LOCKED = 60.0  # who makes a lock file locks it at once
 
 
-class GraphError(RuntimeError):
+class GraphError(LspError, RuntimeError):
     """The graph cannot run; one sentence."""
 
 

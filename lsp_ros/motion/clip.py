@@ -11,8 +11,10 @@ from functools import partial
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from lsp_ros.avatar.avatar import Avatar
-from lsp_ros.avatar.landmarks import MOUTH_OUTPUT
+from lsp_ros.avatar.landmarks import (
+    MOUTH_OUTPUT,
+)
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.avatar.manifest import Manifest
 from lsp_ros.motion.filters import GaussianSmoother, LowPass, WholeClip
 from lsp_ros.motion.lips import join_lips, part_lips

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lsp_ros.avatar.avatar import Face
+from lsp_ros.avatar.files import Face
 from lsp_ros.avatar.landmarks import MOUTH_OUTPUT
 from lsp_ros.avatar.manifest import MouthSettings
 from lsp_ros.motion.liveliness import MouthGate

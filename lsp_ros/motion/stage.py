@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from lsp_ros.avatar.avatar import Avatar, AvatarError
+from lsp_ros.avatar.architecture import FEATURE_SIZE
 from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT
+from lsp_ros.avatar.load import Avatar
+from lsp_ros.avatar.manifest import AvatarError
 from lsp_ros.motion.eye_track import EyeMotion, EyeTrack
 from lsp_ros.motion.filters import GaussianSmoother, LowPass, WholeClip
 from lsp_ros.motion.footage import Footage, Posture
@@ -20,7 +22,7 @@ from lsp_ros.motion.lips import join_lips
 from lsp_ros.motion.mouth_live import MouthPredictor
 from lsp_ros.motion.mouth_track import MouthMotion, MouthTrack
 from lsp_ros.motion.pose_limits import PoseLimits
-from lsp_ros.signals import FEATURE_SIZE, FaceMotion, HeadPoseCommand, SpeechFeatures
+from lsp_ros.signals import FaceMotion, HeadPoseCommand, SpeechFeatures
 from lsp_ros.streaming import Streaming
 from lsp_ros.timeline import FEATURES_PER_FRAME
 

@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from lsp_ros import timeline
+from lsp_ros.avatar.architecture import FEATURE_SIZE
 from lsp_ros.geometry import HALF_TURN, euler_to_quaternion, quaternion_to_euler
 from lsp_ros.motion.command import check_command
 from lsp_ros.msg import AudioChunk
@@ -22,7 +23,6 @@ from lsp_ros.msg import FaceMotion as FaceMotionMessage
 from lsp_ros.msg import HeadPoseCommand as HeadPoseCommandMessage
 from lsp_ros.msg import SpeechFeatures as SpeechFeaturesMessage
 from lsp_ros.signals import (
-    FEATURE_SIZE,
     LANDMARKS,
     SHOULDER_POINTS,
     FaceMotion,

@@ -10,7 +10,7 @@ import uuid
 from dataclasses import replace
 
 from lsp_ros import signals, timeline
-from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.live.streams import PATIENCE_SECONDS, FrameJoin, OneSource
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.msg import FaceMotion, HeadPoseCommand, SpeechFeatures

@@ -18,7 +18,7 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from lsp_ros import signals, timeline
-from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.live.streams import InOrder, Turns
 from lsp_ros.msg import FaceMotion
 from lsp_ros.nodes.conversions import (
@@ -32,8 +32,9 @@ from lsp_ros.nodes.conversions import (
 )
 from lsp_ros.nodes.node import FRAME_QOS, IMAGE_QOS, StreamNode, give_way, run
 from lsp_ros.nodes.parameters import AVATAR, Parameter
-from lsp_ros.rendering.engines import EngineError, make_engine
-from lsp_ros.rendering.sizes import ENGINES
+from lsp_ros.rendering.engines import ENGINES
+from lsp_ros.rendering.engines.engine import EngineError
+from lsp_ros.rendering.engines.factory import make_engine
 from lsp_ros.rendering.stage import RenderStage
 
 # A frame that finds the worker busy may wait so long where a newer one is there: two that come at once are both drawn,

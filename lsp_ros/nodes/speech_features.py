@@ -7,7 +7,7 @@ import time
 
 from std_msgs.msg import Bool
 
-from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.live.streams import PATIENCE_SECONDS, AudioJoin, OneSource
 from lsp_ros.msg import AudioChunk, SpeechFeatures
 from lsp_ros.nodes.conversions import Audio, audio_from_message, features_to_message

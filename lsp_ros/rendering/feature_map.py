@@ -5,8 +5,8 @@ from itertools import accumulate, pairwise
 import cv2
 import numpy as np
 
+from lsp_ros.avatar.architecture import PICTURE
 from lsp_ros.avatar.landmarks import FACE_LINES, SHOULDER_LINES
-from lsp_ros.rendering.sizes import PICTURE
 from lsp_ros.signals import LANDMARKS, SHOULDER_POINTS
 
 THICKNESS = 2
@@ -26,7 +26,8 @@ def draw(landmarks: np.ndarray, shoulders: np.ndarray | None, subpixel: bool = F
     Coordinates are truncated toward zero, as the authors' renderers were trained. With
     ``subpixel`` thinner lines are drawn to 1/256 pixel with smooth edges (values 0..255), so that
     motion smaller than a pixel is seen; pixel centres then are at half coordinates. Which of the two a
-    renderer needs is said by ``sizes.SIZES[size].subpixel``. ``shoulders`` None leaves them out (for table 3).
+    renderer needs is said by ``architecture.RENDERER_SIZES[size].subpixel``. ``shoulders`` None leaves them out (for
+    table 3).
     Raises ValueError for wrong shapes and for values that are not finite.
     """
     given = []

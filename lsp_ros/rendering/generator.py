@@ -16,10 +16,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lsp_ros.rendering.sizes import CANDIDATES, renderer_size
-
-CANDIDATE_CHANNELS = 3 * CANDIDATES
-INPUT_CHANNELS = 1 + CANDIDATE_CHANNELS
+from lsp_ros.avatar.architecture import (
+    CANDIDATE_CHANNELS,
+    CANDIDATES,
+    LIVE_BLOCKS,
+    LIVE_FOLD,
+    LIVE_WIDTHS,
+    RENDERER_INPUTS,
+    UNET_BLOCKS,
+    UNET_LEVELS,
+    UNET_WIDTH,
+    live_widths,
+    renderer_size,
+    unet_width,
+)
 
 
 class ResidualBlock(nn.Module):
@@ -85,16 +95,16 @@ class Generator(nn.Module):
     def __init__(
         self,
         size: str = 'normal',
-        width: int = 64,
-        levels: int = 8,
+        width: int = UNET_WIDTH,
+        levels: int = UNET_LEVELS,
         blocks: int | None = None,
         candidates: bool = True,
     ):
         super().__init__()
-        if size not in ('normal', 'large'):
+        if size not in UNET_BLOCKS:
             raise ValueError(f"renderer size '{size}' is not 'normal' or 'large'")
-        blocks = {'normal': 1, 'large': 2}[size] if blocks is None else blocks
-        channels = [INPUT_CHANNELS if candidates else 1] + [width * min(2**level, 8) for level in range(levels)]
+        blocks = UNET_BLOCKS[size] if blocks is None else blocks
+        channels = [RENDERER_INPUTS if candidates else 1] + [width * min(2**level, 8) for level in range(levels)]
         level = None
         for depth in reversed(range(levels)):
             level = Level(channels[depth], channels[depth + 1], blocks, level, outermost=depth == 0)
@@ -127,11 +137,11 @@ class LiveGenerator(nn.Module):
     picture mixed from the candidates, so the background needs not be drawn and cannot flicker.
     """
 
-    FOLD = 4
+    FOLD = LIVE_FOLD
     # A difference below this (in -1..1) is not drawn outside training: 0.6 of one of 256 grey levels.
     DEAD_ZONE = 0.6 / 127.5
 
-    def __init__(self, widths: tuple[int, ...] = (32, 64, 128, 192), blocks: tuple[int, ...] = (1, 1, 2)):
+    def __init__(self, widths: tuple[int, ...] = LIVE_WIDTHS, blocks: tuple[int, ...] = LIVE_BLOCKS):
         """``widths``: channels at 128, 64, 32 and 16 pixels. ``blocks``: residual blocks going down."""
         super().__init__()
         first = widths[0]
@@ -203,14 +213,18 @@ def build_generator(
     size: str, width: int | None = None, blocks: int | None = None, candidates: bool = True
 ) -> Generator | LiveGenerator:
     """A new network of a renderer size: 'live', 'normal' or 'large'; what follows is for the latter two.
-    ``width`` None: 64.
+    ``width`` None: ``UNET_WIDTH``.
 
     Raises ValueError where the live network is asked for without candidate images, which it is built on.
     """
     renderer_size(size)
     if size == 'live' and not candidates:
         raise ValueError("the renderer 'live' adds to its candidate images; only 'normal' and 'large' can do without")
-    return LiveGenerator() if size == 'live' else Generator(size, width or 64, blocks=blocks, candidates=candidates)
+    return (
+        LiveGenerator()
+        if size == 'live'
+        else Generator(size, width or UNET_WIDTH, blocks=blocks, candidates=candidates)
+    )
 
 
 def load_generator(size: str, weights: Mapping[str, np.ndarray]) -> Generator | LiveGenerator:
@@ -219,27 +233,14 @@ def load_generator(size: str, weights: Mapping[str, np.ndarray]) -> Generator | 
     Raises ValueError where the weights are not those of such a network.
     """
     renderer_size(size)
+    shapes = {name: value.shape for name, value in weights.items()}
+    network = LiveGenerator(*live_widths(shapes)) if size == 'live' else Generator(size, unet_width(shapes))
     try:
-        if size == 'live':
-            levels = _count(weights, 'down.{}.0.weight')
-            widths = [weights['stem.0.weight'].shape[0]]
-            widths += [weights[f'down.{level}.0.weight'].shape[0] for level in range(levels)]
-            blocks = [_count(weights, f'down.{level}.{{}}.block.0.weight', first=3) for level in range(levels)]
-            network = LiveGenerator(tuple(widths), tuple(blocks))
-        else:
-            network = Generator(size, weights['unet.model.0.weight'].shape[0])
         network.load_state_dict({key: torch.tensor(value) for key, value in weights.items()}, strict=True)
-    except (KeyError, RuntimeError) as error:
+    except RuntimeError as error:
         problem = ' '.join(str(error).split())
         raise ValueError(f"the weights are not those of a '{size}' renderer: {problem[:300]}") from None
     return network.eval()
-
-
-def _count(keys: Mapping, pattern: str, first: int = 0) -> int:
-    number = 0
-    while pattern.format(first + number) in keys:
-        number += 1
-    return number
 
 
 def parameter_count(module: nn.Module) -> int:

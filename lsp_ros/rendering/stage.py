@@ -4,15 +4,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lsp_ros.avatar.architecture import RENDERER_SIZES
 from lsp_ros.geometry import project, to_camera
-from lsp_ros.rendering.engines import Engine, make_engine
+from lsp_ros.rendering.engines.engine import Engine
+from lsp_ros.rendering.engines.factory import make_engine
 from lsp_ros.rendering.feature_map import draw
 from lsp_ros.rendering.mark import Mark
-from lsp_ros.rendering.sizes import SIZES
 from lsp_ros.signals import LANDMARKS, SHOULDER_POINTS, FaceMotion, RenderedFrame
 
 if TYPE_CHECKING:
-    from lsp_ros.avatar.avatar import Avatar
+    from lsp_ros.avatar.load import Avatar
 
 
 class RenderStage:
@@ -30,7 +31,7 @@ class RenderStage:
         self._matrix = avatar.camera.matrix
         self._scale = float(avatar.face.scale)
         self._shoulder_offset = np.asarray(avatar.manifest.upper_body.offset, float)
-        self._subpixel = SIZES[avatar.manifest.renderer.size].subpixel
+        self._subpixel = RENDERER_SIZES[avatar.manifest.renderer.size].subpixel
         self._mark = Mark() if mark else None
 
     def render(self, motion: FaceMotion) -> list[RenderedFrame]:

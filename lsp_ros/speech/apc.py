@@ -6,8 +6,7 @@ Chung and Glass, "Generative pre-training for speech with autoregressive predict
 import torch
 from torch import nn
 
-from lsp_ros.avatar.architecture import APC_LAYERS, MEL_BANDS
-from lsp_ros.signals import FEATURE_SIZE
+from lsp_ros.avatar.architecture import APC_LAYERS, FEATURE_SIZE, MEL_BANDS
 
 
 class APC(nn.Module):

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lsp_ros.avatar.architecture import APC, APC_LAYERS, MEL_BANDS
+from lsp_ros.avatar.architecture import APC, APC_LAYERS, FEATURE_SIZE, MEL_BANDS
 from lsp_ros.openvino_graph import Compiled, check_weights, linear, matrix
-from lsp_ros.signals import FEATURE_SIZE
 from lsp_ros.timeline import FEATURES_PER_FRAME
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lsp_ros import timeline
-from lsp_ros.avatar.avatar import Avatar, AvatarError
+from lsp_ros.avatar.load import Avatar
+from lsp_ros.avatar.manifest import AvatarError
 from lsp_ros.signals import SpeechFeatures
 from lsp_ros.speech.activity import SpeechActivity, level_db
 from lsp_ros.speech.apc_live import APCState, FeatureEncoder

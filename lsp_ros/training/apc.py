@@ -22,8 +22,7 @@ from rich.progress import track
 from torch import nn
 
 from lsp_ros import media
-from lsp_ros.avatar.architecture import MEL_BANDS
-from lsp_ros.signals import FEATURE_SIZE
+from lsp_ros.avatar.architecture import FEATURE_SIZE, MEL_BANDS
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.mel import FLOOR, log_mel
 from lsp_ros.timeline import FEATURE_RATE

@@ -22,11 +22,12 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from scipy.ndimage import gaussian_filter1d
 
-from lsp_ros.avatar.avatar import Face, write_avatar
 from lsp_ros.avatar.consent import RECORD
+from lsp_ros.avatar.files import Face
 from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT, lip_gap
+from lsp_ros.avatar.save import write_avatar
 from lsp_ros.motion.footage import POSTURE_STEP
-from lsp_ros.rendering.engines import EngineError
+from lsp_ros.rendering.engines.engine import EngineError
 from lsp_ros.speech.activity import speech_frames
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.manifold import Manifold

@@ -39,6 +39,7 @@ import soundfile
 import yaml
 
 from lsp_ros.avatar.landmarks import MOUTH_OUTPUT
+from lsp_ros.errors import LspError
 from lsp_ros.signals import LANDMARKS, SHOULDER_POINTS
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE, frame_start, frames_in
 
@@ -54,7 +55,7 @@ TRACKS = {
 Ranges = tuple[tuple[int, int], ...]
 
 
-class DatasetError(ValueError):
+class DatasetError(LspError, ValueError):
     """A dataset folder that cannot be used; the message names the file and what is wrong with it."""
 
 

@@ -7,10 +7,10 @@ picture of half the size, and keep their intermediate features for the feature m
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lsp_ros.rendering.generator import INPUT_CHANNELS
+from lsp_ros.avatar.architecture import RENDERER_INPUTS
 
 # Feature map, candidate images and the picture that is judged.
-JUDGED_CHANNELS = INPUT_CHANNELS + 3
+JUDGED_CHANNELS = RENDERER_INPUTS + 3
 
 
 class PatchDiscriminator(nn.Module):

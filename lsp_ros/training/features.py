@@ -15,8 +15,7 @@ import torch
 from rich.progress import track
 from scipy.signal import fftconvolve, sosfilt
 
-from lsp_ros.avatar.architecture import MEL_BANDS
-from lsp_ros.signals import FEATURE_SIZE
+from lsp_ros.avatar.architecture import FEATURE_SIZE, MEL_BANDS
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.manifold import Manifold
 from lsp_ros.speech.mel import log_mel

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from lsp_ros.avatar.architecture import POSE_RECEPTIVE_FIELD
-from lsp_ros.avatar.avatar import Avatar, find_avatar
-from lsp_ros.capture.consent import RECORD
+from lsp_ros.avatar.consent import RECORD
+from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.capture.kept import key_of
 from lsp_ros.capture.video import file_sha256
 from lsp_ros.training import build

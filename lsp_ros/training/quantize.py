@@ -19,12 +19,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lsp_ros.avatar.avatar import Avatar, Int8Renderer, add_int8_renderer
 from lsp_ros.avatar.landmarks import lip_gap
+from lsp_ros.avatar.load import Avatar, Int8Renderer
+from lsp_ros.avatar.save import add_int8_renderer
 from lsp_ros.geometry import pose_to_rep103
 from lsp_ros.media import read_audio
 from lsp_ros.motion.stage import MotionStage
-from lsp_ros.rendering.engines import Engine, EngineError, build_engine
+from lsp_ros.rendering.engines.engine import Engine, EngineError
+from lsp_ros.rendering.engines.factory import build_engine
 from lsp_ros.rendering.engines.openvino import LEAST_PSNR
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.resources import find_sample
@@ -176,9 +178,10 @@ def quantize(
            left as they are
     """
     check_nncf()
-    # Read on import: NNCF reports to its makers unless it believes that its makers test it.
-    os.environ.setdefault('NNCF_CI', '1')
-    import nncf
+    from lsp_ros.openvino_import import without_reports
+
+    with without_reports():
+        import nncf
 
     from lsp_ros.rendering.engines.openvino import convert
 
@@ -253,7 +256,7 @@ def _after_last_convolution(model) -> list[str]:
 
 
 def _bytes(model) -> tuple[bytes, bytes]:
-    import openvino
+    from lsp_ros.openvino_import import openvino
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'model.xml'

@@ -25,10 +25,10 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
+from lsp_ros.avatar.architecture import PICTURE, renderer_size
 from lsp_ros.geometry import project, to_camera
 from lsp_ros.rendering.feature_map import draw
 from lsp_ros.rendering.generator import LiveGenerator, build_generator, load_generator
-from lsp_ros.rendering.sizes import renderer_size
 from lsp_ros.timeline import FRAME_RATE
 from lsp_ros.training.candidates import choose_candidates
 from lsp_ros.training.dataset import Dataset, DatasetError, in_ranges, load_dataset
@@ -47,7 +47,6 @@ from lsp_ros.training.trainer import (
     seed,
 )
 
-PICTURE = 512
 log = logging.getLogger(__name__)
 
 

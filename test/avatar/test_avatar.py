@@ -5,6 +5,7 @@ import hashlib
 import io
 import pickle
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -17,8 +18,12 @@ from avatar_fixture import tiny_candidates, tiny_face, tiny_manifest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsp_ros.avatar.avatar import Avatar, AvatarError, _parse_weights, add_int8_renderer, find_avatar, write_avatar
+from lsp_ros.avatar import architecture
 from lsp_ros.avatar.consent import record_text
+from lsp_ros.avatar.files import parse_weights
+from lsp_ros.avatar.load import Avatar, find_avatar
+from lsp_ros.avatar.manifest import AvatarError
+from lsp_ros.avatar.save import add_int8_renderer, write_avatar
 
 FILES = [
     'avatar.yaml',
@@ -35,17 +40,31 @@ FILES = [
 ]
 
 
+SMALL = {'weight': (3, 5), 'bias': (5,), 'norm.running_mean': (5,)}
+
+
+@pytest.fixture(scope='module', autouse=True)
+def small_networks():
+    """Networks of a few numbers in the place of the real ones, whose 22 MB a test would copy each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(architecture, 'NETWORKS', dict.fromkeys(architecture.NETWORKS, SMALL))
+        yield
+
+
 def tiny_weights(seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
     """A few numbers for each network: reading and writing do not care what they mean."""
     generator = np.random.default_rng(seed)
+    live = architecture.live_renderer((4, 8), (1,))
+    renderer = {name: generator.normal(size=shape).astype(np.float16) for name, shape in live.items()}
     return {
         name: {
             'weight': generator.normal(size=(3, 5)).astype(np.float16),
             'bias': generator.normal(size=5).astype(np.float32),
-            'steps': np.array(7),
+            'norm.running_mean': np.zeros(5, np.float16),
+            'norm.num_batches_tracked': np.array(7),
         }
-        for name in ('apc', 'mouth', 'head_pose', 'renderer')
-    }
+        for name in ('apc', 'mouth', 'head_pose')
+    } | {'renderer': renderer}
 
 
 def write_tiny_avatar(folder, seed: int = 0):
@@ -203,7 +222,7 @@ def test_a_pickle_is_refused_and_never_run(tiny_avatar_copy, name):
 def test_no_good_weights_are_taken_for_a_pickle(count):
     # A safetensors file starts with the length of its header, which may be any byte: 0x80 is a pickle's first.
     data = safetensors.numpy.save({'x' * count: np.zeros(3, np.float32)})
-    assert list(_parse_weights(data, Path('a.safetensors'))) == ['x' * count]
+    assert list(parse_weights(data, Path('a.safetensors'))) == ['x' * count]
 
 
 def test_yaml_that_builds_objects_is_refused(tiny_avatar_copy):
@@ -279,6 +298,70 @@ def test_brows_and_posture_may_be_left_out(tiny_avatar_copy, name):
 def test_a_candidate_image_that_does_not_fit_is_named(tiny_avatar_copy, picture):
     replace(tiny_avatar_copy, 'candidates/1.png', cv2.imencode('.png', picture)[1].tobytes())
     refused(tiny_avatar_copy, 'candidates/1.png', '512x512')
+
+
+@pytest.mark.parametrize(
+    'file, change, sentence',
+    [
+        ('apc.safetensors', {'bias': None}, 'tensor bias of the APC network is missing; its shape is (5,).'),
+        (
+            'mouth.safetensors',
+            {'weight': np.zeros((3, 4), np.float16)},
+            'tensor weight of the mouth network has the shape (3, 4), not (3, 5).',
+        ),
+        (
+            'head_pose.safetensors',
+            {'lstm.weight_ih_l0': np.zeros(3, np.float16)},
+            'tensor lstm.weight_ih_l0 is not one of the head-pose network, which has 3 others.',
+        ),
+        (
+            'renderer_live.safetensors',
+            {'up.0.0.weight': np.zeros((4, 9, 1, 1), np.float16)},
+            "tensor up.0.0.weight of the 'live' renderer network has the shape (4, 9, 1, 1), not (4, 8, 1, 1).",
+        ),
+        (
+            'renderer_live.safetensors',
+            {'head.bias': np.zeros(48, np.int8)},
+            'tensor head.bias has the type int8, not a float.',
+        ),
+        (
+            'renderer_live.safetensors',
+            {'stem.0.weight': np.float16(1)},
+            "tensor candidate_stem.0.weight of the 'live' renderer network has the shape (4, 192, 1, 1), "
+            'not (32, 192, 1, 1).',
+        ),
+    ],
+)
+def test_tensors_of_another_network_are_named(tiny_avatar_copy, file, change, sentence):
+    network = file.partition('.')[0].removesuffix('_live')
+    tensors = {key: value for key, value in (tiny_weights()[network] | change).items() if value is not None}
+    replace(tiny_avatar_copy, file, safetensors.numpy.save({key: np.array(value) for key, value in tensors.items()}))
+    refused(tiny_avatar_copy, file, sentence)
+
+
+def test_each_file_is_read_once_and_its_memory_let_go(tiny_avatar_copy):
+    avatar = Avatar.load(tiny_avatar_copy)
+    for name in FILES:
+        (tiny_avatar_copy / name).rename(tiny_avatar_copy / f'{name}.away')
+    reads = [partial(avatar.weights, name) for name in ('apc', 'mouth', 'head_pose', 'renderer')]
+    reads += [avatar.manifold, avatar.candidates]
+    first = [read() for read in reads]
+    for read in reads:  # the avatar holds nothing that was taken
+        with pytest.raises(AvatarError, match='the file is missing'):
+            read()
+    for name in FILES:
+        (tiny_avatar_copy / f'{name}.away').rename(tiny_avatar_copy / name)
+    for before, read in zip(first, reads, strict=True):
+        np.testing.assert_equal(read(), before)
+
+
+def test_a_manifold_that_nothing_is_projected_on_is_checked_and_not_kept(tiny_avatar_copy):
+    edit(tiny_avatar_copy, lambda mapping: mapping['speech'].update(projection=0.0))
+    avatar = Avatar.load(tiny_avatar_copy)
+    (tiny_avatar_copy / 'manifold.npy').write_bytes(b'')
+    with pytest.raises(AvatarError, match='checksum'):
+        avatar.manifold()
+    refused(tiny_avatar_copy, 'manifold.npy', 'checksum')
 
 
 def test_weights_that_are_not_finite_are_named(tiny_avatar_copy):

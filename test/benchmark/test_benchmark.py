@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.benchmark import engines, report
 from lsp_ros.benchmark.engines import build_engines, measure_batches, measure_engines, measure_streams, renderers
 from lsp_ros.benchmark.live import Meter

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.avatar.architecture import PICTURE
 from lsp_ros.avatar.landmarks import CONTOUR, MOUTH, lip_gap
+from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.capture import detector as flags
 from lsp_ros.capture.landmarks import PYTHON, Detector, DetectorError, to_lsp73
 from lsp_ros.capture.pipeline import WARM
@@ -16,7 +17,6 @@ from lsp_ros.cli.main import main
 from lsp_ros.geometry import project, to_camera
 from lsp_ros.media import Mp4Writer, read_audio
 from lsp_ros.motion.stage import MotionStage
-from lsp_ros.rendering.sizes import PICTURE
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.resources import find_sample
 from lsp_ros.signals import FaceMotion, SpeechFeatures

@@ -17,8 +17,8 @@ import synthetic_face as synthetic
 import yaml
 from synthetic_dataset import write_synthetic
 
-from lsp_ros.avatar.architecture import POSE_RECEPTIVE_FIELD
-from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.avatar.architecture import PICTURE, POSE_RECEPTIVE_FIELD
+from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.capture import assemble, kept, pipeline, report, take
 from lsp_ros.capture import detector as flags
 from lsp_ros.capture.consent import check
@@ -27,7 +27,6 @@ from lsp_ros.capture.report import write_report
 from lsp_ros.capture.video import sharpness
 from lsp_ros.cli.main import main
 from lsp_ros.geometry import project, to_camera
-from lsp_ros.rendering.sizes import PICTURE
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE
 from lsp_ros.training import build, fine_tune, quantize
 from lsp_ros.training.candidates import choose_candidates

@@ -9,7 +9,7 @@ import synthetic_face as synthetic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsp_ros.avatar.avatar import Avatar, find_avatar
+from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.capture.video import (
     Crop,
     change,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from synthetic_dataset import tracks, write_synthetic
 
-from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.avatar.landmarks import lip_gap
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.evaluation.card import write_card
 from lsp_ros.evaluation.protocols import (
     apc_figures,

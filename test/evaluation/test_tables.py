@@ -10,7 +10,7 @@ import pytest
 import torch
 from synthetic_dataset import write_synthetic
 
-from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.cli.main import main
 from lsp_ros.evaluation.head_variants import RecurrentSampler, head_motion, judge_head, sampler_of
 from lsp_ros.evaluation.protocols import hear, with_networks, with_settings

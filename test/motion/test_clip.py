@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lsp_ros.avatar.avatar import Avatar, PoseRange
 from lsp_ros.avatar.landmarks import LOWER_LIP_INNER, LOWER_LIP_OUTER, UPPER_LIP_INNER, UPPER_LIP_OUTER, lip_gap
+from lsp_ros.avatar.load import Avatar
+from lsp_ros.avatar.manifest import PoseRange
 from lsp_ros.motion.clip import smooth, whole_clip_form, whole_clip_stage
 from lsp_ros.motion.lips import join_lips, part_lips
 from lsp_ros.motion.stage import MotionStage

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsp_ros.avatar import landmarks
-from lsp_ros.avatar.avatar import Avatar, AvatarError
-from lsp_ros.avatar.manifest import HeadPoseSettings, MouthSettings
+from lsp_ros.avatar.load import Avatar
+from lsp_ros.avatar.manifest import AvatarError, HeadPoseSettings, MouthSettings
 from lsp_ros.motion.footage import Posture
 from lsp_ros.motion.liveliness import SETTLE_FRAMES
 from lsp_ros.motion.stage import MotionStage

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lsp_ros.rendering.engines.cache import KEPT, cache_folder, is_kept, keep, thrown_away
+from lsp_ros.rendering.engines.cache import KEPT, cache_folder, is_kept, keep, temporary_cache
 
 
 def fill(folder, text='network'):
@@ -67,7 +67,8 @@ def test_a_cache_that_another_user_filled_is_used():
 
 def test_a_cache_to_throw_away_is_one_for_a_while(tmp_path, monkeypatch):
     monkeypatch.setenv('LSP_CACHE_DIR', str(tmp_path))
-    with thrown_away():
+    with temporary_cache():
+        assert os.environ['LSP_CACHE_DIR'] == str(tmp_path)
         other = cache_folder()
         fill(other / 'network')
         assert other != tmp_path and is_kept(other / 'network')

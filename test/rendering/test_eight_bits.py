@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from lsp_ros.avatar.avatar import Avatar, find_avatar
-from lsp_ros.rendering.engines import build_engine
+from lsp_ros.avatar.load import Avatar, find_avatar
+from lsp_ros.rendering.engines.factory import build_engine
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.training.quantize import at_the_ends, moving, spread
 
-pytest.importorskip('openvino')
+pytest.importorskip('lsp_ros.openvino_import')
 
 
 @pytest.fixture(scope='module')
@@ -82,8 +82,8 @@ def test_speech_is_drawn_near_float32_and_the_background_stands(spoken, stage, d
 def test_the_first_start_on_a_machine_draws_at_once_without_torch(tmp_path):
     program = (
         'import sys, numpy as np\n'
-        'from lsp_ros.avatar.avatar import Avatar, find_avatar\n'
-        'from lsp_ros.rendering.engines import make_engine\n'
+        'from lsp_ros.avatar.load import Avatar, find_avatar\n'
+        'from lsp_ros.rendering.engines.factory import make_engine\n'
         'avatar = Avatar.load(find_avatar("presenter"), parts=["rendering"])\n'
         'engine = make_engine("openvino", avatar, side_by_side=2)\n'
         'assert engine.precision == "int8", engine.description\n'

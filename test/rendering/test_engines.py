@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from lsp_ros.rendering import engines
-from lsp_ros.rendering.engines import build_engine, make_engine
+from lsp_ros.rendering.engines import factory
 from lsp_ros.rendering.engines.baked import scale_candidates
+from lsp_ros.rendering.engines.factory import build_engine, make_engine
 from lsp_ros.rendering.generator import Generator, LiveGenerator
 
-pytest.importorskip('openvino')
+pytest.importorskip('lsp_ros.openvino_import')
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +97,7 @@ def test_a_second_start_needs_no_torch(tmp_path, cache):
     np.savez(tmp_path / 'rest.npz', candidates=candidates, lines=lines(), picture=first)
     program = (
         'import sys, numpy as np\n'
-        'from lsp_ros.rendering.engines import build_engine\n'
+        'from lsp_ros.rendering.engines.factory import build_engine\n'
         'weights, rest = dict(np.load("weights.npz")), np.load("rest.npz")\n'
         'engine = build_engine("openvino", weights, "live", rest["candidates"])\n'
         'np.testing.assert_array_equal(engine.render(rest["lines"]), rest["picture"])\n'
@@ -140,7 +140,7 @@ def test_other_feature_maps_are_refused(name):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is an NVIDIA GPU')
 def test_where_the_gpu_cannot_draw_the_cpu_does(monkeypatch, caplog):
-    monkeypatch.setattr(engines, 'nvidia_gpus', lambda: 1)  # a card that this torch was not made for
+    monkeypatch.setattr(factory, 'nvidia_gpus', lambda: 1)  # a card that this torch was not made for
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     engine = build_engine('auto', *setting('live'), threads=1, precision='f32')
     assert engine.name == 'openvino' and engine.render(lines()).std() > 5
@@ -159,7 +159,7 @@ def test_gpus_are_counted_by_the_driver_itself(tmp_path, started, there):
     subprocess.run(['cc', '-shared', '-fPIC', '-o', 'libcuda.so.1', 'driver.c'], cwd=tmp_path, check=True)
     program = (
         'import sys\n'
-        'from lsp_ros.rendering.engines import nvidia_gpus\n'
+        'from lsp_ros.rendering.engines.factory import nvidia_gpus\n'
         f'assert nvidia_gpus() == {there}\n'
         'assert "torch" not in sys.modules\n'
     )
@@ -181,7 +181,7 @@ def test_only_where_it_helps_pictures_are_drawn_together():
 
 
 def test_what_is_not_there_is_said(tiny_avatar):
-    from lsp_ros.avatar.avatar import Avatar
+    from lsp_ros.avatar.load import Avatar
 
     avatar = Avatar.load(tiny_avatar, parts=['rendering'])
     with pytest.raises(ValueError, match="'onnx' is not one of auto, torch, openvino, tensorrt"):
@@ -190,3 +190,15 @@ def test_what_is_not_there_is_said(tiny_avatar):
         make_engine('torch', avatar, threads=0)
     with pytest.raises(ValueError, match="precision 'int4'"):
         build_engine('openvino', *setting('live'), precision='int4')
+
+
+def test_torch_draws_with_its_threads_and_leaves_those_of_the_program_alone():
+    before = torch.get_num_threads()
+    wanted = before + 1
+    engine = build_engine('torch', *setting('live'), threads=wanted, device='cpu')
+    assert torch.get_num_threads() == before
+    drawn_with = []
+    engine._renderer.register_forward_hook(lambda *_: drawn_with.append(torch.get_num_threads()))
+    engine.render(np.zeros((512, 512), np.uint8))
+    assert drawn_with == [wanted] and torch.get_num_threads() == before
+    assert engine.description.endswith(f'{wanted} threads')

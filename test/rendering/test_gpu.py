@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from lsp_ros.rendering.engines import EngineError, build_engine
 from lsp_ros.rendering.engines.baked import BakedRenderer
-from lsp_ros.rendering.engines.engine import LARGEST_BATCH
+from lsp_ros.rendering.engines.engine import LARGEST_BATCH, EngineError
+from lsp_ros.rendering.engines.factory import build_engine
 from lsp_ros.rendering.engines.folded import fold, phases, transposed
 from lsp_ros.rendering.generator import Generator, LiveGenerator, ResidualBlock, load_generator
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.rendering.mark import Mark
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.signals import FaceMotion

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from lsp_ros.rendering.engines import EngineError, build_engine
 from lsp_ros.rendering.engines.baked import BakedRenderer
+from lsp_ros.rendering.engines.engine import EngineError
+from lsp_ros.rendering.engines.factory import build_engine
 from lsp_ros.rendering.engines.folded import fold
 from lsp_ros.rendering.engines.onnx import export
 from lsp_ros.rendering.engines.tensorrt import LIBRARIES, build, find_libraries, fits
@@ -38,7 +39,7 @@ def exported(request):
 
 def test_the_exported_network_draws_the_same_pictures(exported):
     """By OpenVINO, in batches of two sizes: the batch is free."""
-    openvino = pytest.importorskip('openvino')
+    openvino = pytest.importorskip('lsp_ros.openvino_import').openvino
     made, model = exported
     core = openvino.Core()
     runtime = core.compile_model(core.read_model(io.BytesIO(model)), 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})

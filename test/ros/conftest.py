@@ -17,9 +17,9 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 
-from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.nodes.node import AUDIO_QOS, use_shipped_profile
-from lsp_ros.rendering.engines import make_engine
+from lsp_ros.rendering.engines.factory import make_engine
 
 PATIENCE = 120.0
 namespaces = (f'/t{number}' for number in itertools.count())

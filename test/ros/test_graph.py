@@ -17,7 +17,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from lsp_ros import timeline
-from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.media import digital_source_type, read_audio
 from lsp_ros.msg import AudioChunk, FaceMotion
 from lsp_ros.nodes.conversions import Place, Units, image_from_message, motion_to_message, stamp_ns

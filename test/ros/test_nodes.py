@@ -23,8 +23,9 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Bool, Empty, UInt8MultiArray
 
 from lsp_ros import signals, timeline
-from lsp_ros.avatar.avatar import Avatar, add_consent
 from lsp_ros.avatar.consent import record_text
+from lsp_ros.avatar.load import Avatar
+from lsp_ros.avatar.save import add_consent
 from lsp_ros.msg import AudioChunk, FaceMotion, HeadPoseCommand, SpeechFeatures
 from lsp_ros.nodes.audio_source import info_topic
 from lsp_ros.nodes.conversions import (

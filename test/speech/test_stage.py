@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsp_ros import timeline
-from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.mel import log_mel
 from lsp_ros.speech.stage import SpeechStage

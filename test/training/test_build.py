@@ -10,8 +10,8 @@ import soundfile
 import torch
 from synthetic_dataset import write_synthetic
 
-from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.avatar.landmarks import MOUTH_OUTPUT
+from lsp_ros.avatar.load import Avatar
 from lsp_ros.cli.main import main
 from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.motion.mouth import MouthNet

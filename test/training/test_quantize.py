@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import yaml
 
-from lsp_ros.avatar.avatar import Avatar, AvatarError, Int8Renderer, add_int8_renderer, find_avatar
-from lsp_ros.rendering.engines import EngineError, build_engine, make_engine
+from lsp_ros.avatar.load import Avatar, Int8Renderer, find_avatar
+from lsp_ros.avatar.manifest import AvatarError
+from lsp_ros.avatar.save import add_int8_renderer
+from lsp_ros.rendering.engines.engine import EngineError
+from lsp_ros.rendering.engines.factory import build_engine, make_engine
 from lsp_ros.training.quantize import feature_maps, quantize
 
 pytest.importorskip('nncf')
@@ -120,8 +123,8 @@ def test_a_start_in_eight_bits_needs_neither_torch_nor_nncf(made, renderer, maps
     )
     program = (
         'import sys, numpy as np\n'
-        'from lsp_ros.avatar.avatar import Int8Renderer\n'
-        'from lsp_ros.rendering.engines import build_engine\n'
+        'from lsp_ros.avatar.load import Int8Renderer\n'
+        'from lsp_ros.rendering.engines.factory import build_engine\n'
         f'given = np.load({str(tmp_path / "all.npz")!r})\n'
         'int8 = Int8Renderer(given["graph"].tobytes(), given["numbers"].tobytes(), 50.0)\n'
         'engine = build_engine("openvino", {}, "live", np.zeros(1), precision="int8", int8=int8)\n'

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lsp_ros.avatar.architecture import CANDIDATES, PICTURE, RENDERER_SIZES
 from lsp_ros.rendering.generator import Generator, LiveGenerator
-from lsp_ros.rendering.sizes import CANDIDATES, PICTURE, SIZES
 
 
 class BakedRenderer(nn.Module):
@@ -27,7 +27,7 @@ class BakedRenderer(nn.Module):
 
     def __init__(self, generator: Generator | LiveGenerator, candidates: np.ndarray, reach: np.ndarray | None = None):
         super().__init__()
-        self.rounding = SIZES[generator.size].rounding
+        self.rounding = RENDERER_SIZES[generator.size].rounding
         pictures = scale_candidates(candidates)
         with torch.no_grad():
             if isinstance(generator, LiveGenerator):

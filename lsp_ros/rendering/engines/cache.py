@@ -8,22 +8,27 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
 
-from lsp_ros.rendering.sizes import renderer_size
+from lsp_ros.avatar.architecture import renderer_size
 
 log = logging.getLogger(__name__)
 
 KEPT = 8
 _CHECKSUM = 'sha256'
 _WRITING = '.writing-'
+_temporary: ContextVar[Path | None] = ContextVar('temporary', default=None)
 _LONGEST_WRITING_SECONDS = 24 * 3600  # after which whoever wrote is taken for dead
 
 
 def cache_folder() -> Path:
     """Where converted networks are kept: $LSP_CACHE_DIR, or lsp_ros in the user's cache folder."""
+    temporary = _temporary.get()
+    if temporary:
+        return temporary
     chosen = os.environ.get('LSP_CACHE_DIR')
     if chosen:
         return Path(chosen)
@@ -31,17 +36,17 @@ def cache_folder() -> Path:
 
 
 @contextlib.contextmanager
-def thrown_away() -> Iterator[None]:
-    """A cache folder of its own until the end, for networks that nobody meets again: the user's stay where they are."""
-    before = os.environ.get('LSP_CACHE_DIR')
+def temporary_cache() -> Iterator[None]:
+    """A cache folder of its own until the end, for networks that nobody meets again: the user's stay where they are.
+
+    For this thread alone, and not for processes that it starts.
+    """
     with tempfile.TemporaryDirectory(prefix='lsp_cache_', ignore_cleanup_errors=True) as folder:
-        os.environ['LSP_CACHE_DIR'] = folder
+        before = _temporary.set(Path(folder))
         try:
             yield
         finally:
-            del os.environ['LSP_CACHE_DIR']
-            if before is not None:
-                os.environ['LSP_CACHE_DIR'] = before
+            _temporary.reset(before)
 
 
 def content_name(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from lsp_ros.rendering.sizes import PICTURE
+from lsp_ros.avatar.architecture import PICTURE
 
 # Larger batches are cut into chunks of this many pictures; two chunks are on their way at any time.
 CHUNK = 8

@@ -4,13 +4,14 @@ from typing import Protocol
 
 import numpy as np
 
-from lsp_ros.rendering.sizes import PICTURE
+from lsp_ros.avatar.architecture import PICTURE
+from lsp_ros.errors import LspError
 
 # What ``render_batch`` takes at most: 64 pictures are 48 MiB.
 LARGEST_BATCH = 64
 
 
-class EngineError(RuntimeError):
+class EngineError(LspError, RuntimeError):
     """An engine that cannot be had on this machine; one sentence that says why."""
 
 

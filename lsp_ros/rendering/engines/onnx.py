@@ -6,8 +6,8 @@ import warnings
 
 import torch
 
+from lsp_ros.avatar.architecture import PICTURE
 from lsp_ros.rendering.engines.engine import EngineError
-from lsp_ros.rendering.sizes import PICTURE
 
 INPUT, OUTPUT = 'feature_maps', 'pictures'
 OPSET = 17

@@ -22,19 +22,19 @@ import queue
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import openvino
 
+from lsp_ros.avatar.architecture import PICTURE
 from lsp_ros.machine import processor
 from lsp_ros.openvino_graph import core
+from lsp_ros.openvino_import import openvino
 from lsp_ros.rendering.engines.cache import cache_folder, content_name, is_kept, keep
 from lsp_ros.rendering.engines.engine import Engine, EngineError, check_feature_map
-from lsp_ros.rendering.sizes import PICTURE
 
 if TYPE_CHECKING:
-    from lsp_ros.avatar.avatar import Int8Renderer
+    from lsp_ros.avatar.load import Int8Renderer
 
 log = logging.getLogger(__name__)
 
@@ -85,19 +85,19 @@ class OpenVinoEngine(Engine):
 
         compiled = None
         if precision == 'auto':
-            there = ['f32']
+            available = ['f32']
             if 'BF16' in core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
-                there.append('bf16')
+                available.append('bf16')
             if int8 is not None and int8.psnr >= LEAST_PSNR:
-                there.append('int8')
+                available.append('int8')
             elif int8 is not None:
                 log.warning(
                     'the renderer in 8 bits is %.1f dB from float32, below %g dB: not used', int8.psnr, LEAST_PSNR
                 )
-            precision, compiled = _quickest(there, compile, content, int8, measure)
+            precision, compiled = _quickest(available, compile, content, int8, measure)
         compiled = compiled or compile(precision)
         self.side_by_side = side_by_side
-        self._free = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
         for _ in range(side_by_side):
             self._free.put(compiled.create_infer_request())
         used = compiled.get_property('INFERENCE_NUM_THREADS')
@@ -116,7 +116,7 @@ class OpenVinoEngine(Engine):
             self._free.put(request)
 
 
-def _settings(precision: str, threads: int | None, side_by_side: int) -> dict:
+def _settings(precision: str, threads: int | None, side_by_side: int) -> dict[str, Any]:
     # Not pinned: the other stages live on the same cores, and two avatars would be pinned to the same one.
     settings = {
         'PERFORMANCE_HINT': 'LATENCY',
@@ -132,7 +132,7 @@ def _settings(precision: str, threads: int | None, side_by_side: int) -> dict:
 
 
 def _quickest(
-    there: list[str],
+    available: list[str],
     compile: Callable[[str], openvino.CompiledModel],
     content: str,
     int8: 'Int8Renderer | None',
@@ -143,27 +143,31 @@ def _quickest(
     The answer is kept for this network, processor, number of cores and version of OpenVINO, for any number of threads:
     they make all of them quicker.
     """
-    if len(there) == 1:
-        return there[0], None
+    if len(available) == 1:
+        return available[0], None
     machine = [processor(), os.cpu_count(), openvino.__version__]
-    digest = hashlib.sha256(json.dumps([content, there, *machine]).encode())
+    digest = hashlib.sha256(json.dumps([content, available, *machine]).encode())
     if int8 is not None:
         digest.update(int8.graph + int8.numbers)
     kept = cache_folder() / 'precision' / f'{digest.hexdigest()[:32]}.json'
     try:
         found = json.loads(kept.read_text())
-        if found['precision'] in there:
-            log.info('OpenVINO %s: the quickest when this machine was measured (%s)', found['precision'], _told(found))
+        if found['precision'] in available:
+            log.info(
+                'OpenVINO %s: the quickest when this machine was measured (%s)',
+                found['precision'],
+                _milliseconds_text(found),
+            )
             return found['precision'], None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # nothing there, or damaged
-    if 'int8' in there and not measure:
+    if 'int8' in available and not measure:
         return 'int8', None
-    compiled = {precision: compile(precision) for precision in there}
-    took = _measure(compiled)
-    best = min(took, key=took.get)
-    found = {'precision': best, 'milliseconds': took}
-    log.info('OpenVINO %s: the quickest on this machine (%s)', best, _told(found))
+    compiled = {precision: compile(precision) for precision in available}
+    milliseconds = _measure(compiled)
+    best = min(milliseconds, key=lambda precision: milliseconds[precision])
+    found = {'precision': best, 'milliseconds': milliseconds}
+    log.info('OpenVINO %s: the quickest on this machine (%s)', best, _milliseconds_text(found))
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         scratch = kept.with_name(f'.{kept.name}.writing')  # whoever writes at the same time writes about the same
@@ -178,7 +182,7 @@ def _measure(compiled: Mapping[str, openvino.CompiledModel]) -> dict[str, float]
     """Milliseconds a picture, the least of a few; they take turns, so that what else runs hits all of them."""
     feature_map = np.zeros((1, PICTURE, PICTURE), np.uint8)  # the content does not change the time
     requests = {precision: network.create_infer_request() for precision, network in compiled.items()}
-    took: dict[str, list[float]] = {precision: [] for precision in compiled}
+    times: dict[str, list[float]] = {precision: [] for precision in compiled}
     began = time.perf_counter()
     for round in range(_ROUNDS):
         if round > 1 and time.perf_counter() - began > _LONGEST:
@@ -187,12 +191,12 @@ def _measure(compiled: Mapping[str, openvino.CompiledModel]) -> dict[str, float]
             start = time.perf_counter()
             request.infer([feature_map], share_inputs=True)
             if round:  # the first picture warms up
-                took[precision].append(1e3 * (time.perf_counter() - start))
-    return {precision: float(f'{min(times):.3g}') for precision, times in took.items()}
+                times[precision].append(1e3 * (time.perf_counter() - start))
+    return {precision: float(f'{min(durations):.3g}') for precision, durations in times.items()}
 
 
-def _told(found: Mapping) -> str:
-    return ', '.join(f'{precision} {took:g} ms' for precision, took in found['milliseconds'].items())
+def _milliseconds_text(found: Mapping[str, Any]) -> str:
+    return ', '.join(f'{precision} {time:g} ms' for precision, time in found['milliseconds'].items())
 
 
 def _converted(content: str, weights: Mapping[str, np.ndarray], size: str, candidates: np.ndarray) -> openvino.Model:

@@ -12,10 +12,10 @@ from types import ModuleType
 
 import numpy as np
 
+from lsp_ros.avatar.architecture import PICTURE
 from lsp_ros.rendering.engines.cache import cache_folder, content_name, is_kept, keep
 from lsp_ros.rendering.engines.engine import LARGEST_BATCH, Engine, EngineError, check_feature_map, check_feature_maps
 from lsp_ros.rendering.engines.onnx import INPUT, OUTPUT, export
-from lsp_ros.rendering.sizes import PICTURE
 
 log = logging.getLogger(__name__)
 

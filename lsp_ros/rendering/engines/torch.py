@@ -1,6 +1,8 @@
 """PyTorch: the reference on the CPU, and the way to an NVIDIA GPU."""
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ class TorchEngine(Engine):
 
     device     'cpu', 'cuda' or 'auto'
     precision  'f32', 'bf16', 'f16' (GPU only) or 'auto'
-    threads    CPU threads of this whole process (torch has one setting for all)
+    threads    CPU threads while it draws on the CPU; None: as many as torch has been set to
     """
 
     name = 'torch'
@@ -41,12 +43,11 @@ class TorchEngine(Engine):
             precision = 'f16' if device == 'cuda' else 'f32'
         if precision not in PRECISIONS or (precision == 'f16' and device == 'cpu'):
             raise ValueError(f"precision '{precision}' is not one of auto, f32, bf16 or, on a GPU, f16")
-        if threads is not None:
-            torch.set_num_threads(threads)
+        self._threads = threads
         self._type = PRECISIONS[precision]
         self._renderer = BakedRenderer(load_generator(size, weights), candidates)
         self._pipeline = None
-        where = f'CPU, {torch.get_num_threads()} threads'
+        where = f'CPU, {threads or torch.get_num_threads()} threads'
         if device == 'cuda':
             from lsp_ros.rendering.engines.cuda import Pipeline
             from lsp_ros.rendering.engines.folded import fold, phases
@@ -70,7 +71,11 @@ class TorchEngine(Engine):
         feature_map = check_feature_map(feature_map)
         if self._pipeline:
             return self._pipeline.draw(feature_map[None])[0]
-        with torch.inference_mode(), torch.autocast('cpu', self._type, enabled=self._type is not torch.float32):
+        with (
+            _cpu_threads(self._threads),
+            torch.inference_mode(),
+            torch.autocast('cpu', self._type, enabled=self._type is not torch.float32),
+        ):
             return self._renderer(torch.tensor(feature_map)[None])[0].contiguous().numpy()
 
     def render_batch(self, feature_maps: np.ndarray) -> np.ndarray:
@@ -78,3 +83,32 @@ class TorchEngine(Engine):
         if self._pipeline:
             return self._pipeline.draw(check_feature_maps(feature_maps))
         return super().render_batch(feature_maps)
+
+
+_lock = threading.Lock()
+_drawing = 0  # how many threads are inside ``_cpu_threads``
+_before = 0  # torch's threads when the first of them came
+
+
+@contextmanager
+def _cpu_threads(count: int | None) -> Iterator[None]:
+    """So many threads for what this thread computes; None: as it is.
+
+    Torch has one setting for the whole process, from which each thread takes its own: whoever leaves puts back what
+    was there before anybody came.
+    """
+    global _drawing, _before
+    if count is None:
+        yield
+        return
+    with _lock:
+        if not _drawing:
+            _before = torch.get_num_threads()
+        _drawing += 1
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        with _lock:
+            _drawing -= 1
+            torch.set_num_threads(_before)
