@@ -25,7 +25,7 @@ from lsp_ros.signals import FaceMotion
 from lsp_ros.timeline import FRAME_RATE
 from lsp_ros.training.dataset import Dataset, load_dataset, runs
 from lsp_ros.training.perceptual import load_backbone
-from lsp_ros.training.renderer import read_picture
+from lsp_ros.training.pictures import read_picture
 
 TEACHER = 'presenter'
 COLUMNS = ('truth', 'true landmarks', 'face from sound', 'all from sound')

@@ -104,7 +104,7 @@ def add_commands(commands) -> None:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    training = import_training()
+    import_training()
     from lsp_ros.avatar.avatar import Avatar, find_avatar
     from lsp_ros.training.dataset import load_dataset
 
@@ -115,7 +115,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     markdown, results = [f'# Evaluation of {avatar.name}'], {'avatar': avatar.name}
     for kind in [kind for kind in KINDS if kind != 'all'] if options.kind == 'all' else [options.kind]:
         make = {'lips': _lips, 'figures': _figures}.get(kind, _table)
-        text, results[kind] = make(kind, avatar, options, training)
+        text, results[kind] = make(kind, avatar, options)
         markdown.append(text)
     files = (options.markdown or options.folder / 'evaluation.md', options.json or options.folder / 'evaluation.json')
     files[0].write_text('\n\n'.join(markdown) + '\n')
@@ -125,11 +125,11 @@ def run_evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _table(kind: str, avatar, options: argparse.Namespace, training) -> tuple[str, dict]:
+def _table(kind: str, avatar, options: argparse.Namespace) -> tuple[str, dict]:
     from lsp_ros.evaluation import report
     from lsp_ros.evaluation.tables import TABLES, Evaluation, measured, rows_of
 
-    settings = make_settings(training, TABLES[kind], options, _more(kind, options, training))
+    settings = make_settings(TABLES[kind], options, _more(kind, options))
     # As in the paper, input and data are varied on the large renderer; a few cores have time for the live one alone.
     size = options.size or ('large' if options.on_cpu is None else 'live')
     rows = rows_of(kind, size)
@@ -157,21 +157,22 @@ def _table(kind: str, avatar, options: argparse.Namespace, training) -> tuple[st
     return text, {'rows': list(found.values()), 'not_run': not_run, 'otherwise': notes}
 
 
-def _more(kind: str, options: argparse.Namespace, training) -> dict:
+def _more(kind: str, options: argparse.Namespace) -> dict:
     """The --set values of this table's training; for all tables, those that it knows."""
     from lsp_ros.evaluation.tables import TABLES
+    from lsp_ros.training.recipes import CONFIGS
 
     more = parse_more(options.more)
     if options.kind != 'all':
         return more
-    known = {network: training.SETTINGS[network].__dataclass_fields__ for network in TABLES.values()}
+    known = {network: CONFIGS[network].__dataclass_fields__ for network in TABLES.values()}
     unknown = sorted(name for name in more if not any(name in fields for fields in known.values()))
     if unknown:
         raise ValueError(f'--set {unknown[0]}: no training has such a setting.')
     return {name: value for name, value in more.items() if name in known[TABLES[kind]]}
 
 
-def _lips(kind: str, avatar, options: argparse.Namespace, training) -> tuple[str, dict]:
+def _lips(kind: str, avatar, options: argparse.Namespace) -> tuple[str, dict]:
     from lsp_ros.capture.video import pictures, read_sound
     from lsp_ros.evaluation import report
     from lsp_ros.evaluation.protocols import evaluate_film, evaluate_lips, film_opening
@@ -194,7 +195,7 @@ def _lips(kind: str, avatar, options: argparse.Namespace, training) -> tuple[str
     return text, {'protocol': report.LIPS_PROTOCOL, 'rows': found, 'films': films}
 
 
-def _figures(kind: str, avatar, options: argparse.Namespace, training) -> tuple[str, dict]:
+def _figures(kind: str, avatar, options: argparse.Namespace) -> tuple[str, dict]:
     import cv2
 
     from lsp_ros.avatar.avatar import Avatar, find_avatar

@@ -39,7 +39,7 @@ from lsp_ros.speech.stage import SpeechStage
 from lsp_ros.timeline import FRAME_RATE
 from lsp_ros.training.dataset import Dataset, runs
 from lsp_ros.training.perceptual import Backbone, perceptual_distance
-from lsp_ros.training.renderer import read_picture
+from lsp_ros.training.pictures import read_picture
 
 WARM_UP = 5 * FRAME_RATE
 """Frames that the head moves before it is judged."""

@@ -13,7 +13,6 @@ Of figures of an earlier version, which do not name their data, nobody knows: th
 again where they are asked for. Only a training of the same data, with the same settings, goes on.
 """
 
-import hashlib
 import itertools
 import json
 import logging
@@ -47,15 +46,17 @@ from lsp_ros.rendering.sizes import SIZES
 from lsp_ros.signals import SpeechFeatures
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.manifold import Manifold
+from lsp_ros.storage import key_of, sha256_of_file, write_file
 from lsp_ros.timeline import FRAME_RATE, frame_start
-from lsp_ros.training.build import changed
 from lsp_ros.training.dataset import Dataset, load_dataset
 from lsp_ros.training.features import FRAME_FEATURES, Listener
 from lsp_ros.training.head_pose import network, train_head_pose
 from lsp_ros.training.mouth import MouthData, train_mouth
 from lsp_ros.training.perceptual import load_backbone
-from lsp_ros.training.renderer import RendererSettings, RendererTraining, train_renderer
-from lsp_ros.training.trainer import Settings, spent
+from lsp_ros.training.recipes import changed
+from lsp_ros.training.renderer import train_renderer
+from lsp_ros.training.renderer_module import RendererTraining, RendererTrainingConfig
+from lsp_ros.training.trainer import TrainingConfig, spent
 
 FIGURES_FILE, BEGUN_FILE = 'figures.json', 'begun.json'
 TABLES = {'table1': 'mouth', 'table2': 'head_pose', 'table3': 'renderer'}
@@ -197,7 +198,7 @@ class Evaluation:
     datasets: list[Path]
     held_out: Path | None
     run: Path
-    settings: dict[str, Settings]
+    settings: dict[str, TrainingConfig]
     backbone: str | None = None
 
     @cached_property
@@ -224,7 +225,7 @@ class Evaluation:
     def folder(self, table: str, row: Row) -> Path:
         return self.run / table / row.key
 
-    def wanted(self, table: str, row: Row) -> Settings | None:
+    def wanted(self, table: str, row: Row) -> TrainingConfig | None:
         """The settings of a row's training; None where nothing is trained."""
         if row.changes is None:
             return None
@@ -239,7 +240,7 @@ class Evaluation:
         found = {
             'person': lambda: dataset_digest(person),
             'further datasets': lambda: key_of([dataset_digest(path) for path in self.datasets[1:]]),
-            'pictures': lambda: key_of([[frame, file_digest(path)] for frame, path in self.person.pictures.items()]),
+            'pictures': lambda: key_of([[frame, sha256_of_file(path)] for frame, path in self.person.pictures.items()]),
             'held-out recording': lambda: dataset_digest(self.held_out) if self.held_out else '',
             'hearing': lambda: key_of([sections['speech'], *(manifest.files[name] for name in heard)]),
             'face': lambda: manifest.files['face.npz'],
@@ -300,8 +301,7 @@ class Evaluation:
                 '%s holds a training of other or unknown data or settings, which is set aside as %s', folder, aside.name
             )
             folder.rename(aside)
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(wanted, indent=1) + '\n')
+        write_file(file, json.dumps(wanted, indent=1) + '\n')
 
     def measure(self, table: str, row: Row) -> dict:
         """A row's figures, which are written down; what was trained and measured before is not done again."""
@@ -325,12 +325,10 @@ class Evaluation:
             'data': self.data(table, row),
             'machine': torch.cuda.get_device_name() if torch.cuda.is_available() else processor(),
         }
-        part = folder / f'{FIGURES_FILE}.part'
-        part.write_text(json.dumps(made, indent=1) + '\n')
-        part.replace(folder / FIGURES_FILE)
+        write_file(folder / FIGURES_FILE, json.dumps(made, indent=1) + '\n')
         return made
 
-    def _mouth(self, row: Row, settings: Settings, folder: Path) -> dict:
+    def _mouth(self, row: Row, settings: TrainingConfig, folder: Path) -> dict:
         mean = self.avatar.face.mouth_mean
         net = MouthNet().eval()
         net.load_state_dict(train_mouth(self.datasets, folder, self.listener, settings, mean))
@@ -344,7 +342,7 @@ class Evaluation:
             )
         return figures
 
-    def _mouth_on_validation(self, net: MouthNet, settings: Settings, mean: np.ndarray) -> dict:
+    def _mouth_on_validation(self, net: MouthNet, settings: TrainingConfig, mean: np.ndarray) -> dict:
         """The paper's own figure: the mean distance of the 25 points over the parts that validate."""
         loaded = [load_dataset(path) for path in self.datasets]
         data = MouthData(loaded, mean, self.listener, replace(settings, hearings=1))
@@ -376,7 +374,7 @@ class Evaluation:
             found.append((self.stranger, rows, judged_part(self.stranger, held_out=True)))
         return found
 
-    def _head(self, row: Row, settings: Settings | None, folder: Path) -> dict:
+    def _head(self, row: Row, settings: TrainingConfig | None, folder: Path) -> dict:
         if row.key == 'still':
             return compare_heads(
                 [
@@ -395,7 +393,7 @@ class Evaluation:
             look_ahead, probabilistic = settings.look_ahead, settings.probabilistic
         return judge_head(sampler_of(net, self.avatar, probabilistic), self.avatar, self.clips, look_ahead)
 
-    def _picture(self, row: Row, settings: RendererSettings | None, folder: Path) -> dict:
+    def _picture(self, row: Row, settings: RendererTrainingConfig | None, folder: Path) -> dict:
         if settings is None:
             return evaluate_renderer(self.avatar, self.person, load_backbone(self.backbone) if self.backbone else None)
         weights = train_renderer(self.datasets[0], folder, settings)
@@ -420,27 +418,18 @@ _MEASURES: dict[str, Callable] = {
 }
 
 
-def key_of(value) -> str:
-    """SHA-256 of what JSON can say."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def file_digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
 def dataset_digest(folder: Path) -> str:
     """SHA-256 of a dataset but for its pictures."""
     files = [folder / name for name in ('dataset.yaml', 'tracks.npz', 'audio.wav', 'phones.json')]
-    return key_of([file_digest(file) for file in files if file.is_file()])
+    return key_of([sha256_of_file(file) for file in files if file.is_file()])
 
 
 def backbone_digest(backbone: str | None) -> str:
     """SHA-256 of a backbone's file; its name where it is fetched."""
-    return file_digest(Path(backbone)) if backbone and Path(backbone).is_file() else backbone or ''
+    return sha256_of_file(Path(backbone)) if backbone and Path(backbone).is_file() else backbone or ''
 
 
-def _told(settings: Settings | None) -> dict:
+def _told(settings: TrainingConfig | None) -> dict:
     """Settings as JSON keeps them."""
     return json.loads(json.dumps(asdict(settings))) if settings else {}
 
