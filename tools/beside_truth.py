@@ -18,8 +18,10 @@ import numpy as np
 
 from lsp_ros.avatar.avatar import Avatar, find_avatar
 from lsp_ros.avatar.landmarks import MOUTH_OUTPUT, lip_gap
-from lsp_ros.evaluation.metrics import offset, point_error_mm, psnr, ssim
-from lsp_ros.evaluation.protocols import evaluate_renderer, hear, move, with_networks
+from lsp_ros.evaluation.metrics import offset, point_error_mm
+from lsp_ros.evaluation.picture_protocols import evaluate_renderer
+from lsp_ros.evaluation.playback import hear, move, with_networks
+from lsp_ros.picture_metrics import psnr, ssim
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.signals import FaceMotion
 from lsp_ros.timeline import FRAME_RATE

@@ -24,8 +24,11 @@ import presenter_dataset
 import voices
 
 from lsp_ros.avatar.avatar import Avatar
+from lsp_ros.evaluation.apc_figures import apc_figures
 from lsp_ros.evaluation.card import write_card
-from lsp_ros.evaluation.protocols import apc_figures, evaluate_head_pose, evaluate_mouth, evaluate_renderer
+from lsp_ros.evaluation.head_protocols import evaluate_head_pose
+from lsp_ros.evaluation.mouth_protocols import evaluate_mouth
+from lsp_ros.evaluation.picture_protocols import evaluate_renderer
 from lsp_ros.timeline import FRAME_RATE
 from lsp_ros.training import networks, run_folder
 from lsp_ros.training.assemble import build_avatar

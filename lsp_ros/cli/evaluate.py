@@ -126,8 +126,10 @@ def run_evaluate(options: argparse.Namespace) -> int:
 
 
 def _table(kind: str, avatar, options: argparse.Namespace) -> tuple[str, dict]:
-    from lsp_ros.evaluation import report
-    from lsp_ros.evaluation.tables import TABLES, Evaluation, measured, rows_of
+    from lsp_ros.evaluation import paper_report
+    from lsp_ros.evaluation.paper_tables import TABLES, rows_of
+    from lsp_ros.evaluation.row_figures import Materials
+    from lsp_ros.evaluation.runs import Evaluation, measured
 
     settings = make_settings(TABLES[kind], options, _more(kind, options))
     # As in the paper, input and data are varied on the large renderer; a few cores have time for the live one alone.
@@ -140,7 +142,8 @@ def _table(kind: str, avatar, options: argparse.Namespace) -> tuple[str, dict]:
     if unknown:
         raise ValueError(f'--rows {unknown[0]}: {kind} has the rows {", ".join(r.key for r in rows if r.built)}.')
     backbone = settings.backbone if kind == 'table3' else None
-    evaluation = Evaluation(avatar, options.data, options.held_out, options.folder, {TABLES[kind]: settings}, backbone)
+    materials = Materials(avatar, options.data, options.held_out, options.folder, backbone)
+    evaluation = Evaluation(materials, {TABLES[kind]: settings})
     for row in rows:
         if row.key in chosen:
             evaluation.measure(kind, row)
@@ -152,14 +155,14 @@ def _table(kind: str, avatar, options: argparse.Namespace) -> tuple[str, dict]:
     notes = {
         row.key: note for row in rows if row.key in found and (note := evaluation.differs(kind, row, found[row.key]))
     }
-    text = report.table(kind, rows, found, shlex.join(map(str, again)), notes)
+    text = paper_report.table(kind, rows, found, shlex.join(map(str, again)), notes)
     not_run = [row.key for row in rows if row.built and row.key not in found]
     return text, {'rows': list(found.values()), 'not_run': not_run, 'otherwise': notes}
 
 
 def _more(kind: str, options: argparse.Namespace) -> dict:
     """The --set values of this table's training; for all tables, those that it knows."""
-    from lsp_ros.evaluation.tables import TABLES
+    from lsp_ros.evaluation.paper_tables import TABLES
     from lsp_ros.training.recipes import CONFIGS
 
     more = parse_more(options.more)
@@ -174,8 +177,9 @@ def _more(kind: str, options: argparse.Namespace) -> dict:
 
 def _lips(kind: str, avatar, options: argparse.Namespace) -> tuple[str, dict]:
     from lsp_ros.capture.video import pictures, read_sound
-    from lsp_ros.evaluation import report
-    from lsp_ros.evaluation.protocols import evaluate_film, evaluate_lips, film_opening
+    from lsp_ros.evaluation import paper_report
+    from lsp_ros.evaluation.mouth_protocols import evaluate_film, evaluate_lips, film_opening
+    from lsp_ros.evaluation.protocol_texts import LIPS_PROTOCOL
     from lsp_ros.media import read_audio
     from lsp_ros.training.dataset import load_dataset
 
@@ -191,16 +195,17 @@ def _lips(kind: str, avatar, options: argparse.Namespace) -> tuple[str, dict]:
     for file in options.film:
         opening = film_opening(((seconds, picture) for _, seconds, picture in pictures(file)), avatar)
         films[file.name] = evaluate_film(avatar, opening, read_sound(file, opening[0][-1]))
-    text = report.lips(found, films)
-    return text, {'protocol': report.LIPS_PROTOCOL, 'rows': found, 'films': films}
+    text = paper_report.lips(found, films)
+    return text, {'protocol': LIPS_PROTOCOL, 'rows': found, 'films': films}
 
 
 def _figures(kind: str, avatar, options: argparse.Namespace) -> tuple[str, dict]:
     import cv2
 
     from lsp_ros.avatar.avatar import Avatar, find_avatar
-    from lsp_ros.evaluation import report
+    from lsp_ros.evaluation import paper_report
     from lsp_ros.evaluation.figures import figure8, figure9, target_poses
+    from lsp_ros.evaluation.protocol_texts import FIGURE8_PROTOCOL, FIGURE9_PROTOCOL
     from lsp_ros.training.dataset import load_dataset
 
     samples = load_dataset(options.held_out or options.data[0]).read_audio()
@@ -212,5 +217,5 @@ def _figures(kind: str, avatar, options: argparse.Namespace) -> tuple[str, dict]
     nine, found['figure9'] = figure9(targets)
     for name, picture in (('figure8', eight), ('figure9', nine)):
         cv2.imwrite(str(options.folder / f'{name}.png'), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    protocols = {'figure8': report.FIGURE8_PROTOCOL, 'figure9': report.FIGURE9_PROTOCOL}
-    return report.figures(found), {'protocols': protocols, **found}
+    protocols = {'figure8': FIGURE8_PROTOCOL, 'figure9': FIGURE9_PROTOCOL}
+    return paper_report.figures(found), {'protocols': protocols, **found}

@@ -9,7 +9,7 @@ from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 
 from lsp_ros.avatar.avatar import Avatar
-from lsp_ros.evaluation.protocols import hear, move, with_projection
+from lsp_ros.evaluation.playback import hear, move, with_projection
 from lsp_ros.signals import FEATURE_SIZE
 from lsp_ros.speech.manifold import Manifold
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lsp_ros.avatar.avatar import Avatar
-from lsp_ros.evaluation.protocols import WARM_UP, compare_heads
+from lsp_ros.evaluation.head_protocols import WARM_UP, compare_heads
 from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.motion.head_pose_live import POSE_STATE, HeadPoseSampler, HeadPoseState, PoseLimits
 from lsp_ros.motion.stage import LowPass

@@ -21,7 +21,7 @@ import numpy as np
 
 from lsp_ros.avatar.avatar import Avatar, PoseRange, find_avatar
 from lsp_ros.avatar.landmarks import MOUTH
-from lsp_ros.evaluation.protocols import hear, with_settings
+from lsp_ros.evaluation.playback import hear, with_settings
 from lsp_ros.geometry import to_camera
 from lsp_ros.motion.clip import ClipMotion
 from lsp_ros.motion.stage import MotionStage

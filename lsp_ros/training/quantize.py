@@ -24,6 +24,7 @@ from lsp_ros.avatar.landmarks import lip_gap
 from lsp_ros.media import read_audio
 from lsp_ros.motion.command import pose_to_rep103
 from lsp_ros.motion.stage import MotionStage
+from lsp_ros.picture_metrics import psnr
 from lsp_ros.rendering.engines import Engine, EngineError, build_engine
 from lsp_ros.rendering.engines.openvino import LEAST_PSNR
 from lsp_ros.rendering.stage import RenderStage
@@ -34,6 +35,7 @@ from lsp_ros.speech.stage import SpeechStage
 CALIBRATION_MAPS, TRIAL_MAPS = 120, 40  # of speech
 CALIBRATION_POSES = 60  # of the farthest poses; all corners of the range are tried
 POSE_FRAMES = 45  # a new head pose so often; every other one is the avatar's own
+MOST_PSNR = float(10 * np.log10(255**2 / 1e-4))  # dB that two pictures can be alike
 MARGIN = 16  # pixels around what float32 draws in any of the maps, in which 8 bits may draw as well
 
 
@@ -225,7 +227,7 @@ def quantize(
     engine = build_engine(
         'openvino', weights, size, candidates, precision='int8', int8=Int8Renderer(graph, numbers, 0.0)
     )
-    psnr = np.array([_psnr(reference.render(each), engine.render(each)) for each in trial])
+    psnr = np.array([_finite_psnr(reference.render(each), engine.render(each)) for each in trial])
     return Quantised(Int8Renderer(graph, numbers, float(psnr.mean())), psnr)
 
 
@@ -278,5 +280,6 @@ def _bytes(model) -> tuple[bytes, bytes]:
         return path.read_bytes(), path.with_suffix('.bin').read_bytes()
 
 
-def _psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return float(10 * np.log10(255**2 / max(1e-4, np.mean((a.astype(float) - b) ** 2))))
+def _finite_psnr(picture: np.ndarray, truth: np.ndarray) -> float:
+    """PSNR in dB of which a mean can be taken: equal pictures count as ``MOST_PSNR``."""
+    return min(psnr(picture, truth), MOST_PSNR)

@@ -13,9 +13,11 @@ from synthetic_dataset import write_synthetic
 from lsp_ros.avatar.avatar import Avatar
 from lsp_ros.cli.main import main
 from lsp_ros.evaluation.head_variants import RecurrentSampler, head_motion, judge_head, sampler_of
-from lsp_ros.evaluation.protocols import hear, with_networks, with_settings
-from lsp_ros.evaluation.report import table
-from lsp_ros.evaluation.tables import TABLE1, TABLE2, Evaluation, Row, rows_of, table3
+from lsp_ros.evaluation.paper_report import table
+from lsp_ros.evaluation.paper_tables import TABLE1, TABLE2, Row, rows_of, table3
+from lsp_ros.evaluation.playback import hear, with_networks, with_settings
+from lsp_ros.evaluation.row_figures import Materials
+from lsp_ros.evaluation.runs import Evaluation
 from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.motion.head_pose_live import HeadPoseSampler
 from lsp_ros.motion.stage import MotionStage
@@ -249,7 +251,7 @@ def test_rows_that_were_measured_otherwise_are_marked(avatar, clip, tmp_path):
 def test_a_row_knows_what_it_was_measured_with(avatar, clip, tmp_path):
     def digests(table, key, **more) -> dict:
         values = {'avatar': avatar, 'datasets': [clip], 'held_out': None, **more}
-        return Evaluation(**values, run=tmp_path, settings={}).data(table, Row(key, key))
+        return Evaluation(Materials(**values, run=tmp_path), configs={}).data(table, Row(key, key))
 
     other = write_synthetic(tmp_path / 'other', seconds=4.0, seed=1, pictures=2)
     weights = tmp_path / 'weights.npz'
