@@ -18,14 +18,16 @@ import numpy as np
 
 from lsp_ros.avatar.landmarks import MOUTH_OUTPUT, lip_gap
 from lsp_ros.avatar.load import Avatar, find_avatar
-from lsp_ros.evaluation.metrics import offset, point_error_mm, psnr, ssim
-from lsp_ros.evaluation.protocols import evaluate_renderer, hear, move, with_networks
+from lsp_ros.evaluation.metrics import offset, point_error_mm
+from lsp_ros.evaluation.picture_protocols import evaluate_renderer
+from lsp_ros.evaluation.playback import hear, move, with_networks
+from lsp_ros.picture_metrics import psnr, ssim
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.signals import FaceMotion
 from lsp_ros.timeline import FRAME_RATE
 from lsp_ros.training.dataset import Dataset, load_dataset, runs
 from lsp_ros.training.perceptual import load_backbone
-from lsp_ros.training.renderer import read_picture
+from lsp_ros.training.pictures import read_picture
 
 TEACHER = 'presenter'
 COLUMNS = ('truth', 'true landmarks', 'face from sound', 'all from sound')

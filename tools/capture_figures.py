@@ -23,8 +23,9 @@ import soundfile
 from lsp_ros.avatar.landmarks import BROWS, CONTOUR, EYES, FACE_LINES, MOUTH, MOUTH_OUTPUT, NOSE, lip_gap
 from lsp_ros.capture.detector import FORGET
 from lsp_ros.capture.landmarks import Detector, to_lsp73
-from lsp_ros.capture.pipeline import Capture, Settings
+from lsp_ros.capture.pipeline import Capture
 from lsp_ros.capture.tracking import track
+from lsp_ros.capture.work import CaptureConfig
 from lsp_ros.geometry import project, to_camera
 from lsp_ros.timeline import SAMPLE_RATE, frame_start
 
@@ -133,7 +134,7 @@ def main() -> None:
     columns = {}
     for name, focal in (('excerpt', None), ('excerpt, true focal length', float(truth['K'][0, 0]))):
         folder = work / ('searched' if focal is None else 'given')
-        with Capture([film], folder, Settings('excerpt', focal=focal, synthetic=True), Detector, None) as capture:
+        with Capture([film], folder, CaptureConfig('excerpt', focal=focal, synthetic=True), Detector, None) as capture:
             result = capture.run()
         known = np.flatnonzero(result.known)
         # The crop may be smaller than the picture: the truth stays in its own pixels.

@@ -24,14 +24,20 @@ import presenter_dataset
 import voices
 
 from lsp_ros.avatar.load import Avatar
+from lsp_ros.evaluation.apc_figures import apc_figures
 from lsp_ros.evaluation.card import write_card
-from lsp_ros.evaluation.protocols import apc_figures, evaluate_head_pose, evaluate_mouth, evaluate_renderer
+from lsp_ros.evaluation.head_protocols import evaluate_head_pose
+from lsp_ros.evaluation.mouth_protocols import evaluate_mouth
+from lsp_ros.evaluation.picture_protocols import evaluate_renderer
 from lsp_ros.timeline import FRAME_RATE
-from lsp_ros.training import build
+from lsp_ros.training import networks, run_folder
+from lsp_ros.training.assemble import build_avatar
 from lsp_ros.training.dataset import load_dataset
 from lsp_ros.training.head_pose import train_head_pose
 from lsp_ros.training.mouth import train_mouth
 from lsp_ros.training.perceptual import load_backbone
+from lsp_ros.training.quantize import quantize_new_avatar
+from lsp_ros.training.recipes import config_on_cpu
 from lsp_ros.training.renderer import train_renderer
 from lsp_ros.training.trainer import SETTINGS_FILE, spent
 
@@ -73,13 +79,13 @@ def make_data(presenter: Path, run: Path, recordings: Path | None) -> None:
 def train(network: str, run: Path, corpus: list[Path], settings) -> None:
     person = run / 'data' / 'presenter'
     if network == 'apc':
-        build.train('apc', run, corpus, settings)
+        networks.train('apc', run, corpus, settings)
     elif network == 'renderer':
         train_renderer(person, run / 'renderer', settings)
     else:
         # The manifold holds the voices alone: the presenter's own recording also has sentences of the held-out one.
         spoken = speaking_folders(run)
-        listener = build.listener(run, spoken)
+        listener = run_folder.listener(run, spoken)
         if network == 'mouth':
             train_mouth(spoken, run / 'mouth', listener, settings, load_dataset(person).mean_points())
         else:
@@ -160,13 +166,13 @@ def main() -> None:
         if step == 'data':
             make_data(arguments.presenter, arguments.run, arguments.people)
         elif step in NETWORKS:
-            settings = build.settings_on_cpu(step, arguments.minutes)
+            settings = config_on_cpu(step, arguments.minutes)
             if step == 'renderer':
                 settings.backbone = arguments.backbone
             train(step, arguments.run, arguments.corpus, settings)
         elif step == 'avatar':
-            build.build_avatar(arguments.run, arguments.run / 'data' / 'presenter', arguments.out, projection=0.0)
-            build.quantise(arguments.out)
+            build_avatar(arguments.run, arguments.run / 'data' / 'presenter', arguments.out, projection=0.0)
+            quantize_new_avatar(arguments.out)
         else:
             avatar = Avatar.load(arguments.out)
             names = arguments.corpus_name or [path.name for path in arguments.corpus]

@@ -22,6 +22,7 @@ from scipy.signal import resample_poly
 from voices import Phones, Sentence, lay_out, write_clip
 
 from lsp_ros import media
+from lsp_ros.storage import write_file
 from lsp_ros.timeline import SAMPLE_RATE
 from lsp_ros.training.apc import audio_files
 
@@ -114,9 +115,7 @@ def listen(files: list[Path], kept: Path) -> dict[str, dict]:
                 pass
         heard[file.stem] = {'phones': phones, 'words': words, 'again': again}
         if number % 20 == 19 or number == len(left) - 1:
-            part = kept.with_suffix('.part')
-            part.write_text(json.dumps(heard))
-            part.replace(kept)
+            write_file(kept, json.dumps(heard))
     return heard
 
 

@@ -5,5 +5,6 @@ stages   each part of the way before the picture, beside PyTorch as it comes
 engines  renderer engines, and batches of streams
 soak     simulated hours through all stages in one process
 live     processes of the running graph
-report   Markdown, JSON, the machine
+performance_report, live_report   what was measured in one process, and of the running graph, in Markdown
+provenance, pages                 machine and command behind the figures; figures into files
 """

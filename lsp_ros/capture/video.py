@@ -4,7 +4,6 @@ Time 0 of a clip is its first picture. The sound is cut or filled with silence t
 keep their own times, whatever the rate, constant or not.
 """
 
-import hashlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 
 from lsp_ros.avatar.architecture import PICTURE
 from lsp_ros.media import MediaError, read_audio
+from lsp_ros.storage import sha256_of_file
 from lsp_ros.timeline import SAMPLE_RATE
 
 THUMBNAIL = (48, 27)
@@ -77,11 +77,7 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits; MediaError where it is missing."""
     if not path.is_file():
         raise MediaError(f'{path}: there is no such file.')
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):  # hashlib.file_digest wants Python 3.11
-            digest.update(block)
-    return digest.hexdigest()
+    return sha256_of_file(path)
 
 
 def duration(path: Path) -> float | None:

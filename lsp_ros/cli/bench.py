@@ -143,7 +143,7 @@ def run_bench(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from lsp_ros.avatar.load import Avatar, find_avatar
-    from lsp_ros.benchmark import report
+    from lsp_ros.benchmark import pages, provenance
     from lsp_ros.media import read_audio
     from lsp_ros.resources import find_sample
 
@@ -154,7 +154,7 @@ def run_bench(options: argparse.Namespace) -> int:
     speech = read_audio(options.speech)
     avatar = Avatar.load(find_avatar(options.avatar))
     console = Console(stderr=True)
-    figures = {'command': report.this_command(), 'machine': report.machine()}
+    figures = {'command': provenance.this_command(), 'machine': provenance.machine()}
     measure = measure_live if options.live else measure_offline if options.soak is None else measure_hours
     interrupted = None
     try:
@@ -162,16 +162,16 @@ def run_bench(options: argparse.Namespace) -> int:
     except KeyboardInterrupt as interrupt:
         interrupted = interrupt
     sections = as_sections(figures)
-    over = report.heading(figures['command'], figures['machine'])
+    over = provenance.heading(figures['command'], figures['machine'])
     for name, body in sections.items():
         title, _, rest = body.partition('\n')
         cut = ' Interrupted: what had been measured until then.' if interrupted else ''
         sections[name] = f'{title}\n\n{over}{cut}\n{rest}'
         print(sections[name], end='\n\n', flush=True)
     if sections and options.markdown:
-        report.update_markdown(options.markdown, sections)
+        pages.update_markdown(options.markdown, sections)
     if sections and options.json:
-        report.write_json(options.json, figures)
+        pages.write_json(options.json, figures)
     if interrupted:
         raise interrupted
     return 0
@@ -179,17 +179,17 @@ def run_bench(options: argparse.Namespace) -> int:
 
 def as_sections(figures: dict) -> dict[str, str]:
     """{name: Markdown} of what was measured."""
-    from lsp_ros.benchmark import report
+    from lsp_ros.benchmark import live_report, performance_report
 
     makers = {
-        'stages': report.stages_section,
-        'renderers': report.renderers_section,
-        'streams': report.streams_section,
-        'soak': report.soak_section,
+        'stages': performance_report.stages_section,
+        'renderers': performance_report.renderers_section,
+        'streams': performance_report.streams_section,
+        'soak': performance_report.soak_section,
     }
     sections = {name: make(figures[name]) for name, make in makers.items() if figures.get(name)}
     if live := figures.get('live'):
-        sections[f'live {live["source"]} {live["frame_rate"]}'] = report.live_section(live)
+        sections[f'live {live["source"]} {live["frame_rate"]}'] = live_report.live_section(live)
     return sections
 
 

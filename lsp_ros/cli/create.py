@@ -105,11 +105,13 @@ def capture(options: argparse.Namespace, folder: Path, console) -> None:
     from rich.table import Table
 
     from lsp_ros.capture.landmarks import Detector
-    from lsp_ros.capture.pipeline import Capture, Progress, Settings, peak_memory
-    from lsp_ros.capture.report import write_report
+    from lsp_ros.capture.pipeline import Capture
+    from lsp_ros.capture.quality_report import write_report
     from lsp_ros.capture.video import file_sha256
+    from lsp_ros.capture.work import CaptureConfig, Progress
+    from lsp_ros.machine import peak_memory
 
-    settings = Settings(
+    config = CaptureConfig(
         options.name,
         options.licence,
         options.source,
@@ -139,7 +141,7 @@ def capture(options: argparse.Namespace, folder: Path, console) -> None:
         with Capture(
             options.videos,
             folder,
-            settings,
+            config,
             lambda: Detector(options.detector, options.landmarker),
             options.consent,
             progress,

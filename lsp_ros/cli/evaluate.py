@@ -104,7 +104,7 @@ def add_commands(commands) -> None:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    training = import_training()
+    import_training()
     from lsp_ros.avatar.load import Avatar, find_avatar
     from lsp_ros.training.dataset import load_dataset
 
@@ -115,7 +115,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     markdown, results = [f'# Evaluation of {avatar.name}'], {'avatar': avatar.name}
     for kind in [kind for kind in KINDS if kind != 'all'] if options.kind == 'all' else [options.kind]:
         make = {'lips': _lips, 'figures': _figures}.get(kind, _table)
-        text, results[kind] = make(kind, avatar, options, training)
+        text, results[kind] = make(kind, avatar, options)
         markdown.append(text)
     files = (options.markdown or options.folder / 'evaluation.md', options.json or options.folder / 'evaluation.json')
     files[0].write_text('\n\n'.join(markdown) + '\n')
@@ -125,11 +125,13 @@ def run_evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _table(kind: str, avatar, options: argparse.Namespace, training) -> tuple[str, dict]:
-    from lsp_ros.evaluation import report
-    from lsp_ros.evaluation.tables import TABLES, Evaluation, measured, rows_of
+def _table(kind: str, avatar, options: argparse.Namespace) -> tuple[str, dict]:
+    from lsp_ros.evaluation import paper_report
+    from lsp_ros.evaluation.paper_tables import TABLES, rows_of
+    from lsp_ros.evaluation.row_figures import Materials
+    from lsp_ros.evaluation.runs import Evaluation, measured
 
-    settings = make_settings(training, TABLES[kind], options, _more(kind, options, training))
+    settings = make_settings(TABLES[kind], options, _more(kind, options))
     # As in the paper, input and data are varied on the large renderer; a few cores have time for the live one alone.
     size = options.size or ('large' if options.on_cpu is None else 'live')
     rows = rows_of(kind, size)
@@ -140,7 +142,8 @@ def _table(kind: str, avatar, options: argparse.Namespace, training) -> tuple[st
     if unknown:
         raise ValueError(f'--rows {unknown[0]}: {kind} has the rows {", ".join(r.key for r in rows if r.built)}.')
     backbone = settings.backbone if kind == 'table3' else None
-    evaluation = Evaluation(avatar, options.data, options.held_out, options.folder, {TABLES[kind]: settings}, backbone)
+    materials = Materials(avatar, options.data, options.held_out, options.folder, backbone)
+    evaluation = Evaluation(materials, {TABLES[kind]: settings})
     for row in rows:
         if row.key in chosen:
             evaluation.measure(kind, row)
@@ -152,29 +155,31 @@ def _table(kind: str, avatar, options: argparse.Namespace, training) -> tuple[st
     notes = {
         row.key: note for row in rows if row.key in found and (note := evaluation.differs(kind, row, found[row.key]))
     }
-    text = report.table(kind, rows, found, shlex.join(map(str, again)), notes)
+    text = paper_report.table(kind, rows, found, shlex.join(map(str, again)), notes)
     not_run = [row.key for row in rows if row.built and row.key not in found]
     return text, {'rows': list(found.values()), 'not_run': not_run, 'otherwise': notes}
 
 
-def _more(kind: str, options: argparse.Namespace, training) -> dict:
+def _more(kind: str, options: argparse.Namespace) -> dict:
     """The --set values of this table's training; for all tables, those that it knows."""
-    from lsp_ros.evaluation.tables import TABLES
+    from lsp_ros.evaluation.paper_tables import TABLES
+    from lsp_ros.training.recipes import CONFIGS
 
     more = parse_more(options.more)
     if options.kind != 'all':
         return more
-    known = {network: training.SETTINGS[network].__dataclass_fields__ for network in TABLES.values()}
+    known = {network: CONFIGS[network].__dataclass_fields__ for network in TABLES.values()}
     unknown = sorted(name for name in more if not any(name in fields for fields in known.values()))
     if unknown:
         raise ValueError(f'--set {unknown[0]}: no training has such a setting.')
     return {name: value for name, value in more.items() if name in known[TABLES[kind]]}
 
 
-def _lips(kind: str, avatar, options: argparse.Namespace, training) -> tuple[str, dict]:
+def _lips(kind: str, avatar, options: argparse.Namespace) -> tuple[str, dict]:
     from lsp_ros.capture.video import pictures, read_sound
-    from lsp_ros.evaluation import report
-    from lsp_ros.evaluation.protocols import evaluate_film, evaluate_lips, film_opening
+    from lsp_ros.evaluation import paper_report
+    from lsp_ros.evaluation.mouth_protocols import evaluate_film, evaluate_lips, film_opening
+    from lsp_ros.evaluation.protocol_texts import LIPS_PROTOCOL
     from lsp_ros.media import read_audio
     from lsp_ros.training.dataset import load_dataset
 
@@ -190,16 +195,17 @@ def _lips(kind: str, avatar, options: argparse.Namespace, training) -> tuple[str
     for file in options.film:
         opening = film_opening(((seconds, picture) for _, seconds, picture in pictures(file)), avatar)
         films[file.name] = evaluate_film(avatar, opening, read_sound(file, opening[0][-1]))
-    text = report.lips(found, films)
-    return text, {'protocol': report.LIPS_PROTOCOL, 'rows': found, 'films': films}
+    text = paper_report.lips(found, films)
+    return text, {'protocol': LIPS_PROTOCOL, 'rows': found, 'films': films}
 
 
-def _figures(kind: str, avatar, options: argparse.Namespace, training) -> tuple[str, dict]:
+def _figures(kind: str, avatar, options: argparse.Namespace) -> tuple[str, dict]:
     import cv2
 
     from lsp_ros.avatar.load import Avatar, find_avatar
-    from lsp_ros.evaluation import report
+    from lsp_ros.evaluation import paper_report
     from lsp_ros.evaluation.figures import figure8, figure9, target_poses
+    from lsp_ros.evaluation.protocol_texts import FIGURE8_PROTOCOL, FIGURE9_PROTOCOL
     from lsp_ros.training.dataset import load_dataset
 
     samples = load_dataset(options.held_out or options.data[0]).read_audio()
@@ -211,5 +217,5 @@ def _figures(kind: str, avatar, options: argparse.Namespace, training) -> tuple[
     nine, found['figure9'] = figure9(targets)
     for name, picture in (('figure8', eight), ('figure9', nine)):
         cv2.imwrite(str(options.folder / f'{name}.png'), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    protocols = {'figure8': report.FIGURE8_PROTOCOL, 'figure9': report.FIGURE9_PROTOCOL}
-    return report.figures(found), {'protocols': protocols, **found}
+    protocols = {'figure8': FIGURE8_PROTOCOL, 'figure9': FIGURE9_PROTOCOL}
+    return paper_report.figures(found), {'protocols': protocols, **found}

@@ -113,51 +113,60 @@ def add_settings(parser: argparse.ArgumentParser, renderer: bool) -> None:
 
 
 def run_train(options: argparse.Namespace) -> int:
-    training = import_training()
+    import_training()
+    from lsp_ros.training.networks import train
+
     network = options.network.replace('-', '_')
-    settings = make_settings(training, network, options, parse_more(options.more))
-    training.train(network, options.folder, options.sources, settings)
+    train(network, options.folder, options.sources, make_settings(network, options, parse_more(options.more)))
     print(f'the best model is {options.folder / network / "best.ckpt"}')
     return 0
 
 
 def run_all(options: argparse.Namespace) -> int:
-    training = import_training()
+    import_training()
+    from lsp_ros.training.networks import train_all
+    from lsp_ros.training.recipes import CONFIGS
+
     more = parse_more(options.more)
     # A setting counts wherever it exists; one that exists nowhere is a mistake.
     settings, used = {}, set()
-    for network, kind in training.SETTINGS.items():
+    for network, kind in CONFIGS.items():
         mine = {name: value for name, value in more.items() if name in kind.__dataclass_fields__}
         used |= set(mine)
-        settings[network] = make_settings(training, network, options, mine)
+        settings[network] = make_settings(network, options, mine)
     unknown = sorted(set(more) - used)
     if unknown:
         raise ValueError(f'--set {unknown[0]}: no training has such a setting.')
-    training.train_all(options.folder, options.corpus, options.datasets, settings, options.output)
+    train_all(options.folder, options.corpus, options.datasets, settings, options.output)
     print(f'the avatar is {options.output}')
     return 0
 
 
 def run_avatar(options: argparse.Namespace) -> int:
-    training = import_training()
-    training.build_avatar(options.folder, options.dataset, options.output, options.size)
-    training.quantise(options.output)
+    import_training()
+    from lsp_ros.training.assemble import build_avatar
+    from lsp_ros.training.quantize import quantize_new_avatar
+
+    build_avatar(options.folder, options.dataset, options.output, options.size)
+    quantize_new_avatar(options.output)
     print(f'the avatar is {options.output}')
     return 0
 
 
-def make_settings(training, network: str, options: argparse.Namespace, more: dict):
+def make_settings(network: str, options: argparse.Namespace, more: dict):
     """The settings of one network: the paper's or those for a CPU, changed as the command line says."""
-    settings = training.SETTINGS[network]()
+    from lsp_ros.training.recipes import CONFIGS, changed, config_on_cpu
+
+    settings = CONFIGS[network]()
     if options.on_cpu is not None:
-        settings = training.settings_on_cpu(network, options.on_cpu)
+        settings = config_on_cpu(network, options.on_cpu)
     values = {name: getattr(options, name) for name in SETTINGS if getattr(options, name) is not None}
     if network == 'renderer':
         if options.size:
             values['size'] = options.size
         if options.backbone:
             values['backbone'] = None if options.backbone == 'none' else options.backbone
-    return training.changed(settings, **values, **more)
+    return changed(settings, **values, **more)
 
 
 def parse_more(pairs: list[str]) -> dict:
@@ -181,12 +190,11 @@ def parse_more(pairs: list[str]) -> dict:
     return values
 
 
-def import_training():
-    """``lsp_ros.training.build``; ValueError with the remedy where the training packages are absent."""
+def import_training() -> None:
+    """Imports ``lsp_ros.training.networks``; ValueError with the remedy where the training packages are absent."""
     try:
-        from lsp_ros.training import build
+        import lsp_ros.training.networks  # noqa: F401
     except ModuleNotFoundError as error:
         if (error.name or '').startswith('lsp_ros'):
             raise
         raise ValueError(f"Training needs the package {error.name}: pip install 'lsp_ros[train]'.") from None
-    return build

@@ -1,11 +1,12 @@
 """The model card of an avatar: what it is, what it was made of, and what was measured, with each protocol."""
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 from lsp_ros.avatar.consent import RECORD
 from lsp_ros.avatar.load import Avatar
+from lsp_ros.markdown import markdown_table
+from lsp_ros.storage import write_file
 
 FIGURES_FILE = 'figures.json'
 CARD_FILE = 'MODEL_CARD.md'
@@ -14,11 +15,11 @@ CARD_FILE = 'MODEL_CARD.md'
 def write_card(avatar: Avatar, figures: dict, notes: dict[str, str]) -> Path:
     """Write ``figures.json`` and ``MODEL_CARD.md`` into the avatar's folder; returns the card's path.
 
-    figures  'apc', 'mouth' {condition: figures}, 'head_pose', 'renderer' of lsp_ros.evaluation.protocols;
+    figures  'apc', 'mouth' {condition: figures}, 'head_pose', 'renderer' of lsp_ros.evaluation's protocols;
              what was not measured is left out
     notes    paragraphs by heading ('Data', 'Training', 'Limits', ...), put between licence and figures
     """
-    (avatar.path / FIGURES_FILE).write_text(json.dumps(figures, indent=1) + '\n')
+    write_file(avatar.path / FIGURES_FILE, json.dumps(figures, indent=1) + '\n')
     manifest = avatar.manifest
     if manifest.person.kind == 'synthetic':
         person = 'a computer-generated person; no real human is shown'
@@ -46,26 +47,21 @@ def write_card(avatar: Avatar, figures: dict, notes: dict[str, str]) -> Path:
             parts.append(section(figures[name]))
     parts += ['## Files', _files(avatar)]
     card = avatar.path / CARD_FILE
-    card.write_text('\n\n'.join(parts) + '\n')
+    write_file(card, '\n\n'.join(parts) + '\n')
     return card
-
-
-def markdown_table(header: list[str], rows: Iterable[list]) -> str:
-    lines = [header, ['---'] * len(header), *rows]
-    return '\n'.join('| ' + ' | '.join(str(cell) for cell in line) + ' |' for line in lines)
 
 
 def _apc(figures: dict) -> str:
     return '\n\n'.join(
         [
             '### Speech features (APC)',
-            'Protocol: mean absolute error of the normalised log mel spectrum three 120 Hz frames (25 ms) ahead, on files '
-            'of the corpus that were not learned from; beside it the error of saying the last frame again. Files are '
-            "chosen by a hash of their name up to its first dash. Of the built-in avatar's corpora that is the speaker in "
-            'LibriSpeech alone, who is then unknown. The recordings of asterisk and of the speech-to-intent benchmark are '
-            'split file by file or clip by clip, so that others of the same speakers were learned from, and all of kerstin '
-            "is on one side. The figure is the lowest of all validations of the training, of the training's weights, "
-            'not of the shipped ones in float16.',
+            'Protocol: mean absolute error of the normalised log mel spectrum three 120 Hz frames (25 ms) ahead, on '
+            'files of the corpus that were not learned from; beside it the error of saying the last frame again. Files '
+            "are chosen by a hash of their name up to its first dash. Of the built-in avatar's corpora that is the "
+            'speaker in LibriSpeech alone, who is then unknown. The recordings of asterisk and of the speech-to-intent '
+            'benchmark are split file by file or clip by clip, so that others of the same speakers were learned from, '
+            'and all of kerstin is on one side. The figure is the lowest of all validations of the training, of the '
+            "training's weights, not of the shipped ones in float16.",
             markdown_table(
                 ['APC', 'last frame again'],
                 [[f'{figures["val_loss"]:.4f}', f'{figures["predict_last_frame"]:.4f}']],
@@ -98,9 +94,10 @@ def _mouth(conditions: dict[str, dict]) -> str:
             'stages. Error: mean distance of the 25 mouth points from the truth, over all frames and over frames in '
             'speech; beside it that of a mouth that rests at its mean. Opening: correlation of the lip opening with '
             'the true one in speech. A P, B or M closes if the lip opening falls below 1 % of the largest true opening '
-            f'({any_one["largest_opening_mm"]:.1f} mm in the first row) within the phone and 50 ms on either side. Soft '
-            'lips (`mouth.seal`) close what is open by less than a pixel, and do so live; beside it the share without '
-            'them, and with them below 3 %. Last, of the N and NG near which true lips stay apart, the share that close.',
+            f'({any_one["largest_opening_mm"]:.1f} mm in the first row) within the phone and 50 ms on either side. '
+            'Soft lips (`mouth.seal`) close what is open by less than a pixel, and do so live; beside it the share '
+            'without them, and with them below 3 %. Last, of the N and NG near which true lips stay apart, the share '
+            'that close.',
             markdown_table(
                 [
                     'recording, features',
@@ -132,9 +129,10 @@ def _head_pose(figures: dict) -> str:
     return '\n\n'.join(
         [
             '### Head pose',
-            f'Protocol: the part of the recording that validates, by default its last fifth ({figures["seconds"]:.0f} s), '
-            'not trained on; the same part chose the checkpoint that was kept, so the figures are a little kind. The head '
-            f'begins 5 s earlier from rest and hears the sound; mean of {figures["seeds"]} seeds. '
+            'Protocol: the part of the recording that validates, by default its last fifth '
+            f'({figures["seconds"]:.0f} s), not trained on; the same part chose the checkpoint that was kept, so the '
+            'figures are a little kind. The head begins 5 s earlier from rest and hears the sound; mean of '
+            f'{figures["seeds"]} seeds. '
             "D-L, D-V: mean distance of the 73 landmarks and of their change per frame, in shares of the face's width; "
             "D-Rot: angle between the two heads; D-Pos: distance of the two translations in shares of the face's width "
             '(Zhou et al. 2020). Chosen at random, a natural motion does not meet the true one: the last line, true '
@@ -166,8 +164,8 @@ def _renderer(figures: dict) -> str:
             f'the engine `{figures["engine"]}`. L1 in grey levels of 255; PSNR and SSIM of whole pictures, and of the '
             'boxes around mouth and eyes with a margin of 12 pixels; perceptual distance: sum over five slices of '
             'the mean absolute difference of features, for SqueezeNet as a share of the mean feature. '
-            'Beside it the PSNR of showing the mean of the candidate images. The same pictures chose the checkpoint that '
-            'was kept, so the figures are a little kind.',
+            'Beside it the PSNR of showing the mean of the candidate images. The same pictures chose the checkpoint '
+            'that was kept, so the figures are a little kind.',
             markdown_table(
                 [
                     'L1',

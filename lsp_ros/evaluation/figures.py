@@ -10,7 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from lsp_ros.avatar.architecture import FEATURE_SIZE
 from lsp_ros.avatar.load import Avatar
-from lsp_ros.evaluation.protocols import hear, move, with_projection
+from lsp_ros.evaluation.playback import hear, move, with_projection
 from lsp_ros.speech.manifold import Manifold
 
 BLUE, RED, GREEN = (66, 114, 196), (208, 66, 58), (56, 158, 84)  # RGB

@@ -12,7 +12,7 @@ import torch
 
 from lsp_ros.avatar.architecture import POSE_STATE
 from lsp_ros.avatar.load import Avatar
-from lsp_ros.evaluation.protocols import WARM_UP, compare_heads
+from lsp_ros.evaluation.head_protocols import WARM_UP, compare_heads
 from lsp_ros.motion.filters import LowPass
 from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.motion.head_pose_live import HeadPoseSampler, PoseSampler, PoseState

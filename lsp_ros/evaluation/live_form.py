@@ -22,7 +22,7 @@ import numpy as np
 from lsp_ros.avatar.landmarks import MOUTH
 from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.avatar.manifest import PoseRange
-from lsp_ros.evaluation.protocols import hear, with_settings
+from lsp_ros.evaluation.playback import hear, with_settings
 from lsp_ros.geometry import to_camera
 from lsp_ros.motion.clip import whole_clip_stage
 from lsp_ros.motion.stage import MotionStage

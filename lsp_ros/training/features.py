@@ -5,8 +5,6 @@ reverberation, noise), each both raw and projected onto the person's manifold. W
 kept under the hash of the sound, the APC and the manifold.
 """
 
-import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from lsp_ros.avatar.architecture import FEATURE_SIZE, MEL_BANDS
 from lsp_ros.speech.apc import APC
 from lsp_ros.speech.manifold import Manifold
 from lsp_ros.speech.mel import log_mel
+from lsp_ros.storage import sha256, whole_file
 from lsp_ros.timeline import FEATURES_PER_FRAME, SAMPLE_RATE
 
 CLIPS_AT_ONCE = 12
@@ -64,19 +63,14 @@ class Listener:
 
     @property
     def key(self) -> str:
-        digest = hashlib.sha256()
-        for tensor in self.apc.state_dict().values():
-            digest.update(tensor.cpu().numpy().tobytes())
-        if self.manifold is not None:
-            digest.update(self.manifold.rows.tobytes())
-        return digest.hexdigest()
+        parts = [tensor.cpu().numpy() for tensor in self.apc.state_dict().values()]
+        return sha256(*parts, *([] if self.manifold is None else [self.manifold.rows]))
 
     def features(self, clips: list[np.ndarray]) -> list[dict[str, np.ndarray]]:
         """Clips (n,) of samples -> for each 'raw' and, with a manifold, 'projected' (frames, 1024) float16."""
-        key = self.key.encode()
-        files = [self.cache / f'{hashlib.sha256(key + clip.tobytes()).hexdigest()[:24]}.npz' for clip in clips]
+        key = self.key
+        files = [self.cache / f'{sha256(key, clip)[:24]}.npz' for clip in clips]
         missing = [k for k, file in enumerate(files) if not file.exists()]
-        self.cache.mkdir(parents=True, exist_ok=True)
         groups = [missing[k : k + CLIPS_AT_ONCE] for k in range(0, len(missing), CLIPS_AT_ONCE)]
         for group in track(groups, 'speech features', disable=not groups):
             for k, raw in zip(group, raw_features(self.apc, [clips[k] for k in group]), strict=True):
@@ -84,9 +78,8 @@ class Listener:
                 if self.manifold is not None:
                     found['projected'] = self.manifold.project(raw)[0]
                 found = {name: value.astype(np.float16).reshape(-1, FRAME_FEATURES) for name, value in found.items()}
-                part = files[k].with_suffix(f'.{os.getpid()}.part.npz')
-                np.savez(part, **found)
-                part.replace(files[k])
+                with whole_file(files[k]) as scratch:
+                    np.savez(scratch, **found)
         features = []
         for file in files:
             with np.load(file, allow_pickle=False) as stored:

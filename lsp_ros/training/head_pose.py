@@ -17,11 +17,11 @@ from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.training.dataset import Dataset, DatasetError, load_dataset, runs
 from lsp_ros.training.features import Listener, hear_elsewhere
 from lsp_ros.training.losses import SMALLEST_SIGMA, head_pose_nll
-from lsp_ros.training.trainer import Batches, Settings, checkpoint_weights, fit, place, seed
+from lsp_ros.training.trainer import Batches, TrainingConfig, checkpoint_weights, fit, place, seed
 
 
 @dataclass
-class HeadPoseSettings(Settings):
+class HeadPoseTrainingConfig(TrainingConfig):
     """``look_ahead`` is the release's 15 frames: the paper's equation 7 has none, but a head starts to
     turn with a stress, not after it. ``stride`` is the distance of training windows in frames."""
 
@@ -64,18 +64,18 @@ def smallest_sigma(metres_per_unit: float) -> Tensor:
     return torch.tensor(([SMALLEST_SIGMA] * 3 + [length] * 3) * 2)
 
 
-def network(settings: HeadPoseSettings) -> HeadPoseNet:
+def network(config: HeadPoseTrainingConfig) -> HeadPoseNet:
     """A new network, or variant, of these settings."""
-    return HeadPoseNet(settings.dropout, settings.history, settings.speech, settings.recurrent)
+    return HeadPoseNet(config.dropout, config.history, config.speech, config.recurrent)
 
 
 class HeadPoseTraining(lightning.LightningModule):
     """Negative log-likelihood of the true state under the predicted Gaussian."""
 
-    def __init__(self, settings: HeadPoseSettings) -> None:
+    def __init__(self, config: HeadPoseTrainingConfig) -> None:
         super().__init__()
-        self.settings = settings
-        self.net = network(settings)
+        self.config = config
+        self.net = network(config)
         # In degrees and the dataset's unit of length, which the data knows (setup).
         self.register_buffer('smallest_sigma', torch.full((POSE_STATE,), SMALLEST_SIGMA), persistent=False)
 
@@ -86,8 +86,8 @@ class HeadPoseTraining(lightning.LightningModule):
         """Of the true states, given the ``remembered`` ones (by default the true ones)."""
         states, features = batch
         mean, log_inv_sigma = self.net(states if remembered is None else remembered, features)
-        count = self.settings.sequence
-        if not self.settings.probabilistic:
+        count = self.config.sequence
+        if not self.config.probabilistic:
             return torch.nn.functional.mse_loss(mean[:, -count:].float(), states[:, -count:])
         log_inv_sigma = log_inv_sigma[:, -count:].float()
         return head_pose_nll(mean[:, -count:].float(), log_inv_sigma, states[:, -count:], self.smallest_sigma)
@@ -95,11 +95,11 @@ class HeadPoseTraining(lightning.LightningModule):
     def slips(self, states: Tensor) -> Tensor:
         """States (B, T, 12) as a live network would remember them, each window with a strength of its own."""
         speed = states[..., 6:].std(dim=(0, 1)).repeat(2)
-        strength = self.settings.history_noise * torch.rand(len(states), 1, 1, device=states.device)
+        strength = self.config.history_noise * torch.rand(len(states), 1, 1, device=states.device)
         return states + strength * speed * torch.randn_like(states)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        loss = self.loss(batch, self.slips(batch[0]) if self.settings.history_noise else None)
+        loss = self.loss(batch, self.slips(batch[0]) if self.config.history_noise else None)
         self.log('train_loss', loss, prog_bar=True)
         return loss
 
@@ -107,7 +107,7 @@ class HeadPoseTraining(lightning.LightningModule):
         self.log('val_loss', self.loss(batch), prog_bar=True, batch_size=len(batch[0]), sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), self.settings.lr, self.settings.betas)
+        return torch.optim.Adam(self.parameters(), self.config.lr, self.config.betas)
 
 
 class PoseWindows(torch.utils.data.Dataset):
@@ -118,16 +118,16 @@ class PoseWindows(torch.utils.data.Dataset):
 
     epoch = 0
 
-    def __init__(self, tracks: list, settings: HeadPoseSettings, stride: int, augment: bool) -> None:
-        self.tracks, self.settings, self.augment = tracks, settings, augment
-        self.length = POSE_RECEPTIVE_FIELD + settings.sequence
+    def __init__(self, tracks: list, config: HeadPoseTrainingConfig, stride: int, augment: bool) -> None:
+        self.tracks, self.config, self.augment = tracks, config, augment
+        self.length = POSE_RECEPTIVE_FIELD + config.sequence
         self.starts = [
             (track, start)
             for track, (states, _) in enumerate(tracks)
-            for start in range(0, len(states) - self.length - settings.look_ahead + 1, stride)
+            for start in range(0, len(states) - self.length - config.look_ahead + 1, stride)
         ]
         if not self.starts:
-            raise ValueError(f'no run of frames is as long as {self.length + settings.look_ahead} frames')
+            raise ValueError(f'no run of frames is as long as {self.length + config.look_ahead} frames')
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -135,11 +135,11 @@ class PoseWindows(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         track, start = self.starts[index]
         states, hearings = self.tracks[track]
-        rng = np.random.default_rng((self.settings.seed, self.epoch, index))
+        rng = np.random.default_rng((self.config.seed, self.epoch, index))
         heard = hearings[rng.integers(len(hearings)) if self.augment else 0]
-        projected = (rng.random() if self.augment else 0.5) < self.settings.projected_share
+        projected = (rng.random() if self.augment else 0.5) < self.config.projected_share
         features = heard['projected' if projected and 'projected' in heard else 'raw']
-        later = start + self.settings.look_ahead
+        later = start + self.config.look_ahead
         return (
             torch.from_numpy(states[start : start + self.length]),
             torch.from_numpy(features[later : later + self.length].astype(np.float32)),
@@ -158,21 +158,21 @@ class Draw(DistributedSampler):
 class HeadPoseData(lightning.LightningDataModule):
     """Windows of the datasets' training and validation frames; all heads move around the first one's mean."""
 
-    def __init__(self, datasets: list[Dataset], listener: Listener, settings: HeadPoseSettings) -> None:
+    def __init__(self, datasets: list[Dataset], listener: Listener, config: HeadPoseTrainingConfig) -> None:
         super().__init__()
-        self.datasets, self.listener, self.settings = datasets, listener, settings
+        self.datasets, self.listener, self.config = datasets, listener, config
 
     def setup(self, stage: str | None = None) -> None:
-        settings, mean = self.settings, mean_translation(self.datasets[0])
+        config, mean = self.config, mean_translation(self.datasets[0])
         for dataset in self.datasets[1:]:
             if dataset.metres_per_unit != self.datasets[0].metres_per_unit:
                 raise DatasetError(f'{dataset.path}: another unit of length than that of {self.datasets[0].path}')
         training, validation = [], []
         for number, dataset in enumerate(self.datasets):
             states, samples = pose_states(dataset, mean), dataset.read_audio()
-            rng = np.random.default_rng(settings.seed)
+            rng = np.random.default_rng(config.seed)
             # Other rooms are for the person's own recording: further datasets bring other voices already.
-            rooms = settings.hearings - 1 if number == 0 else 0
+            rooms = config.hearings - 1 if number == 0 else 0
             hearings = self.listener.features([samples] + [hear_elsewhere(samples, rng) for _ in range(rooms)])
             length = min(len(states), *(len(v) for heard in hearings for v in heard.values()))
             for part, mask in ((training, dataset.training_mask), (validation, dataset.validation_mask)):
@@ -180,30 +180,30 @@ class HeadPoseData(lightning.LightningDataModule):
                     (states[a:b], [{k: v[a:b] for k, v in heard.items()} for heard in hearings])
                     for a, b in runs(mask[:length])
                 ]
-        self.train = PoseWindows(training, settings, settings.stride, True)
-        self.val = PoseWindows(validation, settings, settings.sequence, False)
+        self.train = PoseWindows(training, config, config.stride, True)
+        self.val = PoseWindows(validation, config, config.sequence, False)
 
     def train_dataloader(self) -> DataLoader:
         self.train.epoch = self.trainer.current_epoch
-        sampler = Draw(self.train, self.settings.windows, *place(self), self.settings.seed)
+        sampler = Draw(self.train, self.config.windows, *place(self), self.config.seed)
         sampler.set_epoch(self.train.epoch)
-        return Batches(self.train, self.settings.batch, sampler=sampler, drop_last=True)
+        return Batches(self.train, self.config.batch, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
         device, devices = place(self)
         sampler = DistributedSampler(self.val, devices, device, shuffle=False)
-        return DataLoader(self.val, self.settings.batch, sampler=sampler)
+        return DataLoader(self.val, self.config.batch, sampler=sampler)
 
 
 def train_head_pose(
-    datasets: Path | list[Path], out: Path, listener: Listener, settings: HeadPoseSettings
+    datasets: Path | list[Path], out: Path, listener: Listener, config: HeadPoseTrainingConfig
 ) -> dict[str, Tensor]:
     """Train, or go on training, in the folder ``out``; returns the best model's state dict.
 
     datasets  the person's dataset folder, or several of the same person with the person's own first
     """
     folders = [datasets] if isinstance(datasets, Path) else datasets
-    data = HeadPoseData([load_dataset(folder) for folder in folders], listener, settings)
-    seed(settings)
-    best = fit(HeadPoseTraining(settings), data, out, settings, reload_data=True)
+    data = HeadPoseData([load_dataset(folder) for folder in folders], listener, config)
+    seed(config)
+    best = fit(HeadPoseTraining(config), data, out, config, reload_data=True)
     return checkpoint_weights(best, 'net')

@@ -24,7 +24,7 @@ from lsp_ros.training.losses import mouth_loss
 from lsp_ros.training.trainer import (
     Batches,
     CarriesState,
-    Settings,
+    TrainingConfig,
     checkpoint_weights,
     fit,
     place,
@@ -37,7 +37,7 @@ _LOWER = [list(MOUTH_OUTPUT).index(k) for k in LOWER_LIP_INNER]
 
 
 @dataclass
-class MouthSettings(Settings):
+class MouthTrainingConfig(TrainingConfig):
     """``sequence`` and ``look_ahead`` in video frames are the paper's T and d."""
 
     sequence: int = 240
@@ -77,13 +77,13 @@ def _weights(file: str) -> dict[str, Tensor]:
 class MouthTraining(CarriesState, lightning.LightningModule):
     """Equation 10 between the output at frame t + d and the truth at frame t."""
 
-    def __init__(self, settings: MouthSettings) -> None:
+    def __init__(self, config: MouthTrainingConfig) -> None:
         super().__init__()
-        self.settings = settings
+        self.config = config
         self.net = MouthNet()
-        self.net.lstm.dropout = settings.dropout
-        if settings.start:
-            self.net.load_state_dict(_weights(settings.start))
+        self.net.lstm.dropout = config.dropout
+        if config.start:
+            self.net.load_state_dict(_weights(config.start))
         # Lip gaps of the mean face (3,) and the largest opening; the data knows them (setup).
         self.register_buffer('mean_gaps', torch.zeros(3), persistent=False)
         self.register_buffer('opening', torch.tensor(float('inf')), persistent=False)
@@ -110,25 +110,25 @@ class MouthTraining(CarriesState, lightning.LightningModule):
         """Mean squared error of the inner lip gaps (N, 75), with more weight on closed lips that stand open."""
         true = lip_gaps(truth)
         error = lip_gaps(displacement) - true
-        width = (true + self.mean_gaps).clamp_min(0) / (self.settings.closed_share * self.opening)
+        width = (true + self.mean_gaps).clamp_min(0) / (self.config.closed_share * self.opening)
         closed = (-(width**2)).exp() if self.opening.isfinite() else torch.zeros_like(true)
-        return (error.square() + self.settings.closed_weight * closed * error.clamp_min(0).square()).mean()
+        return (error.square() + self.config.closed_weight * closed * error.clamp_min(0).square()).mean()
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], index: int) -> Tensor:
         points, lips, self._state = self.losses(*batch, self._state)
         self.log_dict({'train/points': points, 'train/lips': lips})
-        loss = points + self.settings.lip_weight * lips
+        loss = points + self.config.lip_weight * lips
         self.log('train_loss', loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], index: int) -> None:
         points, lips, self._state = self.losses(*batch, self._state)
-        loss = points + self.settings.lip_weight * lips
+        loss = points + self.config.lip_weight * lips
         logged = {'val_loss': loss, 'val_points': points, 'val_lips': lips}
         self.log_dict(logged, prog_bar=True, batch_size=1, sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), self.settings.lr, self.settings.betas)
+        return torch.optim.Adam(self.parameters(), self.config.lr, self.config.betas)
 
 
 class MouthStreams(torch.utils.data.Dataset):
@@ -139,21 +139,21 @@ class MouthStreams(torch.utils.data.Dataset):
     """
 
     def __init__(
-        self, runs: list, settings: MouthSettings, batch: int, shuffle: bool, place: tuple[int, int] = (0, 1)
+        self, runs: list, config: MouthTrainingConfig, batch: int, shuffle: bool, place: tuple[int, int] = (0, 1)
     ) -> None:
-        self.runs, self.settings, self.batch, self.shuffle, self.place = runs, settings, batch, shuffle, place
+        self.runs, self.config, self.batch, self.shuffle, self.place = runs, config, batch, shuffle, place
         self.lay(0)
 
     def lay(self, epoch: int) -> None:
         """Put the runs in a new order, and cut each at a new place."""
-        settings, rng = self.settings, np.random.default_rng((self.settings.seed, epoch))
+        config, rng = self.config, np.random.default_rng((self.config.seed, epoch))
         order = rng.permutation(len(self.runs)) if self.shuffle else range(len(self.runs))
         features, truth, known = [], [], []
-        d = settings.look_ahead
+        d = config.look_ahead
         for k in order:
             heard, displacement, seen = self.runs[k]
             # validation hears what training mostly does
-            projected = (rng.random() if self.shuffle else 0.5) < settings.projected_share
+            projected = (rng.random() if self.shuffle else 0.5) < config.projected_share
             features.append(heard['projected' if projected and 'projected' in heard else 'raw'])
             # what the network says at t + d is the mouth of t; before d it has nothing to say
             truth.append(np.concatenate([displacement[:1].repeat(d, axis=0), displacement[: len(displacement) - d]]))
@@ -161,9 +161,9 @@ class MouthStreams(torch.utils.data.Dataset):
         frames = sum(map(len, features))
         device, devices = self.place
         count = self.batch * devices
-        length = frames // count // settings.sequence * settings.sequence
+        length = frames // count // config.sequence * config.sequence
         if not length:
-            raise ValueError(f'{frames} frames are too few for {count} streams of {settings.sequence}')
+            raise ValueError(f'{frames} frames are too few for {count} streams of {config.sequence}')
         shift = int(rng.integers(0, frames - length * count + 1)) if self.shuffle else 0
         mine = slice(shift + device * self.batch * length, shift + (device + 1) * self.batch * length)
 
@@ -174,28 +174,30 @@ class MouthStreams(torch.utils.data.Dataset):
         self.features, self.truth, self.known = streams(features), streams(truth), streams(known)
 
     def __len__(self) -> int:
-        return self.features.shape[1] // self.settings.sequence
+        return self.features.shape[1] // self.config.sequence
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         if not 0 <= index < len(self):
             raise IndexError(index)
-        part = slice(index * self.settings.sequence, (index + 1) * self.settings.sequence)
+        part = slice(index * self.config.sequence, (index + 1) * self.config.sequence)
         return self.features[:, part].float(), self.truth[:, part], self.known[:, part]
 
 
 class MouthData(lightning.LightningDataModule):
     """Training and validation runs of the datasets."""
 
-    def __init__(self, datasets: list[Dataset], mean: np.ndarray, listener: Listener, settings: MouthSettings) -> None:
+    def __init__(
+        self, datasets: list[Dataset], mean: np.ndarray, listener: Listener, config: MouthTrainingConfig
+    ) -> None:
         super().__init__()
-        self.datasets, self.mean, self.listener, self.settings = datasets, mean, listener, settings
+        self.datasets, self.mean, self.listener, self.config = datasets, mean, listener, config
 
     def setup(self, stage: str | None = None) -> None:
         training, validation = [], []
-        settings = self.settings
+        config = self.config
         sounds = [dataset.read_audio() for dataset in self.datasets]
-        for hearing in range(settings.hearings):
-            rng = np.random.default_rng((settings.seed, hearing))
+        for hearing in range(config.hearings):
+            rng = np.random.default_rng((config.seed, hearing))
             features = self.listener.features([hear_elsewhere(s, rng) for s in sounds] if hearing else sounds)
             for dataset, heard in zip(self.datasets, features, strict=True):
                 displacement = dataset.mouth_displacement(self.mean).reshape(len(dataset), -1)
@@ -205,15 +207,15 @@ class MouthData(lightning.LightningDataModule):
                     parts.append((validation, dataset.validation_time))
                 for part, mask in parts:
                     for first, stop in _runs(mask[:length]):
-                        if stop - first > 2 * settings.look_ahead:
+                        if stop - first > 2 * config.look_ahead:
                             span = slice(first, stop)
                             heard_part = {k: v[span] for k, v in heard.items()}
                             part.append((heard_part, displacement[span], dataset.known_mask[span]))
         learned = [dataset.points[dataset.training_mask] for dataset in self.datasets]
         openings = [float(np.quantile(lip_gap(points), 0.999)) for points in learned if len(points)]
         self.opening = max(openings, default=float('inf'))
-        self.train = MouthStreams(training, settings, settings.batch, True, place(self))
-        self.val = MouthStreams(validation, settings, min(8, settings.batch), False)
+        self.train = MouthStreams(training, config, config.batch, True, place(self))
+        self.val = MouthStreams(validation, config, min(8, config.batch), False)
 
     def train_dataloader(self) -> torch.utils.data.DataLoader:
         self.train.lay(self.trainer.current_epoch if self.trainer else 0)
@@ -229,7 +231,7 @@ def _runs(mask: np.ndarray, longest: int = 2400) -> list[tuple[int, int]]:
 
 
 def train_mouth(
-    datasets: list[Path], out: Path, listener: Listener, settings: MouthSettings, mean: np.ndarray | None = None
+    datasets: list[Path], out: Path, listener: Listener, config: MouthTrainingConfig, mean: np.ndarray | None = None
 ) -> dict[str, Tensor]:
     """Train, or go on training, in the folder ``out``; returns the best model's state dict.
 
@@ -237,8 +239,8 @@ def train_mouth(
     """
     loaded = [load_dataset(path) for path in datasets]
     mean = loaded[0].mean_points() if mean is None else mean
-    data = MouthData(loaded, mean, listener, settings)
-    average = (EMAWeightAveraging(decay=settings.average_decay),) if settings.average_decay else ()
-    seed(settings)
-    best = fit(MouthTraining(settings), data, out, settings, extra_callbacks=average, reload_data=True)
+    data = MouthData(loaded, mean, listener, config)
+    average = (EMAWeightAveraging(decay=config.average_decay),) if config.average_decay else ()
+    seed(config)
+    best = fit(MouthTraining(config), data, out, config, extra_callbacks=average, reload_data=True)
     return checkpoint_weights(best, 'net')

@@ -25,6 +25,7 @@ from lsp_ros.avatar.save import add_int8_renderer
 from lsp_ros.geometry import pose_to_rep103
 from lsp_ros.media import read_audio
 from lsp_ros.motion.stage import MotionStage
+from lsp_ros.picture_metrics import psnr
 from lsp_ros.rendering.engines.engine import Engine, EngineError
 from lsp_ros.rendering.engines.factory import build_engine
 from lsp_ros.rendering.engines.openvino import LEAST_PSNR
@@ -36,6 +37,7 @@ from lsp_ros.speech.stage import SpeechStage
 CALIBRATION_MAPS, TRIAL_MAPS = 120, 40  # of speech
 CALIBRATION_POSES = 60  # of the farthest poses; all corners of the range are tried
 POSE_FRAMES = 45  # a new head pose so often; every other one is the avatar's own
+MOST_PSNR = float(10 * np.log10(255**2 / 1e-4))  # dB that two pictures can be alike
 MARGIN = 16  # pixels around what float32 draws in any of the maps, in which 8 bits may draw as well
 
 
@@ -99,6 +101,23 @@ def quantize_avatar(folder: str | os.PathLike, step: Callable[[str], None] = lam
         measure=True,
     )
     return replace(made, quickest=engine.precision)
+
+
+def quantize_new_avatar(folder: Path, tell: Callable[[str], None] = print) -> None:
+    """Puts the renderer in 8 bits into a finished avatar, as ``lsp quantize`` does, so that it is quick at once.
+
+    Where that cannot be done, as without NNCF, ``tell`` hears why in a sentence, and the avatar works without.
+    """
+    from rich.console import Console
+
+    try:
+        with Console(stderr=True).status('quantising the renderer') as status:
+            tell(f'{folder}: {quantize_avatar(folder, status.update)}')
+    except EngineError as error:
+        tell(
+            f'{folder} works, but without a renderer in 8 bits it is slower on a CPU: {error}; '
+            f'`lsp quantize {folder}` makes one.'
+        )
 
 
 def check_nncf() -> None:
@@ -211,7 +230,7 @@ def quantize(
     engine = build_engine(
         'openvino', weights, size, candidates, precision='int8', int8=Int8Renderer(graph, numbers, 0.0)
     )
-    psnr = np.array([_psnr(reference.render(each), engine.render(each)) for each in trial])
+    psnr = np.array([_finite_psnr(reference.render(each), engine.render(each)) for each in trial])
     return Quantised(Int8Renderer(graph, numbers, float(psnr.mean())), psnr)
 
 
@@ -264,5 +283,6 @@ def _bytes(model) -> tuple[bytes, bytes]:
         return path.read_bytes(), path.with_suffix('.bin').read_bytes()
 
 
-def _psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return float(10 * np.log10(255**2 / max(1e-4, np.mean((a.astype(float) - b) ** 2))))
+def _finite_psnr(picture: np.ndarray, truth: np.ndarray) -> float:
+    """PSNR in dB of which a mean can be taken: equal pictures count as ``MOST_PSNR``."""
+    return min(psnr(picture, truth), MOST_PSNR)

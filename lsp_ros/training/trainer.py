@@ -26,7 +26,7 @@ SETTINGS_FILE = 'settings.json'
 
 
 @dataclass
-class Settings:
+class TrainingConfig:
     """Settings that all networks share; the defaults are the paper's (section 4.3).
 
     The learning rate falls linearly from ``lr`` to ``lr_end`` over the run. A run ends after
@@ -52,9 +52,9 @@ class Settings:
     """Epochs between validations (a fraction validates several times an epoch)."""
 
 
-def seed(settings: Settings) -> None:
+def seed(config: TrainingConfig) -> None:
     """Make what is random from here on that of the settings. To be called before a network is made, too."""
-    lightning.seed_everything(settings.seed, workers=True, verbose=False)
+    lightning.seed_everything(config.seed, workers=True, verbose=False)
 
 
 def place(data: lightning.LightningDataModule) -> tuple[int, int]:
@@ -90,8 +90,8 @@ class Batches(torch.utils.data.DataLoader):
 class LinearDecay(callbacks.Callback):
     """Sets the learning rate from the share of the budget that is spent; ends the run at its end."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, config: TrainingConfig) -> None:
+        self.config = config
         self.spent, self.batches = 0.0, 0
         self._tick: float | None = None
 
@@ -104,7 +104,7 @@ class LinearDecay(callbacks.Callback):
     @property
     def over(self) -> bool:
         """Whether the minutes or the batches are spent."""
-        minutes, count = self.settings.max_minutes, self.settings.max_batches
+        minutes, count = self.config.max_minutes, self.config.max_batches
         return bool(minutes and self.spent >= 60.0 * minutes or count and self.batches >= count)
 
     def progress(self, trainer: lightning.Trainer) -> float:
@@ -112,20 +112,20 @@ class LinearDecay(callbacks.Callback):
         # Batches, not optimizer steps: a GAN takes two steps a batch.
         batches = trainer.num_training_batches * trainer.max_epochs
         share = (trainer.fit_loop.total_batch_idx + 1) / max(1, batches)
-        if self.settings.max_batches:
-            share = max(share, (trainer.fit_loop.total_batch_idx + 1) / self.settings.max_batches)
-        if self.settings.max_minutes:
-            share = max(share, self.spent / (60.0 * self.settings.max_minutes))
+        if self.config.max_batches:
+            share = max(share, (trainer.fit_loop.total_batch_idx + 1) / self.config.max_batches)
+        if self.config.max_minutes:
+            share = max(share, self.spent / (60.0 * self.config.max_minutes))
         return min(1.0, share)
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
         # Chance depends on seed, epoch, batch and device alone, so that a resumed run goes on as if it had not stopped.
-        chance = (self.settings.seed, trainer.current_epoch, batch_idx, trainer.global_rank)
+        chance = (self.config.seed, trainer.current_epoch, batch_idx, trainer.global_rank)
         torch.manual_seed(int(np.random.SeedSequence(chance).generate_state(1)[0]))
         if self._tick is None:
             self._tick = time.monotonic()
         share = self.progress(trainer)
-        lr = self.settings.lr + (self.settings.lr_end - self.settings.lr) * share
+        lr = self.config.lr + (self.config.lr_end - self.config.lr) * share
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
                 group['lr'] = lr * group.get('lr_scale', 1.0)
@@ -174,7 +174,7 @@ def fit(
     module: lightning.LightningModule,
     data: lightning.LightningDataModule,
     out: Path,
-    settings: Settings,
+    config: TrainingConfig,
     monitor: str = 'val_loss',
     mode: str = 'min',
     extra_callbacks: tuple = (),
@@ -188,26 +188,26 @@ def fit(
     Raises ValueError if the run has no finite validation loss to choose a model by.
     """
     out.mkdir(parents=True, exist_ok=True)
-    seed(settings)
+    seed(config)
     warnings.filterwarnings('ignore', '.*does not have many workers.*')
     warnings.filterwarnings('ignore', '.*Checkpoint directory .* exists.*')
     best, last = KeptModel(out, 'best', monitor=monitor, mode=mode), KeptModel(out, 'last')
-    decay, resume = LinearDecay(settings), out / 'last.ckpt'
+    decay, resume = LinearDecay(config), out / 'last.ckpt'
     if resume.exists() and (out / 'best.ckpt').exists():
         decay.load_state_dict(_kept(resume, decay))
         if decay.over and torch.isfinite(_kept(out / 'best.ckpt', best)['best_model_score']):
             return out / 'best.ckpt'  # Lightning would do one batch more
     if rank_zero_only.rank == 0:
-        (out / SETTINGS_FILE).write_text(json.dumps(asdict(settings), indent=1) + '\n')
+        (out / SETTINGS_FILE).write_text(json.dumps(asdict(config), indent=1) + '\n')
     options = {
         'default_root_dir': out,
-        'accelerator': settings.accelerator,
-        'devices': settings.devices,
-        'precision': settings.precision,
-        'max_epochs': settings.epochs,
-        'val_check_interval': settings.validate_every if settings.validate_every < 1 else None,
-        'check_val_every_n_epoch': max(1, round(settings.validate_every)),
-        'gradient_clip_val': settings.gradient_clip if module.automatic_optimization else None,
+        'accelerator': config.accelerator,
+        'devices': config.devices,
+        'precision': config.precision,
+        'max_epochs': config.epochs,
+        'val_check_interval': config.validate_every if config.validate_every < 1 else None,
+        'check_val_every_n_epoch': max(1, round(config.validate_every)),
+        'gradient_clip_val': config.gradient_clip if module.automatic_optimization else None,
         # A table for each start: Lightning's logger cannot go on with a table whose columns another start chose.
         'logger': [TensorBoardLogger(out, name='', version='tensorboard'), CSVLogger(out, name='csv')],
         'callbacks': [decay, best, last, _progress_bar(), *extra_callbacks],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lsp_ros.avatar.load import Avatar
-from lsp_ros.benchmark import engines, report
+from lsp_ros.benchmark import engines, pages, performance_report, provenance
 from lsp_ros.benchmark.engines import build_engines, measure_batches, measure_engines, measure_streams, renderers
 from lsp_ros.benchmark.live import Meter
 from lsp_ros.benchmark.soak import measure_soak, slope
@@ -103,7 +103,7 @@ def test_every_part_has_its_row_and_says_what_its_reference_says(avatar, speech)
         if 'reference' in row:
             assert row['difference'] < (0.2 if row['precision'] == 'int8' else 1e-3)
             assert row['ratio'] == pytest.approx(row['reference']['median'] / row['ours']['median'])
-    section = report.stages_section(rows)
+    section = performance_report.stages_section(rows)
     assert all(row['part'] in section for row in rows) and 'sum of the three' in section
 
 
@@ -119,7 +119,7 @@ def test_engines_stand_beside_the_reference_and_absent_ones_are_named_with_the_r
     for row in measured:
         assert row['time']['count'] == 2 and row['time']['least'] > 0
         assert row['difference']['mean'] < 1  # a grey level: it draws the same picture
-    section = report.renderers_section(rows)
+    section = performance_report.renderers_section(rows)
     for row in rows:
         assert row['engine'] in section and row.get('reason', '') in section
 
@@ -137,7 +137,7 @@ def test_random_weights_are_timed_alone_and_leave_the_cache_as_it_was(avatar, sp
     assert any('f32' in row['engine'] for row in measured)
     assert any('int8' in row['engine'] for row in rows) and (not reason or 'nncf' in reason)
     assert not any('difference' in row for row in measured)  # they draw next to nothing
-    assert 'random weights' in report.renderers_section(rows)
+    assert 'random weights' in performance_report.renderers_section(rows)
 
 
 def test_the_reference_is_measured_also_where_another_engine_was_asked_for(renderer):
@@ -157,7 +157,7 @@ def test_batches_of_streams(renderer):
     rows = list(measure_batches(renderer, {'small': Small()}, (1, 4, 8, 16), frames=8))
     assert [row.get('streams') for row in rows] == [1, 4, None]
     assert rows[1]['picture_ms'] == pytest.approx(rows[1]['time']['median'] / 4)
-    section = report.streams_section(rows)
+    section = performance_report.streams_section(rows)
     assert '| live | small | 4 |' in section and '- small, 8 streams: out of memory' in section
 
 
@@ -177,7 +177,7 @@ def test_simulated_hours_lose_no_frame_and_tell_what_they_cost(avatar, speech):
     assert rows[-1]['hours'] == pytest.approx(6 / 3600) == told[-1]
     assert all(row['rss_mb'] > row['uss_mb'] > 10 and row['time']['median'] > 0 for row in rows)
     assert all(row['picture']['count'] == 2 for row in rows)
-    assert 'MB an hour' in report.soak_section(rows)
+    assert 'MB an hour' in performance_report.soak_section(rows)
 
 
 # The running graph
@@ -209,24 +209,24 @@ def test_a_meter_knows_what_processes_cost():
 
 def test_a_run_writes_only_its_own_section(tmp_path):
     page = tmp_path / 'page.md'
-    report.update_markdown(page, {'one': 'old', 'two': 'stays'})
+    pages.update_markdown(page, {'one': 'old', 'two': 'stays'})
     page.write_text(page.read_text().replace('# Performance\n', '# Performance\n\nBy hand.\n'))
-    report.update_markdown(page, {'one': r'new \1', 'three': 'added'})
+    pages.update_markdown(page, {'one': r'new \1', 'three': 'added'})
     text = page.read_text()
     assert text.startswith('# Performance\n\nBy hand.\n')
     assert 'old' not in text and [text.count(word) for word in (r'new \1', 'stays', 'added')] == [1, 1, 1]
     assert text.index('new') < text.index('stays') < text.index('added')
     before = text
-    report.update_markdown(page, {'two': 'stays'})
+    pages.update_markdown(page, {'two': 'stays'})
     assert page.read_text() == before
 
 
 def test_the_command_is_told_without_where_it_writes():
     arguments = ['bench', '--json', 'a', '--live', '--markdown=b', '--minutes', '2', '--json=c']
-    assert report.this_command(arguments) == 'lsp bench --live --minutes 2'
+    assert provenance.this_command(arguments) == 'lsp bench --live --minutes 2'
 
 
 def test_the_machine_is_named():
-    machine = report.machine()
-    sentence = report.heading('lsp bench', machine)
+    machine = provenance.machine()
+    sentence = provenance.heading('lsp bench', machine)
     assert machine['processor'] in sentence and f'{os.cpu_count()} cores' in sentence and 'load before' in sentence

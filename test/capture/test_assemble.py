@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import synthetic_face as synthetic
 
+from lsp_ros.capture.adjustment import PinholeCamera
 from lsp_ros.capture.assemble import PICTURE_OFF, STILL, find_pace, on_timeline, sound_of
 from lsp_ros.capture.take import Seen, Take
-from lsp_ros.capture.tracking import Camera, Track
+from lsp_ros.capture.tracking import Track
 from lsp_ros.capture.video import Clip
 from lsp_ros.geometry import project, to_camera
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE
@@ -27,7 +28,9 @@ def take_of(path, times: np.ndarray, speed: float) -> tuple[Take, Track]:
     euler = np.zeros((N, 3))
     euler[:, 1] = speed / 3 * np.sin(3 * times)
     points = np.repeat(synthetic.template()[None, :73], N, axis=0)
-    found = Track(euler, np.tile([0.0, 0.0, 100.0], (N, 1)), points, Camera(1500.0, (256.0, 256.0)), np.zeros(N), [])
+    found = Track(
+        euler, np.tile([0.0, 0.0, 100.0], (N, 1)), points, PinholeCamera(1500.0, (256.0, 256.0)), np.zeros(N), []
+    )
     nothing = np.zeros((0, 256, 256), np.uint8)
     seen = Seen(np.zeros((N, 478, 3), np.float32), np.zeros(N, bool), np.ones(N), nothing, np.zeros(0, int))
     return Take(

@@ -11,8 +11,9 @@ from lsp_ros.avatar.consent import ConsentError
 from lsp_ros.avatar.load import Avatar
 from lsp_ros.capture.consent import bind, check
 from lsp_ros.cli.main import main
-from lsp_ros.training.build import SETTINGS, build_avatar
-from lsp_ros.training.fine_tune import give
+from lsp_ros.training.assemble import build_avatar
+from lsp_ros.training.fine_tune import give_once
+from lsp_ros.training.recipes import CONFIGS
 
 AGREEMENT = """
 who: Ada Example
@@ -84,8 +85,8 @@ def built(tiny_avatar, tmp_path, agreement, videos) -> Avatar:
     )
     (dataset / 'consent.json').write_text(text)
     known, run = Avatar.load(tiny_avatar), tmp_path / 'run'
-    for network in SETTINGS:
-        give(known, network, run)
+    for network in CONFIGS:
+        give_once(known, network, run)
     np.save(run / 'manifold.npy', known.manifold())
     np.save(run / 'renderer' / 'candidates.npy', known.candidates())
     build_avatar(run, dataset, tmp_path / 'avatar', 'live')

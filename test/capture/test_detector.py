@@ -12,7 +12,7 @@ from lsp_ros.avatar.landmarks import CONTOUR, MOUTH, lip_gap
 from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.capture import detector as flags
 from lsp_ros.capture.landmarks import PYTHON, Detector, DetectorError, to_lsp73
-from lsp_ros.capture.pipeline import WARM
+from lsp_ros.capture.sightings import WARM
 from lsp_ros.cli.main import main
 from lsp_ros.geometry import project, to_camera
 from lsp_ros.media import Mp4Writer, read_audio

@@ -17,24 +17,27 @@ import synthetic_face as synthetic
 import yaml
 from synthetic_dataset import write_synthetic
 
+from lsp_ros import storage
 from lsp_ros.avatar.architecture import PICTURE, POSE_RECEPTIVE_FIELD
 from lsp_ros.avatar.load import Avatar, find_avatar
-from lsp_ros.capture import assemble, kept, pipeline, report, take
+from lsp_ros.capture import assemble, pipeline, quality_figures, quality_report, sightings, take
 from lsp_ros.capture import detector as flags
 from lsp_ros.capture.consent import check
-from lsp_ros.capture.pipeline import Capture, CaptureError, Settings
-from lsp_ros.capture.report import write_report
+from lsp_ros.capture.pipeline import Capture
+from lsp_ros.capture.quality_report import write_report
 from lsp_ros.capture.video import sharpness
+from lsp_ros.capture.work import CaptureConfig, CaptureError, Progress
 from lsp_ros.cli.main import main
 from lsp_ros.geometry import project, to_camera
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE
-from lsp_ros.training import build, fine_tune, quantize
+from lsp_ros.training import fine_tune, quantize
 from lsp_ros.training.candidates import choose_candidates
 from lsp_ros.training.dataset import load_dataset, runs
-from lsp_ros.training.head_pose import HeadPoseSettings
-from lsp_ros.training.renderer import training_pictures
+from lsp_ros.training.head_pose import HeadPoseTrainingConfig
+from lsp_ros.training.pictures import training_pictures
+from lsp_ros.training.run_folder import trained
 
-SETTINGS = Settings('somebody', source='drawn', focal=550.0)  # a search takes seconds and has tests of its own
+CONFIG = CaptureConfig('somebody', source='drawn', focal=550.0)  # a search takes seconds and has tests of its own
 GONE, HAND = (0.8, 1.0), (2.0, 2.1)  # seconds of the first film
 
 
@@ -46,7 +49,7 @@ def films(folder: Path) -> list[Path]:
 
 
 def run(videos: list[Path], folder: Path, detector=synthetic.DotDetector, **more):
-    with Capture(videos, folder, more.pop('settings', SETTINGS), detector, more.pop('consent', None)) as capture:
+    with Capture(videos, folder, more.pop('config', CONFIG), detector, more.pop('consent', None)) as capture:
         return capture.run()
 
 
@@ -134,11 +137,11 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import synthetic_face
-from lsp_ros.capture import pipeline
+from lsp_ros.capture import pipeline, sightings, work
 
-pipeline.PIECE = 20  # so that some pieces are finished before the end comes
+sightings.PIECE = 20  # so that some pieces are finished before the end comes
 
-class Dying(pipeline.Progress):
+class Dying(work.Progress):
     def __init__(self):
         super().__init__(self.began, self.told)
 
@@ -149,7 +152,7 @@ class Dying(pipeline.Progress):
         if self.name.startswith({step!r}) and share > 0.1:
             os.kill(os.getpid(), {how})
 
-with pipeline.Capture({videos!r}, Path({out!r}), pipeline.Settings('somebody', source='drawn', focal=550.0),
+with pipeline.Capture({videos!r}, Path({out!r}), work.CaptureConfig('somebody', source='drawn', focal=550.0),
                     synthetic_face.DotDetector, None, Dying()) as capture:
     capture.run()
 """
@@ -165,7 +168,7 @@ with pipeline.Capture({videos!r}, Path({out!r}), pipeline.Settings('somebody', s
 )
 def test_a_run_that_was_ended_in_any_step_goes_on_where_it_was(made, tmp_path, monkeypatch, step, how):
     videos, folder, _ = made
-    monkeypatch.setattr(pipeline, 'PIECE', 20)
+    monkeypatch.setattr(sightings, 'PIECE', 20)
     out = tmp_path / 'out'
     program = KILLED.format(
         tests=str(Path(synthetic.__file__).parent),
@@ -202,7 +205,7 @@ class Settling(synthetic.DotDetector):
 
 def test_no_landmark_depends_on_where_the_work_was_cut_into_pieces(made, tmp_path, monkeypatch):
     videos, _, whole = made
-    monkeypatch.setattr(pipeline, 'PIECE', 20)
+    monkeypatch.setattr(sightings, 'PIECE', 20)
     result = run(videos, tmp_path / 'out', Settling)
     for one, other in zip(result.takes, whole.takes):
         np.testing.assert_array_equal(one.seen.faces, other.seen.faces)
@@ -210,7 +213,7 @@ def test_no_landmark_depends_on_where_the_work_was_cut_into_pieces(made, tmp_pat
 
 def test_a_dataset_is_whole_or_not_there_when_another_takes_its_place(made, tmp_path, monkeypatch):
     videos, folder, _ = made
-    out, other = tmp_path / 'out', replace(SETTINGS, focal=600.0)
+    out, other = tmp_path / 'out', replace(CONFIG, focal=600.0)
     shutil.copytree(folder / 'out', out)
     delete = shutil.rmtree
 
@@ -219,13 +222,13 @@ def test_a_dataset_is_whole_or_not_there_when_another_takes_its_place(made, tmp_
             file.unlink()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline.shutil, 'rmtree', ends_half_way)
+    monkeypatch.setattr(storage.shutil, 'rmtree', ends_half_way)
     with pytest.raises(KeyboardInterrupt):
-        run(videos, out, settings=other)
-    monkeypatch.setattr(pipeline.shutil, 'rmtree', delete)
-    for settings in (SETTINGS, other):
-        run(videos, out, settings=settings)
-        run(videos, tmp_path / 'anew', settings=settings)
+        run(videos, out, config=other)
+    monkeypatch.setattr(storage.shutil, 'rmtree', delete)
+    for config in (CONFIG, other):
+        run(videos, out, config=config)
+        run(videos, tmp_path / 'anew', config=config)
         assert digest(out / 'dataset') == digest(tmp_path / 'anew' / 'dataset')
 
 
@@ -281,7 +284,7 @@ def test_videos_of_one_name_are_told_apart(made, tmp_path):
     for source, film in zip(videos, films):
         film.parent.mkdir()
         shutil.copy(source, film)
-    run(films, tmp_path / 'out', settings=replace(SETTINGS, source=None), consent=agreement)
+    run(films, tmp_path / 'out', config=replace(CONFIG, source=None), consent=agreement)
     data = load_dataset(tmp_path / 'out' / 'dataset')
     digests = {f'{film.parent.name}/clip.mkv': hashlib.sha256(film.read_bytes()).hexdigest() for film in films}
     assert data.manifest['capture']['videos'] == digests
@@ -307,12 +310,12 @@ def test_what_is_wrong_with_a_file_is_said_before_all_files_are_looked_at(made, 
 
 def test_every_step_tells_how_far_it_is(made, tmp_path, monkeypatch):
     videos, _, _ = made
-    monkeypatch.setattr(pipeline, 'PIECE', 20)
+    monkeypatch.setattr(sightings, 'PIECE', 20)
     told: dict[str, list[float]] = {}
-    progress = pipeline.Progress(
+    progress = Progress(
         lambda name: told.setdefault(name.split(':')[0], []), lambda share: list(told.values())[-1].append(share)
     )
-    with Capture(videos, tmp_path / 'out', SETTINGS, synthetic.DotDetector, None, progress) as capture:
+    with Capture(videos, tmp_path / 'out', CONFIG, synthetic.DotDetector, None, progress) as capture:
         capture.run()
     assert list(told) == ['look', 'see', 'track', 'shoulders', 'dataset']
     for step, shares in told.items():
@@ -332,7 +335,7 @@ def test_a_damaged_or_foreign_result_is_made_again(made, tmp_path):
     pieces[1].write_bytes(b'x' * 1000)
     with np.load(out / 'capture' / 'track.npz') as stored:
         arrays = {name: stored[name] for name in stored.files if name != 'key'}
-    kept.keep(out / 'capture' / 'track.npz', 'another key', **{**arrays, 'points': arrays['points'] + 50})
+    storage.store_arrays(out / 'capture' / 'track.npz', 'another key', **{**arrays, 'points': arrays['points'] + 50})
     for file in (out / 'capture').glob('shoulders-*.npz'):
         file.unlink()
     shutil.rmtree(out / 'dataset')
@@ -346,7 +349,7 @@ def test_a_dataset_that_is_not_what_the_steps_now_say_is_written_again(made, tmp
     shutil.copytree(folder / 'out', out)
     for file in (out / 'capture').glob('shoulders-*.npz'):
         with np.load(file) as stored:
-            kept.keep(file, str(stored['key']), points=stored['points'] + 20)
+            storage.store_arrays(file, str(stored['key']), points=stored['points'] + 20)
     run(videos, out)
     moved = load_dataset(out / 'dataset').shoulders - load_dataset(folder / 'out' / 'dataset').shoulders
     assert (moved[..., :2] > 0).all()
@@ -404,31 +407,33 @@ def test_the_report_judges_every_figure(made):
     _, _, result = made
     good = {
         line.name: line.good
-        for line in report.judge(report.measure(result, load_dataset(result.capture.folder / 'dataset')))
+        for line in quality_figures.judge(
+            quality_figures.measure(result, load_dataset(result.capture.folder / 'dataset'))
+        )
     }
     assert good['voice above the noise of the room'] and good['tracking error'] and good['clipped sound']
     assert not good['footage that can be used'] and not good['longest stretch without a gap']
     assert not good['width of the head in the video']
-    least = (POSE_RECEPTIVE_FIELD + HeadPoseSettings().look_ahead + fine_tune.FEWEST_POSES) / FRAME_RATE
-    assert report.LONG_RUN == pytest.approx(least, abs=0.01)
-    assert set(report.REMEDIES) == set(take.REASONS)
+    least = (POSE_RECEPTIVE_FIELD + HeadPoseTrainingConfig().look_ahead + fine_tune.FEWEST_POSES) / FRAME_RATE
+    assert quality_figures.LONG_RUN == pytest.approx(least, abs=0.01)
+    assert set(quality_figures.REMEDIES) == set(take.REASONS)
 
 
 def test_a_film_that_is_nowhere_in_focus_is_not_called_good(made):
     """Compared with itself such a film has no blurred picture."""
     _, _, result = made
-    figures = report.measure(result, load_dataset(result.capture.folder / 'dataset'))
+    figures = quality_figures.measure(result, load_dataset(result.capture.folder / 'dataset'))
     for face in Avatar.load(find_avatar('presenter'), ('rendering',)).candidates():
         for blur, good in ((None, True), (1.5, False)):
             image = face if blur is None else cv2.GaussianBlur(face, (0, 0), blur)
             seen = {**figures, 'sharpness': sharpness(image, np.array([150, 120, 360, 400]))}
-            (line,) = (line for line in report.judge(seen) if line.name == 'sharpness of the face')
-            assert line.good == good and (line.remedy in report.advice([line], result)) != good
+            (line,) = (line for line in quality_figures.judge(seen) if line.name == 'sharpness of the face')
+            assert line.good == good and (line.remedy in quality_figures.advice([line], result)) != good
 
 
 def test_a_long_list_of_gaps_says_how_many_more_there_are(made, tmp_path, monkeypatch):
     _, _, result = made
-    monkeypatch.setattr(report, 'LISTED', 2)
+    monkeypatch.setattr(quality_report, 'LISTED', 2)
     write_report(result, tmp_path / 'report.html')
     states = [take.state for take in result.takes]
     gaps = sum(len(runs(state == code)) for state in states for code in take.REASONS)
@@ -440,7 +445,7 @@ def test_the_report_shows_the_candidate_images_of_the_training(made, tmp_path):
     videos, folder, _ = made
     out = tmp_path / 'out'
     shutil.copytree(folder / 'out', out)
-    result = run(videos, out, settings=replace(SETTINGS, held_out=(videos[0],)))
+    result = run(videos, out, config=replace(CONFIG, held_out=(videos[0],)))
     write_report(result, tmp_path / 'report.html')
     page = (tmp_path / 'report.html').read_text()
     shown = page[page.index('Candidate images') : page.index('Coverage')]
@@ -448,7 +453,7 @@ def test_the_report_shows_the_candidate_images_of_the_training(made, tmp_path):
     frames = training_pictures(data)
     chosen = [frames[row] for row in choose_candidates(data.points[frames], data.euler[frames])]
     assert shown.count('<img') == 4
-    assert [report.moment(result, frame) in shown for frame in chosen] == [True] * 4
+    assert [quality_report.moment(result, frame) in shown for frame in chosen] == [True] * 4
     assert 'a.mkv' not in shown and 'b.mkv 00:0' in shown
 
 
@@ -461,9 +466,7 @@ def test_what_others_wrote_is_text_in_the_report(made, tmp_path):
     shutil.copy(videos[0], film)
     blink = synthetic.write_film(tmp_path / f'{evil}2.mkv', np.zeros(1), [synthetic.draw(128, 80)], np.zeros(1600))
     (tmp_path / 'consent.yaml').write_text(yaml.safe_dump({'who': evil, 'purpose': evil, 'until': None, 'means': evil}))
-    result = run(
-        [film, blink], tmp_path / 'out', settings=replace(SETTINGS, name=evil), consent=tmp_path / 'consent.yaml'
-    )
+    result = run([film, blink], tmp_path / 'out', config=replace(CONFIG, name=evil), consent=tmp_path / 'consent.yaml')
     write_report(result, tmp_path / 'report.html')
     page = Tags((tmp_path / 'report.html').read_text())
     assert page.tags <= plain.tags
@@ -483,8 +486,8 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys):
 def test_a_network_of_the_built_in_avatar_takes_the_place_of_a_trained_one(tmp_path):
     teacher = Avatar.load(find_avatar(fine_tune.TEACHER), ('speech', 'motion'))
     for network in ('apc', 'head_pose'):
-        fine_tune.give(teacher, network, tmp_path)
-        weights = build.trained(tmp_path, network)
+        fine_tune.give_once(teacher, network, tmp_path)
+        weights = trained(tmp_path, network)
         assert set(weights) == set(teacher.weights(network))
         for name, value in teacher.weights(network).items():
             np.testing.assert_array_equal(weights[name].numpy(), value.astype(weights[name].numpy().dtype))
@@ -526,7 +529,7 @@ def test_a_video_that_is_held_out_teaches_nothing_and_chooses_nothing(made, tmp_
     videos, folder, whole = made
     out = tmp_path / 'out'
     shutil.copytree(folder / 'out', out)
-    run(videos, out, settings=replace(SETTINGS, held_out=(videos[0],)))
+    run(videos, out, config=replace(CONFIG, held_out=(videos[0],)))
     data, second = load_dataset(out / 'dataset'), whole.takes[1]
     assert data.held_out == ((0, second.start),)
     learned = data.training_time | data.validation_time
@@ -535,9 +538,9 @@ def test_a_video_that_is_held_out_teaches_nothing_and_chooses_nothing(made, tmp_
     judging, learning = data.validation_pictures(), data.training_pictures()
     assert judging and learning and min(judging + learning) >= second.start and not set(judging) & set(learning)
     with pytest.raises(CaptureError, match='a.mkv: is to be held out, but is not one of the videos'):
-        run(videos[1:], tmp_path / 'no', settings=replace(SETTINGS, held_out=(videos[0],)))
+        run(videos[1:], tmp_path / 'no', config=replace(CONFIG, held_out=(videos[0],)))
     with pytest.raises(CaptureError, match='nothing is left to learn from'):
-        run(videos, tmp_path / 'no', settings=replace(SETTINGS, held_out=tuple(videos)))
+        run(videos, tmp_path / 'no', config=replace(CONFIG, held_out=tuple(videos)))
 
 
 def test_the_same_video_twice_is_refused(made, tmp_path):

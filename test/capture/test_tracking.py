@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsp_ros.avatar.landmarks import MOUTH_OUTPUT
+from lsp_ros.capture.adjustment import angles, find_focal, golden_section
 from lsp_ros.capture.landmarks import RIGID, to_lsp73
-from lsp_ros.capture.tracking import angles, find_focal, golden_section, smooth_step, track
+from lsp_ros.capture.tracking import smooth_step, track
 from lsp_ros.geometry import rotation
 
 MATRIX = np.array([[1500.0, 0, 250], [0, 1500.0, 260], [0, 0, 1]])

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,12 +11,9 @@ from lsp_ros.evaluation.metrics import (
     closures,
     head_distances,
     known_phones,
-    l1,
     loudness,
     offset,
     point_error_mm,
-    psnr,
-    ssim,
 )
 
 
@@ -123,30 +119,6 @@ def test_a_phone_counts_only_where_all_that_it_is_judged_by_is_known():
     known[63] = False
     phones = [('p', 0.5, 0.6), ('b', 0.95, 0.99), ('m', 0.95, 1.0), ('b', 1.12, 1.2), ('p', 1.9, 2.5)]
     assert known_phones(phones, known) == [phones[0], phones[1], phones[3], phones[4]]
-
-
-def pictures(seed: int = 0):
-    rng = np.random.default_rng(seed)
-    truth = rng.integers(0, 256, (64, 48, 3), dtype=np.uint8)
-    noisy = np.clip(truth + rng.normal(0, 20, truth.shape), 0, 255).astype(np.uint8)
-    return noisy, truth
-
-
-def test_l1_and_psnr_of_a_known_difference():
-    truth = np.full((8, 8, 3), 100, np.uint8)
-    assert l1(truth + np.uint8(5), truth) == 5
-    assert l1(truth - np.uint8(5), truth) == 5
-    assert psnr(truth + np.uint8(5), truth) == pytest.approx(10 * np.log10(255**2 / 25))
-    assert psnr(truth, truth) == np.inf
-
-
-def test_ssim_agrees_with_an_independent_implementation():
-    functional = pytest.importorskip('torchmetrics.functional.image')
-    picture, truth = pictures()
-    pair = [torch.from_numpy(p.astype(np.float64)).permute(2, 0, 1)[None] for p in (picture, truth)]
-    expected = functional.structural_similarity_index_measure(*pair, data_range=255.0)
-    assert ssim(picture, truth) == pytest.approx(float(expected), abs=1e-4)
-    assert ssim(truth, truth) == pytest.approx(1.0)
 
 
 def opening(frames: int = 600) -> np.ndarray:

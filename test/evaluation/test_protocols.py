@@ -11,20 +11,12 @@ from synthetic_dataset import tracks, write_synthetic
 
 from lsp_ros.avatar.landmarks import lip_gap
 from lsp_ros.avatar.load import Avatar
+from lsp_ros.evaluation.apc_figures import apc_figures
 from lsp_ros.evaluation.card import write_card
-from lsp_ros.evaluation.protocols import (
-    apc_figures,
-    compare_heads,
-    evaluate_film,
-    evaluate_head_pose,
-    evaluate_lips,
-    evaluate_mouth,
-    evaluate_renderer,
-    film_opening,
-    hear,
-    move,
-    with_projection,
-)
+from lsp_ros.evaluation.head_protocols import compare_heads, evaluate_head_pose
+from lsp_ros.evaluation.mouth_protocols import evaluate_film, evaluate_lips, evaluate_mouth, film_opening
+from lsp_ros.evaluation.picture_protocols import evaluate_renderer
+from lsp_ros.evaluation.playback import hear, move, with_projection
 from lsp_ros.training.dataset import load_dataset
 
 

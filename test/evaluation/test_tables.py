@@ -13,17 +13,19 @@ from synthetic_dataset import write_synthetic
 from lsp_ros.avatar.load import Avatar
 from lsp_ros.cli.main import main
 from lsp_ros.evaluation.head_variants import RecurrentSampler, head_motion, judge_head, sampler_of
-from lsp_ros.evaluation.protocols import hear, with_networks, with_settings
-from lsp_ros.evaluation.report import table
-from lsp_ros.evaluation.tables import TABLE1, TABLE2, Evaluation, Row, rows_of, table3
+from lsp_ros.evaluation.paper_report import table
+from lsp_ros.evaluation.paper_tables import TABLE1, TABLE2, Row, rows_of, table3
+from lsp_ros.evaluation.playback import hear, with_networks, with_settings
+from lsp_ros.evaluation.row_figures import Materials
+from lsp_ros.evaluation.runs import Evaluation
 from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.motion.head_pose_live import HeadPoseSampler
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.rendering.generator import Generator, build_generator, parameter_count
-from lsp_ros.training.build import SETTINGS, changed
 from lsp_ros.training.dataset import load_dataset
-from lsp_ros.training.head_pose import HeadPoseSettings, HeadPoseTraining
-from lsp_ros.training.renderer import read_candidates, training_pictures
+from lsp_ros.training.head_pose import HeadPoseTraining, HeadPoseTrainingConfig
+from lsp_ros.training.pictures import read_candidates, training_pictures
+from lsp_ros.training.recipes import CONFIGS, changed
 
 SMALL = ['--on-cpu', '5', '--accelerator', 'cpu', '--set', 'max_batches=1', '--batch', '1']
 
@@ -73,7 +75,7 @@ def test_a_variant_sees_what_it_is_given_and_nothing_else(recurrent):
 
 @pytest.mark.parametrize('variant', [{'history': False}, {'speech': False}])
 def test_what_a_variant_lacks_does_not_come_back_in_training(variant):
-    training = HeadPoseTraining(HeadPoseSettings(sequence=20, **variant)).train()
+    training = HeadPoseTraining(HeadPoseTrainingConfig(sequence=20, **variant)).train()
     optimizer = torch.optim.Adam(training.parameters(), 1e-2)
     for _ in range(2):
         optimizer.zero_grad()
@@ -83,7 +85,7 @@ def test_what_a_variant_lacks_does_not_come_back_in_training(variant):
 
 
 def test_without_probabilities_the_loss_is_the_squared_error_of_the_mean():
-    training = HeadPoseTraining(HeadPoseSettings(sequence=20, probabilistic=False)).eval()
+    training = HeadPoseTraining(HeadPoseTrainingConfig(sequence=20, probabilistic=False)).eval()
     states, features = torch.randn(2, 30, 12), torch.randn(2, 30, 1024)
     with torch.no_grad():
         mean, _ = training.net(states, features)
@@ -163,7 +165,7 @@ def test_every_row_is_a_setting_of_its_training():
     for rows, network in ((TABLE1, 'mouth'), (TABLE2, 'head_pose'), (table3('large'), 'renderer')):
         assert len({row.key for row in rows}) == len(rows)
         for row in rows:
-            changed(SETTINGS[network](), **(row.changes or {}))
+            changed(CONFIGS[network](), **(row.changes or {}))
     assert {row.changes['look_ahead'] for row in TABLE1} == {0, 3, 6, 9, 12, 18, 24, 30}
     assert all(row.paper for row in table3('large') if row.key not in ('live', 'shipped'))
     assert 'live_without_candidates' not in {row.key for row in table3('live')}
@@ -249,7 +251,7 @@ def test_rows_that_were_measured_otherwise_are_marked(avatar, clip, tmp_path):
 def test_a_row_knows_what_it_was_measured_with(avatar, clip, tmp_path):
     def digests(table, key, **more) -> dict:
         values = {'avatar': avatar, 'datasets': [clip], 'held_out': None, **more}
-        return Evaluation(**values, run=tmp_path, settings={}).data(table, Row(key, key))
+        return Evaluation(Materials(**values, run=tmp_path), configs={}).data(table, Row(key, key))
 
     other = write_synthetic(tmp_path / 'other', seconds=4.0, seed=1, pictures=2)
     weights = tmp_path / 'weights.npz'

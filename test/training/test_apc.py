@@ -9,8 +9,8 @@ import torch
 
 from lsp_ros.avatar.architecture import MEL_BANDS
 from lsp_ros.training.apc import (
-    APCSettings,
     APCTraining,
+    APCTrainingConfig,
     Streams,
     audio_files,
     split_hash,
@@ -20,7 +20,7 @@ from lsp_ros.training.apc import (
 
 
 def test_the_loss_is_the_mean_distance_to_the_frame_three_steps_ahead():
-    training = APCTraining(APCSettings(shift=3))
+    training = APCTraining(APCTrainingConfig(shift=3))
     torch.nn.init.zeros_(training.predict.weight)
     torch.nn.init.constant_(training.predict.bias, 0.25)
     mel = torch.rand(2, 13, MEL_BANDS)
@@ -31,7 +31,7 @@ def test_the_loss_is_the_mean_distance_to_the_frame_three_steps_ahead():
 
 def test_the_state_is_carried_from_segment_to_segment():
     torch.manual_seed(0)
-    training = APCTraining(APCSettings(shift=3)).eval()
+    training = APCTraining(APCTrainingConfig(shift=3)).eval()
     mel = torch.rand(1, 43, MEL_BANDS)
     with torch.no_grad():
         whole, _, _ = training.losses(mel, None)
@@ -42,7 +42,7 @@ def test_the_state_is_carried_from_segment_to_segment():
 
 def test_segments_of_a_stream_overlap_by_the_shift_alone():
     clips = [np.full((100, MEL_BANDS), k / 10, np.float16) for k in range(6)]
-    streams = Streams(clips, APCSettings(segment=20, shift=3), batch=2, shuffle=False)
+    streams = Streams(clips, APCTrainingConfig(segment=20, shift=3), batch=2, shuffle=False)
     assert len(streams) > 2
     for k in range(len(streams) - 1):
         assert streams[k].shape == (2, 23, MEL_BANDS)
@@ -51,7 +51,7 @@ def test_segments_of_a_stream_overlap_by_the_shift_alone():
 
 def test_an_epoch_is_laid_anew_but_the_same_when_repeated():
     clips = [np.full((50, MEL_BANDS), k / 20, np.float16) for k in range(20)]
-    one, two = (Streams(clips, APCSettings(segment=20), 2, True) for _ in range(2))
+    one, two = (Streams(clips, APCTrainingConfig(segment=20), 2, True) for _ in range(2))
     assert torch.equal(one.mel, two.mel)
     one.lay(1)
     assert not torch.equal(one.mel[:, :200], two.mel[:, :200])
@@ -59,14 +59,14 @@ def test_an_epoch_is_laid_anew_but_the_same_when_repeated():
 
 def test_too_small_a_corpus_is_refused():
     with pytest.raises(ValueError, match='too few for 32 streams'):
-        Streams([np.zeros((100, MEL_BANDS), np.float16)], APCSettings(), 32, False)
+        Streams([np.zeros((100, MEL_BANDS), np.float16)], APCTrainingConfig(), 32, False)
 
 
 def test_devices_share_the_streams_among_them():
     clips = [np.random.default_rng(k).random((90, MEL_BANDS)).astype(np.float16) for k in range(20)]
-    settings = APCSettings(segment=20)
-    whole = Streams(clips, settings, 6, True)
-    parts = [Streams(clips, settings, 2, True, (device, 3)) for device in range(3)]
+    config = APCTrainingConfig(segment=20)
+    whole = Streams(clips, config, 6, True)
+    parts = [Streams(clips, config, 2, True, (device, 3)) for device in range(3)]
     assert torch.equal(torch.cat([part.mel for part in parts]), whole.mel)
 
 
@@ -96,7 +96,7 @@ def test_of_few_speakers_the_one_with_least_speech_validates(tmp_path):
 def test_the_same_seed_gives_the_same_first_weights_whatever_happened_before(tmp_path):
     for k in range(4):
         soundfile.write(tmp_path / f'{k}.wav', 0.1 * np.random.default_rng(k).standard_normal(16_000), 16_000)
-    still = APCSettings(
+    still = APCTrainingConfig(
         epochs=1,
         batch=2,
         segment=30,
@@ -127,14 +127,14 @@ def test_a_corpus_of_clips_that_are_too_short_is_refused_in_a_sentence(tmp_path,
     for k, length in enumerate(seconds):
         soundfile.write(tmp_path / f'{k}.wav', np.zeros(round(length * 16_000)), 16_000)
     with pytest.raises(ValueError, match=f'of {len(seconds)} audio files {seconds.count(2.0)} are longer'):
-        train_apc([tmp_path], tmp_path / 'run', APCSettings(accelerator='cpu'))
+        train_apc([tmp_path], tmp_path / 'run', APCTrainingConfig(accelerator='cpu'))
 
 
 def test_it_learns_from_a_folder_of_speech_of_one_speaker(tmp_path):
     for k in range(4):
         soundfile.write(tmp_path / f'anna-{k}.wav', 0.1 * np.random.default_rng(k).standard_normal(16_000), 16_000)
-    settings = APCSettings(epochs=1, batch=2, segment=30, accelerator='cpu', max_batches=1)
-    assert train_apc([tmp_path], tmp_path / 'run', settings)
+    config = APCTrainingConfig(epochs=1, batch=2, segment=30, accelerator='cpu', max_batches=1)
+    assert train_apc([tmp_path], tmp_path / 'run', config)
 
 
 def test_it_learns_from_a_folder_of_speech(tmp_path):
@@ -142,9 +142,9 @@ def test_it_learns_from_a_folder_of_speech(tmp_path):
     corpus = tmp_path / 'corpus'
     corpus.mkdir()
     stems = [f'{k}-a' for k in range(12)]
-    settings = APCSettings(epochs=1, batch=2, segment=30, validation_share=0.3, accelerator='cpu')
+    config = APCTrainingConfig(epochs=1, batch=2, segment=30, validation_share=0.3, accelerator='cpu')
     assert 0 < sum(split_hash(stem.split('-')[0]) < 0.3 for stem in stems) < len(stems)
     for stem in stems:
         soundfile.write(corpus / f'{stem}.wav', 0.1 * rng.standard_normal(16_000), 16_000)
-    weights = train_apc([corpus], tmp_path / 'run', settings)
+    weights = train_apc([corpus], tmp_path / 'run', config)
     assert sum(w.numel() for w in weights.values()) == 4_064_256

@@ -19,19 +19,12 @@ from lsp_ros.rendering.generator import build_generator
 from lsp_ros.speech.apc import APC
 from lsp_ros.timeline import SAMPLE_RATE
 from lsp_ros.training import quantize
-from lsp_ros.training.build import (
-    SETTINGS,
-    build_avatar,
-    changed,
-    listener,
-    mouth_at_rest,
-    pose_range,
-    settings_on_cpu,
-    train,
-    trained,
-)
+from lsp_ros.training.assemble import build_avatar, mouth_at_rest, pose_range
 from lsp_ros.training.dataset import load_dataset
-from lsp_ros.training.mouth import MouthSettings
+from lsp_ros.training.mouth import MouthTrainingConfig
+from lsp_ros.training.networks import train
+from lsp_ros.training.recipes import CONFIGS, changed, config_on_cpu
+from lsp_ros.training.run_folder import listener, trained
 
 
 @pytest.fixture(scope='module')
@@ -168,19 +161,19 @@ def test_a_person_who_is_never_silent_is_named(folder):
 
 
 def test_settings_for_a_cpu_keep_to_the_minutes():
-    for network, kind in SETTINGS.items():
-        settings = settings_on_cpu(network, 7.0)
-        assert type(settings) is kind
-        assert settings.max_minutes == 7.0
+    for network, kind in CONFIGS.items():
+        config = config_on_cpu(network, 7.0)
+        assert type(config) is kind
+        assert config.max_minutes == 7.0
 
 
 def test_settings_are_changed_by_name_and_kind():
-    settings = changed(MouthSettings(), epochs=3, lip_weight=1, betas=[0.5, 0.9])
-    assert (settings.epochs, settings.lip_weight, settings.betas) == (3, 1.0, (0.5, 0.9))
-    with pytest.raises(ValueError, match='speed is not a setting of MouthSettings'):
-        changed(MouthSettings(), speed=3)
+    config = changed(MouthTrainingConfig(), epochs=3, lip_weight=1, betas=[0.5, 0.9])
+    assert (config.epochs, config.lip_weight, config.betas) == (3, 1.0, (0.5, 0.9))
+    with pytest.raises(ValueError, match='speed is not a setting of MouthTrainingConfig'):
+        changed(MouthTrainingConfig(), speed=3)
     with pytest.raises(ValueError, match='epochs must be like 200'):
-        changed(MouthSettings(), epochs='many')
+        changed(MouthTrainingConfig(), epochs='many')
 
 
 def test_the_manifold_is_made_again_for_another_apc_or_other_datasets(run, folder, tmp_path, caplog):
@@ -211,11 +204,9 @@ def test_the_head_is_trained_through_the_run_folder(run, tmp_path):
     copy = shutil.copytree(run, tmp_path / 'run')
     (copy / 'manifold.npy').unlink()
     folder = write_synthetic(tmp_path / 'nobody', seconds=32.0)
-    settings = changed(
-        SETTINGS['head_pose'](), epochs=1, batch=4, sequence=20, windows=4, hearings=1, accelerator='cpu'
-    )
+    config = changed(CONFIGS['head_pose'](), epochs=1, batch=4, sequence=20, windows=4, hearings=1, accelerator='cpu')
     before = (copy / 'head_pose' / 'best.ckpt').read_bytes()
-    train('head_pose', copy, [folder], settings)
+    train('head_pose', copy, [folder], config)
     assert (copy / 'head_pose' / 'best.ckpt').read_bytes() != before
     # The person's database is made when it is first needed, of the frames that may be learned from.
     assert 0 < len(np.load(copy / 'manifold.npy')) <= 8192

@@ -18,8 +18,8 @@ from lsp_ros.training.features import FRAME_FEATURES, Listener, hear_elsewhere
 from lsp_ros.training.head_pose import (
     Draw,
     HeadPoseData,
-    HeadPoseSettings,
     HeadPoseTraining,
+    HeadPoseTrainingConfig,
     PoseWindows,
     mean_translation,
     pose_states,
@@ -27,7 +27,7 @@ from lsp_ros.training.head_pose import (
     train_head_pose,
 )
 from lsp_ros.training.losses import SMALLEST_SIGMA, head_pose_nll
-from lsp_ros.training.mouth import MouthData, MouthSettings, MouthStreams, MouthTraining, lip_gaps, train_mouth
+from lsp_ros.training.mouth import MouthData, MouthStreams, MouthTraining, MouthTrainingConfig, lip_gaps, train_mouth
 
 
 @pytest.fixture(scope='module')
@@ -54,13 +54,13 @@ def test_lip_gaps_are_those_of_the_landmark_scheme():
 
 def test_the_mouth_of_a_frame_is_said_a_look_ahead_later():
     d, sequence = 3, 20
-    settings = MouthSettings(look_ahead=d, sequence=sequence)
+    config = MouthTrainingConfig(look_ahead=d, sequence=sequence)
     time = np.arange(60, dtype=np.float32)
     heard = {'raw': np.repeat(time[:, None], 8, axis=1)}
     truth = np.repeat(time[:, None], 75, axis=1)
     known = np.ones(60, bool)
     known[20:25] = False
-    streams = MouthStreams([(heard, truth, known)], settings, batch=1, shuffle=False)
+    streams = MouthStreams([(heard, truth, known)], config, batch=1, shuffle=False)
     assert len(streams) == 3
     features, targets, known = (torch.cat([streams[k][part] for k in range(3)], dim=1) for part in range(3))
     seen = [False] * d + [True] * 20 + [False] * 5 + [True] * (35 - d)  # unknown frames are as late as the truth
@@ -69,7 +69,7 @@ def test_the_mouth_of_a_frame_is_said_a_look_ahead_later():
 
 
 def test_sequences_follow_one_another_in_every_stream():
-    settings = MouthSettings(look_ahead=0, sequence=10)
+    config = MouthTrainingConfig(look_ahead=0, sequence=10)
     runs = [
         (
             {'raw': np.full((40, 4), k, np.float32) + np.arange(40)[:, None] / 100},
@@ -78,7 +78,7 @@ def test_sequences_follow_one_another_in_every_stream():
         )
         for k in range(3)
     ]
-    streams = MouthStreams(runs, settings, batch=2, shuffle=False)
+    streams = MouthStreams(runs, config, batch=2, shuffle=False)
     first = torch.cat([streams[k][0] for k in range(len(streams))], dim=1)[:, :, 0]
     assert first.shape == (2, 60)
     steps = first.diff(dim=1)
@@ -86,10 +86,10 @@ def test_sequences_follow_one_another_in_every_stream():
 
 
 def test_every_epoch_is_laid_anew_but_the_same_when_repeated():
-    settings = MouthSettings(look_ahead=0, sequence=10)
+    config = MouthTrainingConfig(look_ahead=0, sequence=10)
     still, known = np.zeros((25, 75), np.float32), np.ones(25, bool)
     runs = [({'raw': np.full((25, 4), k, np.float32)}, still, known) for k in range(8)]
-    streams = MouthStreams(runs, settings, batch=2, shuffle=True)
+    streams = MouthStreams(runs, config, batch=2, shuffle=True)
 
     def laid(epoch):
         streams.lay(epoch)
@@ -100,12 +100,12 @@ def test_every_epoch_is_laid_anew_but_the_same_when_repeated():
 
 
 def test_devices_share_the_streams_among_them():
-    settings = MouthSettings(look_ahead=2, sequence=10)
+    config = MouthTrainingConfig(look_ahead=2, sequence=10)
     rng = np.random.default_rng(0)
     known = np.ones(45, bool)
     runs = [({'raw': rng.random((45, 4), np.float32)}, rng.random((45, 75)), known) for _ in range(8)]
-    whole = MouthStreams(runs, settings, 6, True)
-    parts = [MouthStreams(runs, settings, 2, True, (device, 3)) for device in range(3)]
+    whole = MouthStreams(runs, config, 6, True)
+    parts = [MouthStreams(runs, config, 2, True, (device, 3)) for device in range(3)]
     for name in ('features', 'truth', 'known'):
         assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
 
@@ -114,10 +114,10 @@ def test_devices_share_the_streams_among_them():
 def test_mouth_and_head_are_validated_with_what_they_learn_from(share, heard):
     """0 for what hears raw features, 1 for projected ones."""
     features = {'raw': np.zeros((600, 4), np.float32), 'projected': np.ones((600, 4), np.float32)}
-    settings = MouthSettings(look_ahead=0, sequence=10, projected_share=share)
+    config = MouthTrainingConfig(look_ahead=0, sequence=10, projected_share=share)
     run = (features, np.zeros((600, 75), np.float32), np.ones(600, bool))
-    assert MouthStreams([run], settings, 2, False).features.mean() == heard
-    head = HeadPoseSettings(sequence=10, projected_share=share)
+    assert MouthStreams([run], config, 2, False).features.mean() == heard
+    head = HeadPoseTrainingConfig(sequence=10, projected_share=share)
     windows = PoseWindows([(np.zeros((600, 12), np.float32), [features])], head, 50, False)
     assert {windows[k][1].mean().item() for k in range(len(windows))} == {heard}
 
@@ -129,8 +129,8 @@ def test_the_largest_opening_is_that_of_the_frames_that_are_learned_from(tmp_pat
     dataset = load_dataset(folder)
     expected = np.quantile(lip_gap(dataset.points[:960]), 0.999)
     dataset.points[960:, UPPER_LIP_INNER, 1] += 50
-    settings = MouthSettings(batch=2, sequence=60, hearings=1)
-    data = MouthData([dataset], dataset.mean_points(), listener, settings)
+    config = MouthTrainingConfig(batch=2, sequence=60, hearings=1)
+    data = MouthData([dataset], dataset.mean_points(), listener, config)
     data.setup()
     assert data.opening == pytest.approx(expected)
 
@@ -138,12 +138,12 @@ def test_the_largest_opening_is_that_of_the_frames_that_are_learned_from(tmp_pat
 def test_too_little_speech_is_refused():
     runs = [({'raw': np.zeros((25, 4), np.float32)}, np.zeros((25, 75), np.float32), np.ones(25, bool))]
     with pytest.raises(ValueError, match='too few for 4 streams'):
-        MouthStreams(runs, MouthSettings(), batch=4, shuffle=False)
+        MouthStreams(runs, MouthTrainingConfig(), batch=4, shuffle=False)
 
 
 def test_training_steps_lower_the_mouth_loss_on_their_batch():
     torch.manual_seed(0)
-    training = MouthTraining(MouthSettings(look_ahead=0)).train()
+    training = MouthTraining(MouthTrainingConfig(look_ahead=0)).train()
     optimizer = torch.optim.Adam(training.parameters(), 1e-3)
     batch = torch.randn(2, 30, FRAME_FEATURES), torch.randn(2, 30, 75), torch.ones(2, 30, dtype=torch.bool)
     losses = []
@@ -157,8 +157,8 @@ def test_training_steps_lower_the_mouth_loss_on_their_batch():
 
 
 def test_closed_lips_that_stand_open_count_more():
-    settings = MouthSettings(closed_weight=4.0, closed_share=0.05)
-    training = MouthTraining(settings)
+    config = MouthTrainingConfig(closed_weight=4.0, closed_share=0.05)
+    training = MouthTraining(config)
     training.mean_gaps.fill_(0.5)
     training.opening.fill_(2.0)
 
@@ -177,7 +177,7 @@ def test_closed_lips_that_stand_open_count_more():
 
 def test_frames_that_are_not_known_do_not_teach():
     torch.manual_seed(0)
-    training = MouthTraining(MouthSettings()).eval()
+    training = MouthTraining(MouthTrainingConfig()).eval()
     features, truth = torch.randn(1, 10, FRAME_FEATURES), torch.randn(1, 10, 75)
     known = torch.arange(10)[None] >= 4
     with torch.no_grad():
@@ -188,18 +188,18 @@ def test_frames_that_are_not_known_do_not_teach():
 
 
 def test_the_mouth_learns_from_a_folder_and_goes_on(folder, listener, tmp_path):
-    settings = MouthSettings(epochs=1, batch=2, sequence=60, hearings=2, accelerator='cpu')
-    weights = train_mouth([folder], tmp_path / 'mouth', listener, settings)
+    config = MouthTrainingConfig(epochs=1, batch=2, sequence=60, hearings=2, accelerator='cpu')
+    weights = train_mouth([folder], tmp_path / 'mouth', listener, config)
     assert sum(w.numel() for name, w in weights.items() if 'running' not in name and 'num_' not in name) == 3_064_395
-    again = train_mouth([folder], tmp_path / 'mouth', listener, settings)
+    again = train_mouth([folder], tmp_path / 'mouth', listener, config)
     assert all(torch.equal(again[name], weights[name]) for name in weights)
 
 
 def test_a_mouth_begins_with_another_ones_weights_and_keeps_their_average(folder, listener, tmp_path):
-    settings = MouthSettings(epochs=1, batch=2, sequence=60, hearings=1, accelerator='cpu')
-    first = train_mouth([folder], tmp_path / 'first', listener, settings)
+    config = MouthTrainingConfig(epochs=1, batch=2, sequence=60, hearings=1, accelerator='cpu')
+    first = train_mouth([folder], tmp_path / 'first', listener, config)
     save_file({name: tensor.contiguous() for name, tensor in first.items()}, tmp_path / 'mouth.safetensors')
-    still = replace(settings, start=str(tmp_path / 'mouth.safetensors'), lr=0.0, lr_end=0.0, average_decay=0.5)
+    still = replace(config, start=str(tmp_path / 'mouth.safetensors'), lr=0.0, lr_end=0.0, average_decay=0.5)
     weights = train_mouth([folder], tmp_path / 'second', listener, still)
     for name, _ in MouthNet().named_parameters():
         torch.testing.assert_close(weights[name], first[name])
@@ -212,7 +212,7 @@ def test_a_mouth_does_not_begin_with_something_else(tmp_path):
     absent = tmp_path / 'absent'
     for file, said in ((nothing, 'cannot be read'), (absent, 'cannot be read'), (other, 'encoder.0.weight')):
         with pytest.raises(ValueError, match=said) as caught:
-            MouthTraining(MouthSettings(start=str(file)))
+            MouthTraining(MouthTrainingConfig(start=str(file)))
         assert str(file) in str(caught.value)
 
 
@@ -227,10 +227,10 @@ def test_pose_states_are_poses_around_the_mean_and_their_changes(folder):
 
 
 def test_a_head_hears_what_is_said_a_look_ahead_later():
-    settings = HeadPoseSettings(sequence=10, look_ahead=15)
+    config = HeadPoseTrainingConfig(sequence=10, look_ahead=15)
     length = POSE_RECEPTIVE_FIELD + 10
     time = np.arange(length + 40, dtype=np.float32)
-    windows = PoseWindows([(time[:, None], [{'raw': time[:, None]}])], settings, stride=5, augment=False)
+    windows = PoseWindows([(time[:, None], [{'raw': time[:, None]}])], config, stride=5, augment=False)
     for k in range(len(windows)):
         states, features = windows[k]
         assert len(states) == len(features) == length
@@ -238,15 +238,15 @@ def test_a_head_hears_what_is_said_a_look_ahead_later():
 
 
 def test_head_pose_windows_need_a_long_run():
-    settings = HeadPoseSettings(sequence=10)
+    config = HeadPoseTrainingConfig(sequence=10)
     with pytest.raises(ValueError, match='no run of frames is as long'):
-        PoseWindows([(np.zeros((100, 12)), [{'raw': np.zeros((100, 4))}])], settings, 4, False)
+        PoseWindows([(np.zeros((100, 12)), [{'raw': np.zeros((100, 4))}])], config, 4, False)
 
 
 def test_a_window_is_heard_anew_each_epoch_but_the_same_when_repeated():
-    settings = HeadPoseSettings(sequence=10, look_ahead=0, projected_share=0.5)
+    config = HeadPoseTrainingConfig(sequence=10, look_ahead=0, projected_share=0.5)
     hearings = [{'raw': np.full((900, 4), k), 'projected': np.full((900, 4), -k)} for k in (1, 2)]
-    windows = PoseWindows([(np.zeros((900, 12), np.float32), hearings)], settings, 10, True)
+    windows = PoseWindows([(np.zeros((900, 12), np.float32), hearings)], config, 10, True)
 
     def heard(epoch):
         windows.epoch = epoch
@@ -283,14 +283,14 @@ def test_the_loss_of_the_head_knows_the_unit_of_length():
 def test_a_head_of_two_units_of_length_is_refused(folder, listener, tmp_path):
     camera = {'matrix': [[1536.0, 0, 256], [0, 1536.0, 256], [0, 0, 1]], 'metres_per_unit': 1.0}
     other = write_synthetic(tmp_path / 'metres', camera=camera)
-    data = HeadPoseData([load_dataset(folder), load_dataset(other)], listener, HeadPoseSettings())
+    data = HeadPoseData([load_dataset(folder), load_dataset(other)], listener, HeadPoseTrainingConfig())
     with pytest.raises(DatasetError, match='metres: another unit of length'):
         data.setup()
 
 
 def test_only_the_last_frames_of_a_window_count():
     torch.manual_seed(0)
-    training = HeadPoseTraining(HeadPoseSettings(sequence=5, dropout=0.0)).eval()
+    training = HeadPoseTraining(HeadPoseTrainingConfig(sequence=5, dropout=0.0)).eval()
     states, features = torch.zeros(1, 40, 12), torch.randn(1, 40, FRAME_FEATURES)
     mean, n = training.net(states, features)
     expected = head_pose_nll(mean[:, -5:], n[:, -5:], states[:, -5:])
@@ -298,8 +298,8 @@ def test_only_the_last_frames_of_a_window_count():
 
 
 def test_the_head_learns_from_a_folder(folder, listener, tmp_path):
-    settings = HeadPoseSettings(epochs=1, batch=4, sequence=20, windows=8, accelerator='cpu')
-    weights = train_head_pose([folder, folder], tmp_path / 'head', listener, settings)
+    config = HeadPoseTrainingConfig(epochs=1, batch=4, sequence=20, windows=8, accelerator='cpu')
+    weights = train_head_pose([folder, folder], tmp_path / 'head', listener, config)
     assert sum(w.numel() for name, w in weights.items() if 'running' not in name and 'num_' not in name) == 4_266_915
 
 
@@ -334,7 +334,7 @@ def test_the_head_learns_from_a_past_with_slips_and_is_judged_by_the_truth():
     torch.manual_seed(0)
     still = torch.zeros(2, 300, 12)
     moving = torch.cumsum(torch.ones(2, 300, 12), dim=1)
-    training = HeadPoseTraining(HeadPoseSettings(history_noise=1.0, dropout=0.0, sequence=40)).eval()
+    training = HeadPoseTraining(HeadPoseTrainingConfig(history_noise=1.0, dropout=0.0, sequence=40)).eval()
     assert torch.equal(training.slips(still), still)  # a head that never moves makes no slips
     moving[..., 6:] = torch.randn(2, 300, 6)
     off = (training.slips(moving) - moving).std()

@@ -22,15 +22,9 @@ from lsp_ros.training.perceptual import (
     load_backbone,
     perceptual_distance,
 )
-from lsp_ros.training.renderer import (
-    PictureData,
-    Pictures,
-    RendererSettings,
-    RendererTraining,
-    read_candidates,
-    read_picture,
-    train_renderer,
-)
+from lsp_ros.training.pictures import Pictures, read_candidates, read_picture
+from lsp_ros.training.renderer import PictureData, train_renderer
+from lsp_ros.training.renderer_module import RendererTraining, RendererTrainingConfig
 from lsp_ros.training.trainer import fit
 
 SIDE = 64
@@ -51,14 +45,14 @@ def squeezenet_arrays() -> dict[str, np.ndarray]:
 
 
 def module(**changes) -> RendererTraining:
-    settings = RendererSettings(
+    config = RendererTrainingConfig(
         size='live', batch=2, crop=32, discriminator_width=4, backbone=None, epochs=2, lr=1e-3, accelerator='cpu'
     )
     for name, value in changes.items():
-        setattr(settings, name, value)
+        setattr(config, name, value)
     torch.manual_seed(0)
     candidates = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 3), dtype=np.uint8)
-    training = RendererTraining(settings, candidates, None)
+    training = RendererTraining(config, candidates, None)
     training.generator = LiveGenerator((8, 8, 8, 8), (1, 1, 1))
     return training
 
@@ -82,7 +76,7 @@ class Data(lightning.LightningDataModule):
 
 def train(folder, epochs: int, **changes) -> dict[str, torch.Tensor]:
     training = module(epochs=epochs, **changes)
-    fit(training, Data(), folder, training.settings)
+    fit(training, Data(), folder, training.config)
     return {name: value.clone() for name, value in training.state_dict().items()}
 
 
@@ -101,8 +95,8 @@ def test_a_renderer_begins_with_the_weights_of_another(tmp_path):
     file = tmp_path / 'renderer_live.safetensors'
     save_file({name: value.half() for name, value in other.state_dict().items()}, file)
     candidates = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 3), dtype=np.uint8)
-    settings = RendererSettings(size='live', discriminator_width=4, backbone=None, start=str(file))
-    begun = RendererTraining(settings, candidates, None)
+    config = RendererTrainingConfig(size='live', discriminator_width=4, backbone=None, start=str(file))
+    begun = RendererTraining(config, candidates, None)
     assert all(part.training for part in begun.modules())
     begun, lines = begun.eval(), torch.rand(1, 1, SIDE, SIDE)
     with torch.inference_mode():
@@ -112,16 +106,16 @@ def test_a_renderer_begins_with_the_weights_of_another(tmp_path):
 
     save_file({'conv.weight': torch.zeros(3)}, file)
     with pytest.raises(ValueError, match="not those of a 'live' renderer"):
-        RendererTraining(settings, candidates, None)
+        RendererTraining(config, candidates, None)
     file.write_bytes(b'no weights')
     with pytest.raises(ValueError, match='cannot be read as renderer weights'):
-        RendererTraining(settings, candidates, None)
+        RendererTraining(config, candidates, None)
 
 
 def test_training_lowers_the_colour_loss(tmp_path):
     training = module(epochs=40, gan_start=2.0, lr=1e-2)
     before = colour_loss(training)
-    fit(training, Data(), tmp_path, training.settings)
+    fit(training, Data(), tmp_path, training.config)
     assert colour_loss(training) < 0.75 * before
 
 
@@ -129,7 +123,7 @@ def test_the_judge_learns_only_after_the_warm_up(tmp_path):
     for gan_start, learns in ((2.0, False), (0.0, True)):
         training = module(epochs=1, gan_start=gan_start)
         before = training.discriminator.scales[0].layers[0][0].weight.clone()
-        fit(training, Data(), tmp_path / str(gan_start), training.settings)
+        fit(training, Data(), tmp_path / str(gan_start), training.config)
         assert torch.equal(before, training.discriminator.scales[0].layers[0][0].weight) != learns
 
 
@@ -143,7 +137,7 @@ def test_a_resumed_training_gives_what_an_uninterrupted_one_gives(tmp_path):
 
 def test_a_teacher_draws_the_moments_that_have_no_picture(tmp_path):
     folder = write_synthetic(tmp_path / 'data', pictures=8)
-    settings = RendererSettings(
+    config = RendererTrainingConfig(
         size='normal',
         width=2,
         batch=2,
@@ -153,8 +147,8 @@ def test_a_teacher_draws_the_moments_that_have_no_picture(tmp_path):
         gan_start=2.0,
         accelerator='cpu',
     )
-    train_renderer(folder, tmp_path / 'teacher', settings)
-    pupil = replace(settings, size='live', teacher=str(tmp_path / 'teacher'), teacher_pictures=4, teacher_share=0.25)
+    train_renderer(folder, tmp_path / 'teacher', config)
+    pupil = replace(config, size='live', teacher=str(tmp_path / 'teacher'), teacher_pictures=4, teacher_share=0.25)
     dataset = load_dataset(folder)
     data = PictureData(dataset, pupil, tmp_path)
     data.setup()

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
-from lsp_ros.training.trainer import Batches, CarriesState, LinearDecay, Settings, checkpoint_weights, fit, spent
+from lsp_ros.training.trainer import Batches, CarriesState, LinearDecay, TrainingConfig, checkpoint_weights, fit, spent
 
 
 class Line(lightning.LightningModule):
@@ -55,13 +55,15 @@ class Points(lightning.LightningDataModule):
     val_dataloader = train_dataloader
 
 
-def settings(**changes) -> Settings:
-    return Settings(**{'epochs': 5, 'lr': 0.1, 'lr_end': 0.02, 'accelerator': 'cpu', 'gradient_clip': None, **changes})
+def config(**changes) -> TrainingConfig:
+    return TrainingConfig(
+        **{'epochs': 5, 'lr': 0.1, 'lr_end': 0.02, 'accelerator': 'cpu', 'gradient_clip': None, **changes}
+    )
 
 
 def test_the_learning_rate_falls_linearly_to_its_end(tmp_path):
     module = Line()
-    fit(module, Points(), tmp_path, settings())
+    fit(module, Points(), tmp_path, config())
     assert len(module.rates) == 20
     expected = torch.linspace(0.1 - 0.08 / 20, 0.02, 20)
     assert module.rates == pytest.approx(expected.tolist())
@@ -69,7 +71,7 @@ def test_the_learning_rate_falls_linearly_to_its_end(tmp_path):
 
 def test_two_optimizers_a_batch_do_not_hurry_the_schedule(tmp_path):
     module = Line(manual=True)
-    fit(module, Points(), tmp_path, settings())
+    fit(module, Points(), tmp_path, config())
     assert module.shares == pytest.approx([(k + 1) / 20 for k in range(20)])
 
 
@@ -82,7 +84,7 @@ def test_a_time_budget_ends_the_run_and_its_schedule(tmp_path):
             super().on_train_batch_start(trainer, module, batch, batch_idx)
             self.spent += 60
 
-    decay = Slow(settings(max_minutes=10))
+    decay = Slow(config(max_minutes=10))
     module = Line()
     module.progress = 0.0
     trainer = lightning.Trainer(
@@ -103,9 +105,9 @@ def test_a_time_budget_ends_the_run_and_its_schedule(tmp_path):
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path):
     whole, first, second = Line(), Line(), Line()
     constant = {'lr_end': 0.1}
-    fit(whole, Points(), tmp_path / 'whole', settings(epochs=3, **constant))
-    fit(first, Points(), tmp_path / 'parts', settings(epochs=1, **constant))
-    fit(second, Points(), tmp_path / 'parts', settings(epochs=3, **constant))
+    fit(whole, Points(), tmp_path / 'whole', config(epochs=3, **constant))
+    fit(first, Points(), tmp_path / 'parts', config(epochs=1, **constant))
+    fit(second, Points(), tmp_path / 'parts', config(epochs=3, **constant))
     assert len(second.rates) == 8
     assert torch.equal(whole.net.weight, second.net.weight)
 
@@ -149,7 +151,7 @@ def test_a_run_that_is_stopped_at_any_batch_goes_on_as_if_it_had_not_stopped(tmp
                 model,
                 Shuffled(),
                 tmp_path / name,
-                settings(max_batches=end, lr_end=0.1, validate_every=0.5),
+                config(max_batches=end, lr_end=0.1, validate_every=0.5),
                 extra_callbacks=average,
                 reload_data=reload,
             )
@@ -165,7 +167,7 @@ def test_a_run_that_is_killed_within_an_epoch_goes_on_from_its_last_validation(t
                 raise RuntimeError('killed')
             return super().training_step(batch, index)
 
-    plan = settings(epochs=3, lr_end=0.1, validate_every=0.5)
+    plan = config(epochs=3, lr_end=0.1, validate_every=0.5)
     whole, killed, second = Chance(), Killed(), Chance()
     fit(whole, Shuffled(), tmp_path / 'whole', plan)
     with pytest.raises(RuntimeError, match='killed'):
@@ -187,7 +189,7 @@ def test_minutes_are_counted_however_few_batches_an_epoch_has(tmp_path):
 
     for folder, plan in (('one', {}), ('often', {'validate_every': 0.25})):
         module = Slow()
-        fit(module, One() if folder == 'one' else Points(), tmp_path / folder, settings(max_minutes=0.3 / 60, **plan))
+        fit(module, One() if folder == 'one' else Points(), tmp_path / folder, config(max_minutes=0.3 / 60, **plan))
         assert len(module.rates) <= 3  # no more sleep fits into the budget
         assert spent(tmp_path / folder)['minutes'] >= 0.3 / 60
 
@@ -197,32 +199,32 @@ def test_a_run_that_was_moved_keeps_its_best_model(tmp_path):
         def validation_step(self, batch, index):
             self.log('val_loss', torch.tensor([5.0, 1.0, 3.0, 2.0][self.current_epoch]))
 
-    fit(Climbing(), Points(), tmp_path / 'here', settings(epochs=2))
+    fit(Climbing(), Points(), tmp_path / 'here', config(epochs=2))
     (tmp_path / 'here').rename(tmp_path / 'there')
-    best = fit(Climbing(), Points(), tmp_path / 'there', settings(epochs=4))
+    best = fit(Climbing(), Points(), tmp_path / 'there', config(epochs=4))
     assert best == tmp_path / 'there' / 'best.ckpt'
     assert torch.load(best, weights_only=True)['epoch'] == 1
 
 
 @pytest.mark.parametrize('budget', [{}, {'max_batches': 3}, {'max_minutes': 1e-6}])
 def test_a_finished_run_returns_its_best_model_at_once(tmp_path, budget):
-    fit(Line(), Points(), tmp_path, settings(**budget))
+    fit(Line(), Points(), tmp_path, config(**budget))
     module = Line()
-    best = fit(module, Points(), tmp_path, settings(**budget))
+    best = fit(module, Points(), tmp_path, config(**budget))
     assert module.rates == []
     assert checkpoint_weights(best, 'net')['weight'].item() != 0
 
 
 def test_a_run_with_a_larger_budget_goes_on(tmp_path):
-    fit(Line(), Points(), tmp_path, settings(max_batches=3))
+    fit(Line(), Points(), tmp_path, config(max_batches=3))
     module = Line()
-    fit(module, Points(), tmp_path, settings(max_batches=8))
+    fit(module, Points(), tmp_path, config(max_batches=8))
     assert len(module.rates) == 5
 
 
 def test_a_run_can_be_resumed_again_and_again_and_keeps_its_tables(tmp_path):
     for epochs in (1, 2, 3):
-        fit(Line(), Points(), tmp_path, settings(epochs=epochs))
+        fit(Line(), Points(), tmp_path, config(epochs=epochs))
     losses = []
     for start in range(3):
         with (tmp_path / 'csv' / f'version_{start}' / 'metrics.csv').open() as file:
@@ -237,16 +239,16 @@ def test_the_best_model_is_the_one_with_the_lowest_validation_loss(tmp_path):
             self.log('val_loss', torch.tensor(float(abs(self.current_epoch - 1))))
 
     module = Climbing()
-    best = fit(module, Points(), tmp_path, settings())
+    best = fit(module, Points(), tmp_path, config())
     assert torch.load(best, weights_only=True)['epoch'] == 1
 
 
 def test_a_run_without_a_finite_loss_is_refused(tmp_path):
     with pytest.raises(ValueError, match='without a finite val_loss'):
-        fit(Line(finite=False), Points(), tmp_path, settings(epochs=1))
+        fit(Line(finite=False), Points(), tmp_path, config(epochs=1))
 
 
 def test_weights_that_are_not_there_are_named(tmp_path):
-    best = fit(Line(), Points(), tmp_path, settings(epochs=1))
+    best = fit(Line(), Points(), tmp_path, config(epochs=1))
     with pytest.raises(ValueError, match=r'no weights named generator\.'):
         checkpoint_weights(best, 'generator')

@@ -13,11 +13,11 @@ import torch
 from test_renderer import Data, module
 
 from lsp_ros.speech.apc import APC
-from lsp_ros.training.apc import APCData, APCSettings, APCTraining
+from lsp_ros.training.apc import APCData, APCTraining, APCTrainingConfig
 from lsp_ros.training.dataset import load_dataset
 from lsp_ros.training.features import Listener
-from lsp_ros.training.head_pose import HeadPoseData, HeadPoseSettings, HeadPoseTraining
-from lsp_ros.training.mouth import MouthData, MouthSettings, MouthTraining
+from lsp_ros.training.head_pose import HeadPoseData, HeadPoseTraining, HeadPoseTrainingConfig
+from lsp_ros.training.mouth import MouthData, MouthTraining, MouthTrainingConfig
 from lsp_ros.training.trainer import Batches, fit, place, seed
 
 
@@ -28,7 +28,7 @@ class HalfTheData(Data):
 
 
 def train(network: str, out: Path, training, data) -> None:
-    settings, step, given = training.settings, training.training_step, []
+    config, step, given = training.config, training.training_step, []
 
     def remember(batch, batch_idx):
         first = batch if isinstance(batch, torch.Tensor) else batch[0]
@@ -36,7 +36,7 @@ def train(network: str, out: Path, training, data) -> None:
         return step(batch, batch_idx)
 
     training.training_step = remember
-    fit(training, data, out / network, settings, reload_data=True)
+    fit(training, data, out / network, config, reload_data=True)
     digest = hashlib.sha256()
     for value in training.parameters():
         digest.update(value.detach().numpy().tobytes())
@@ -53,22 +53,22 @@ def train(network: str, out: Path, training, data) -> None:
 
 
 def main(out: Path) -> None:
-    settings = {'epochs': 1, 'devices': 2, 'accelerator': 'cpu'}
+    config = {'epochs': 1, 'devices': 2, 'accelerator': 'cpu'}
     training = module(epochs=2, gan_start=0.5, devices=2)
     data = HalfTheData()
     data.train = None
     train('renderer', out, training, data)
-    seed(training.settings)
+    seed(training.config)
 
-    common = {**settings, 'batch': 2, 'validation_share': 0.3}
-    apc = APCSettings(segment=30, **common)
+    common = {**config, 'batch': 2, 'validation_share': 0.3}
+    apc = APCTrainingConfig(segment=30, **common)
     train('apc', out, APCTraining(apc), APCData([out / 'corpus'], out / 'mel', apc))
 
     dataset = load_dataset(out / 'nobody')
     listener = Listener(APC().eval(), None, out / 'features')
-    mouth = MouthSettings(sequence=60, batch=2, hearings=1, **settings)
+    mouth = MouthTrainingConfig(sequence=60, batch=2, hearings=1, **config)
     train('mouth', out, MouthTraining(mouth), MouthData([dataset], dataset.mean_points(), listener, mouth))
-    head = HeadPoseSettings(sequence=20, batch=2, windows=8, hearings=1, **settings)
+    head = HeadPoseTrainingConfig(sequence=20, batch=2, windows=8, hearings=1, **config)
     train('head_pose', out, HeadPoseTraining(head), HeadPoseData([dataset], listener, head))
 
 

@@ -1,9 +1,17 @@
-"""What was measured as Markdown: each table beside the paper's own, each with its protocol and what did not run."""
+"""The paper's tables and figures, and lips, as measured here, in Markdown: each table beside the paper's own, each with
+its protocol and what did not run."""
 
 from dataclasses import replace
 
-from lsp_ros.evaluation.card import markdown_table
-from lsp_ros.evaluation.tables import Row, protocol
+from lsp_ros.evaluation.paper_tables import Row
+from lsp_ros.evaluation.protocol_texts import (
+    FIGURE8_PROTOCOL,
+    FIGURE9_PROTOCOL,
+    FILM_PROTOCOL,
+    LIPS_PROTOCOL,
+    TABLE_PROTOCOLS,
+)
+from lsp_ros.markdown import markdown_table
 
 TITLES = {
     'table1': 'Table 1: mouth error over look-ahead',
@@ -11,27 +19,6 @@ TITLES = {
     'table3': 'Table 3: renderer',
 }
 PARTS = {'input': 'input (on {base})', 'architecture': 'architecture', 'data': 'training data (on {base})'}
-LIPS_PROTOCOL = (
-    'Speech that nothing was trained on, heard and moved by the live stages. A P, B or M closes if the lip opening '
-    'falls below 1 % of the largest true one within the phone and 50 ms on either side. Offset: the lag with the '
-    'largest correlation of the lip opening with the true one, and with the loudness of the voice (dB, 500 to 2500 Hz, '
-    'a frame), positive where the mouth is late; a true mouth has such a lag, too.'
-)
-FILM_PROTOCOL = (
-    'How far the mouth in a finished film stands open is read from the spread of grey levels in the box around the '
-    'mouth, and compared with the mouth that the avatar makes to the sound of the film, so that the film alone is '
-    'judged, and with the loudness. Positive where the picture is late.'
-)
-FIGURE8_PROTOCOL = (
-    't-SNE of 500 features each: of the held-out recording as heard (original), of the manifold (target), and the '
-    'originals projected onto the manifold (reconstructed). Distance: mean distance to the nearest of the '
-    "manifold's other rows."
-)
-FIGURE9_PROTOCOL = (
-    't-SNE of head poses (angles in degrees, positions in cm), 30 centres by K-means of what the avatar does to the '
-    'held-out recording (stars) and of the poses that it learned from (dots). Distance: mean distance of a centre to '
-    'the nearest one of training.'
-)
 
 
 def table(name: str, rows: list[Row], found: dict[str, dict], command: str, notes: dict[str, str] | None = None) -> str:
@@ -44,7 +31,7 @@ def table(name: str, rows: list[Row], found: dict[str, dict], command: str, note
     rows = [replace(row, name=f'{row.name} *') if row.key in notes else row for row in rows]
     lines = {'table1': _table1, 'table2': _table2, 'table3': _table3}[name](rows, found)
     missing = [row.key for row in rows if row.built and row.key not in found]
-    parts = [f'## {TITLES[name]}', f'Protocol: {protocol(name)}', markdown_table(*lines)]
+    parts = [f'## {TITLES[name]}', f'Protocol: {TABLE_PROTOCOLS[name]}', markdown_table(*lines)]
     if notes:
         parts.append(
             '\\* Measured otherwise than the command asks for, and not to be compared with the other rows: '
