@@ -6,7 +6,8 @@ import numpy as np
 
 from lsp_ros.avatar.architecture import RENDERER_SIZES
 from lsp_ros.geometry import project, to_camera
-from lsp_ros.rendering.engines.factory import Engine, make_engine
+from lsp_ros.rendering.engines.engine import Engine
+from lsp_ros.rendering.engines.factory import make_engine
 from lsp_ros.rendering.feature_map import draw
 from lsp_ros.rendering.mark import Mark
 from lsp_ros.signals import LANDMARKS, SHOULDER_POINTS, FaceMotion, RenderedFrame
@@ -25,7 +26,7 @@ class RenderStage:
 
     def __init__(
         self, avatar: 'Avatar', engine: str | Engine | None = 'auto', mark: bool = True, threads: int | None = None
-    ):
+    ) -> None:
         self.engine = make_engine(engine, avatar, threads) if isinstance(engine, str) else engine
         self._matrix = avatar.camera.matrix
         self._scale = float(avatar.face.scale)
@@ -46,7 +47,9 @@ class RenderStage:
         ]
 
     def pictures(self, feature_maps: list[np.ndarray]) -> list[np.ndarray]:
-        """A (512, 512, 3) uint8 RGB picture of each map, all drawn together."""
+        """A (512, 512, 3) uint8 RGB picture of each map, all drawn together; ValueError without an engine."""
+        if self.engine is None:
+            raise ValueError('this stage has no engine: it makes feature maps alone')
         if len(feature_maps) == 1:
             pictures = [self.engine.render(feature_maps[0])]
         else:
