@@ -54,6 +54,10 @@ def core() -> 'Core':
     return openvino.Core()
 
 
+_Ready = tuple[Callable[[], object], list[np.ndarray], list[np.ndarray]]
+"""One step of a compiled graph, and the arrays that it reads and writes."""
+
+
 class Compiled:
     """A network whose shapes depend on the number of streams alone: ``build(B)`` gives its graph for B of them.
 
@@ -62,7 +66,7 @@ class Compiled:
 
     def __init__(self, build: 'Callable[[int], Model]') -> None:
         self._build = build
-        self._made: dict[int, tuple] = {}
+        self._made: dict[int, _Ready] = {}
         self._for(1)
 
     def __call__(self, streams: int, *inputs: np.ndarray) -> list[np.ndarray]:
@@ -73,7 +77,7 @@ class Compiled:
         infer()
         return [own.copy() for own in found]
 
-    def _for(self, streams: int) -> tuple:
+    def _for(self, streams: int) -> _Ready:
         if streams not in self._made:
             from lsp_ros.openvino_import import openvino  # before the graph is built, which imports it as well
 
@@ -118,7 +122,7 @@ def leaky_relu(x: 'Node') -> 'Node':
     """Slope 0.2 below zero."""
     from lsp_ros.openvino_import import op
 
-    return op.prelu(x, op.constant(np.float32([0.2])))
+    return op.prelu(x, op.constant(np.array([0.2], np.float32)))
 
 
 def linear_norm(weights: dict[str, np.ndarray], name: str, norm: str) -> tuple[np.ndarray, np.ndarray]:

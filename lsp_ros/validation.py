@@ -112,8 +112,9 @@ def _read_special(kind: Any, value: Any) -> Any:
         if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
             return Day(value.isoformat())
         return Day(datetime.date.fromisoformat(value).isoformat())
-    row = tuple[tuple(Annotated[float, number()] for _ in range(_shape(kind)[-1]))]  # type: ignore[misc]
-    rows = row if len(_shape(kind)) == 1 else tuple[tuple(row for _ in range(_shape(kind)[0]))]  # type: ignore[misc]
+    rows: Any = Annotated[float, number()]
+    for length in reversed(_shape(kind)):
+        rows = types.GenericAlias(tuple, (rows,) * length)
     try:
         array = np.array(msgspec.convert(value, rows), np.float64)
     except msgspec.ValidationError as error:
@@ -128,7 +129,7 @@ def _shape(kind: Any) -> tuple[int, ...]:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 
@@ -146,7 +147,7 @@ def _unknown_keys(kind: Any, table: object, where: str) -> Iterator[tuple[str, l
     kind = _plain(kind)
     if not is_dataclass(kind) or not isinstance(table, Mapping):
         return
-    known = _hints(kind)
+    known: dict[str, Any] = _hints(kind)  # type: ignore[arg-type]
     for name in table:
         if name not in known:
             yield _under(where, name), list(known)

@@ -90,7 +90,7 @@ LIVE_FOLD = 4
 
 def _layers(shapes: Shapes) -> Shapes:
     """Weight and bias of layers with these weight shapes."""
-    tensors = {}
+    tensors: Shapes = {}
     for name, shape in shapes.items():
         tensors |= {f'{name}.weight': shape, f'{name}.bias': shape[:1]}
     return tensors
@@ -102,7 +102,7 @@ def _norms(width: int, *names: str) -> Shapes:
 
 def _recurrent(name: str, gates: int, inputs: int, hidden: int, layers: int) -> Shapes:
     """A stack of GRU (3 gates) or LSTM (4 gates) layers as PyTorch names them."""
-    tensors = {}
+    tensors: Shapes = {}
     for layer in range(layers):
         rows, columns = gates * hidden, hidden if layer else inputs
         tensors |= {

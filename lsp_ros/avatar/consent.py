@@ -9,12 +9,13 @@ another person's avatar; it is no signature, and cannot find who writes a new re
 """
 
 import datetime
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lsp_ros.avatar.manifest import AvatarError, Consent
+from lsp_ros.storage import sha256
 
 RECORD = 'consent.json'
 FIELDS = ('who', 'purpose', 'until', 'means')
@@ -35,7 +36,7 @@ def check_record(record: Path, consent: Consent, footage: Mapping[str, str]) -> 
         raise ConsentError(f'{record}: the record is missing.') from None
     except OSError as error:
         raise ConsentError(f'{record}: cannot be read ({error.strerror}).') from None
-    if hashlib.sha256(data).hexdigest() != consent.record_sha256:
+    if sha256(data) != consent.record_sha256:
         raise ConsentError(f'{record}: is not the record that was agreed to: its SHA-256 is another.')
     try:
         written = json.loads(data)
@@ -55,11 +56,13 @@ def ran_out(until: str | None) -> bool:
     return until is not None and datetime.date.today() > datetime.date.fromisoformat(until)
 
 
-def record_text(consent: Mapping, consent_file: bytes, document_sha256: str | None, footage: Mapping[str, str]) -> str:
+def record_text(
+    consent: Mapping[str, Any], consent_file: bytes, document_sha256: str | None, footage: Mapping[str, str]
+) -> str:
     """The text of a record; ``consent`` with at least who, purpose, until and means."""
     record = {
         'consent': {key: consent[key] for key in FIELDS},
-        'consent_file_sha256': hashlib.sha256(consent_file).hexdigest(),
+        'consent_file_sha256': sha256(consent_file),
         'document_sha256': document_sha256,
         'footage': dict(sorted(footage.items())),
     }

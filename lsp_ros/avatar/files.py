@@ -12,7 +12,6 @@ Everything is checked (types, shapes, finite values), and nothing is unpickled; 
 that names the file.
 """
 
-import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from lsp_ros.avatar import architecture
 from lsp_ros.avatar.architecture import CANDIDATES, FEATURE_SIZE, PICTURE
 from lsp_ros.avatar.manifest import AvatarError, Manifest, read_section
 from lsp_ros.signals import LANDMARKS, SHOULDER_POINTS
+from lsp_ros.storage import sha256
 
 MANIFEST_FILE = 'avatar.yaml'
 MANIFOLD_FILE = 'manifold.npy'
@@ -92,7 +92,7 @@ def renderer_content(manifest: Manifest) -> str:
     """SHA-256 of what draws an avatar's pictures: renderer size, weights and candidate images."""
     names = [manifest.renderer.file, *CANDIDATE_FILES]
     content = ' '.join([manifest.renderer.size, *(manifest.files.get(name, 'missing') for name in names)])
-    return hashlib.sha256(content.encode()).hexdigest()
+    return sha256(content)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -164,7 +164,7 @@ def parse_manifold(data: bytes, path: Path, neighbours: int) -> np.ndarray:
 
 def parse_face(data: bytes, path: Path) -> Face:
     """The face of an npz archive, as float32."""
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             for key in archive.files:
@@ -176,24 +176,22 @@ def parse_face(data: bytes, path: Path) -> Face:
     except Exception as error:  # a damaged zip raises BadZipFile, zlib.error, KeyError, ValueError, ...
         raise _unreadable(data, path, 'npz archive', error) from None
     for key, shape in _FACE_SHAPES.items():
-        if key not in arrays:
-            if key in _FACE_OPTIONAL:
-                arrays[key] = None
-                continue
+        if key in arrays:
+            _check_array(arrays[key], shape, path, key)
+            arrays[key] = arrays[key].astype(np.float32)
+        elif key not in _FACE_OPTIONAL:
             raise AvatarError(f'{path}: the array {key} is missing.')
-        _check_array(arrays[key], shape, path, key)
-        arrays[key] = arrays[key].astype(np.float32)
     if len(arrays['eyes']) < 2:
         raise AvatarError(f'{path}: eyes has {len(arrays["eyes"])} frames; at least 2 are needed.')
-    if arrays['brows'] is not None and len(arrays['brows']) != len(arrays['eyes']):
+    if 'brows' in arrays and len(arrays['brows']) != len(arrays['eyes']):
         raise AvatarError(
             f'{path}: brows has {len(arrays["brows"])} frames and eyes has {len(arrays["eyes"])}; '
             'they must be the same frames.'
         )
-    if not arrays['scale'] > 0:
-        raise AvatarError(f'{path}: scale must be above 0, not {arrays["scale"]}.')
-    arrays['scale'] = float(arrays['scale'])
-    return Face(**arrays)
+    scale = float(arrays.pop('scale'))
+    if not scale > 0:
+        raise AvatarError(f'{path}: scale must be above 0, not {scale}.')
+    return Face(**{'brows': None, 'posture': None, **arrays}, scale=scale)  # type: ignore[arg-type]
 
 
 def parse_image(data: bytes, path: Path) -> np.ndarray:

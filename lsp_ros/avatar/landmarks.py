@@ -50,4 +50,5 @@ def lip_gap(points: np.ndarray) -> np.ndarray:
     Negative where the lips cross.
     """
     gap = points[..., UPPER_LIP_INNER, 1] - points[..., LOWER_LIP_INNER, 1]
-    return gap.mean(axis=-1)
+    mean: np.ndarray = gap.mean(axis=-1)
+    return mean

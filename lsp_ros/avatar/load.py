@@ -4,7 +4,6 @@ Loading checks everything (presence, SHA-256, shapes, finite values) and never u
 wrong is said in one sentence that names the file.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from lsp_ros.avatar.files import (
 )
 from lsp_ros.avatar.manifest import AvatarError, Camera, Manifest, PoseRange
 from lsp_ros.resources import shipped_folders
+from lsp_ros.storage import sha256
 
 PARTS = ('speech', 'motion', 'rendering')
 
@@ -200,7 +200,7 @@ class Avatar:
             raise AvatarError(f'{path}: the file is missing.') from None
         except OSError as error:
             raise AvatarError(f'{path}: cannot be read ({error.strerror}).') from None
-        if hashlib.sha256(data).hexdigest() != digest:
+        if sha256(data) != digest:
             raise AvatarError(
                 f'{path}: the checksum differs from the one in {MANIFEST_FILE}; '
                 'the file is damaged, truncated or was exchanged.'

@@ -1,13 +1,12 @@
 """An avatar to its folder: whole, or with a renderer in 8 bits or an agreement put in; always all or nothing."""
 
-import hashlib
 import io
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,13 +28,14 @@ from lsp_ros.avatar.files import (
 )
 from lsp_ros.avatar.load import Avatar
 from lsp_ros.avatar.manifest import AvatarError, Manifest, read_section
+from lsp_ros.storage import sha256, whole_folder, write_file
 from lsp_ros.validation import as_mapping
 
 
 def write_avatar(
     folder: str | os.PathLike[str],
-    manifest: Manifest | Mapping,
-    weights: Mapping[str, Mapping],
+    manifest: Manifest | Mapping[str, Any],
+    weights: Mapping[str, Mapping[str, Any]],
     manifold: np.ndarray,
     face: Face,
     candidates: np.ndarray,
@@ -70,7 +70,8 @@ def write_avatar(
     files[MANIFOLD_FILE] = _npy_bytes(np.asarray(manifold))
     arrays = {entry.name: getattr(face, entry.name) for entry in fields(Face)}
     packed = io.BytesIO()
-    np.savez_compressed(packed, **{key: np.float32(value) for key, value in arrays.items() if value is not None})
+    given = {key: np.asarray(value, np.float32) for key, value in arrays.items() if value is not None}
+    np.savez_compressed(packed, **given)  # type: ignore[arg-type]
     files[FACE_FILE] = packed.getvalue()
     candidates = np.asarray(candidates)
     if candidates.shape != (CANDIDATES, PICTURE, PICTURE, 3) or candidates.dtype != np.uint8:
@@ -80,22 +81,17 @@ def write_avatar(
         )
     for name, image in zip(CANDIDATE_FILES, candidates, strict=True):
         files[name] = cv2.imencode('.png', np.ascontiguousarray(image[..., ::-1]))[1].tobytes()
-    checksums = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
+    checksums = {name: sha256(data) for name, data in sorted(files.items())}
     sections = {key: value for key, value in mapping.items() if key != 'files'}
     files[MANIFEST_FILE] = _manifest_text(sections, checksums)
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f'.{folder.name}.') as scratch:
-        fresh = Path(scratch) / 'fresh'
+    with whole_folder(folder) as fresh:
         for name, data in files.items():
             (fresh / name).parent.mkdir(parents=True, exist_ok=True)
             (fresh / name).write_bytes(data)
         Avatar.load(fresh)
         if old.is_file():
             _carry_over(folder, fresh)
-        if folder.exists():
-            folder.rename(Path(scratch) / 'replaced')
-        fresh.rename(folder)
 
 
 def add_int8_renderer(
@@ -107,7 +103,7 @@ def add_int8_renderer(
     file = f'renderer_{manifest.renderer.size}.int8.xml'
     files = {file: graph, numbers_file(file): numbers}
     mapping = as_mapping(manifest)
-    mapping['files'].update({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+    mapping['files'].update({name: sha256(data) for name, data in files.items()})
     mapping['renderer']['int8'] = {
         'file': file,
         'made_from': renderer_content(manifest),
@@ -117,7 +113,7 @@ def add_int8_renderer(
     _put(path.parent, files, mapping)
 
 
-def add_consent(folder: str | os.PathLike[str], consent: Mapping, record: str) -> None:
+def add_consent(folder: str | os.PathLike[str], consent: Mapping[str, Any], record: str) -> None:
     """Puts an agreement and its record (``lsp_ros.capture.consent.bind``) into an avatar's folder, in the place of any
     that is there. Raises AvatarError, also for a synthetic person, who cannot agree."""
     folder = Path(folder)
@@ -128,16 +124,14 @@ def add_consent(folder: str | os.PathLike[str], consent: Mapping, record: str) -
     _put(folder, {RECORD: record.encode()}, mapping)
 
 
-def _put(folder: Path, files: Mapping[str, bytes], mapping: dict) -> None:
+def _put(folder: Path, files: Mapping[str, bytes], mapping: dict[str, Any]) -> None:
     """Files into an avatar's folder, then its manifest: whatever interrupts, it lists only what is there."""
     checksums = mapping.pop('files')
     for name, data in {**files, MANIFEST_FILE: _manifest_text(mapping, checksums)}.items():
-        scratch = folder / f'.{name}.writing'
-        scratch.write_bytes(data)
-        scratch.replace(folder / name)
+        write_file(folder / name, data)
 
 
-def _manifest_text(sections: Mapping, checksums: Mapping[str, str]) -> bytes:
+def _manifest_text(sections: Mapping[str, Any], checksums: Mapping[str, str]) -> bytes:
     return (
         yaml.safe_dump(dict(sections), sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
         + yaml.safe_dump({'files': dict(checksums)}, default_flow_style=False)

@@ -13,20 +13,21 @@ SHA-256 of the file, of the document and of every video. The record's own SHA-25
 avatar.yaml, beside those of the videos, and that they belong together is checked whenever the consent is asked for.
 """
 
-import hashlib
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from lsp_ros.avatar.consent import FIELDS, RECORD, ConsentError, check_record, ran_out, record_text
 from lsp_ros.avatar.manifest import AvatarError, Consent, read_section
 from lsp_ros.capture.video import file_sha256
+from lsp_ros.storage import sha256
 from lsp_ros.validation import as_mapping
 
 __all__ = ['FIELDS', 'RECORD', 'ConsentError', 'bind', 'check']
 
 
-def bind(file: Path, footage: dict[str, str]) -> tuple[dict, str]:
+def bind(file: Path, footage: dict[str, str]) -> tuple[dict[str, Any], str]:
     """The ``person.consent`` mapping of dataset.yaml and avatar.yaml, and the text of the record to keep.
 
     ``footage`` is {file name: SHA-256} of the videos. Raises ConsentError, also where the agreement has run out.
@@ -50,10 +51,10 @@ def bind(file: Path, footage: dict[str, str]) -> tuple[dict, str]:
         raise ConsentError(f'{file}: the consent ran out on {agreed["until"]}.')
     signed = file_sha256(file.parent / str(document)) if document else None
     text = record_text(agreed, data, signed, footage)
-    return {**{key: agreed[key] for key in FIELDS}, 'record_sha256': hashlib.sha256(text.encode()).hexdigest()}, text
+    return {**{key: agreed[key] for key in FIELDS}, 'record_sha256': sha256(text)}, text
 
 
-def check(record: Path, consent: dict, footage: dict[str, str] | None = None) -> None:
+def check(record: Path, consent: dict[str, Any], footage: dict[str, str] | None = None) -> None:
     """Whether a record is the one that ``person.consent`` names, and, if given, whether it covers the footage.
 
     Raises ConsentError.

@@ -26,7 +26,7 @@ class RenderStage:
 
     def __init__(
         self, avatar: 'Avatar', engine: str | Engine | None = 'auto', mark: bool = True, threads: int | None = None
-    ):
+    ) -> None:
         self.engine = make_engine(engine, avatar, threads) if isinstance(engine, str) else engine
         self._matrix = avatar.camera.matrix
         self._scale = float(avatar.face.scale)
@@ -47,7 +47,9 @@ class RenderStage:
         ]
 
     def pictures(self, feature_maps: list[np.ndarray]) -> list[np.ndarray]:
-        """A (512, 512, 3) uint8 RGB picture of each map, all drawn together."""
+        """A (512, 512, 3) uint8 RGB picture of each map, all drawn together; ValueError without an engine."""
+        if self.engine is None:
+            raise ValueError('this stage has no engine: it makes feature maps alone')
         if len(feature_maps) == 1:
             pictures = [self.engine.render(feature_maps[0])]
         else:

@@ -14,7 +14,6 @@ for the first time. On a CPU that does not multiply 8 bits in hardware (no VNNI,
 of the memory, but may be no quicker; there a measurement decides.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -32,6 +31,7 @@ from lsp_ros.openvino_graph import core
 from lsp_ros.openvino_import import openvino
 from lsp_ros.rendering.engines.cache import cache_folder, content_name, is_kept, keep
 from lsp_ros.rendering.engines.engine import Engine, EngineError, check_feature_map
+from lsp_ros.storage import sha256, write_file
 
 if TYPE_CHECKING:
     from lsp_ros.avatar.load import Int8Renderer
@@ -146,10 +146,8 @@ def _quickest(
     if len(available) == 1:
         return available[0], None
     machine = [processor(), os.cpu_count(), openvino.__version__]
-    digest = hashlib.sha256(json.dumps([content, available, *machine]).encode())
-    if int8 is not None:
-        digest.update(int8.graph + int8.numbers)
-    kept = cache_folder() / 'precision' / f'{digest.hexdigest()[:32]}.json'
+    graph = b'' if int8 is None else int8.graph + int8.numbers
+    kept = cache_folder() / 'precision' / f'{sha256(json.dumps([content, available, *machine]), graph)[:32]}.json'
     try:
         found = json.loads(kept.read_text())
         if found['precision'] in available:
@@ -169,10 +167,7 @@ def _quickest(
     found = {'precision': best, 'milliseconds': milliseconds}
     log.info('OpenVINO %s: the quickest on this machine (%s)', best, _milliseconds_text(found))
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        scratch = kept.with_name(f'.{kept.name}.writing')  # whoever writes at the same time writes about the same
-        scratch.write_text(json.dumps(found))
-        os.replace(scratch, kept)
+        write_file(kept, json.dumps(found))
     except OSError as error:
         log.warning('what was measured cannot be kept in %s (%s); the next start measures again', kept.parent, error)
     return best, compiled[best]
