@@ -75,8 +75,8 @@ def test_features_round_trip_keeps_the_earlier_row_first():
     features = signals.SpeechFeatures(8, values, np.float32([-30, -20]), np.array([False, True]))
     message = through_the_wire(conversions.features_to_message(FrameStamp('s', 9, STAMP), features, 1))
     assert message.features[0] == 1024 and message.features[512] == 1536
-    place, back = conversions.features_from_message(message)
-    assert place == FrameStamp('s', 9, STAMP)
+    stamp, back = conversions.features_from_message(message)
+    assert stamp == FrameStamp('s', 9, STAMP)
     np.testing.assert_array_equal(back.values, values[1:])
     assert back.level_db[0] == -20 and back.active[0] and back.first_frame == 9
 
@@ -86,8 +86,8 @@ def test_motion_round_trip(ex, ey, ez):
     motion, units = a_face((ex, ey, ez)), Units(0.0123, 1.7)
     message = through_the_wire(conversions.motion_to_message(FrameStamp('s', 5, STAMP), motion, 0, units, 'camera'))
     assert message.header.frame_id == 'camera'
-    place, back = conversions.motion_from_message(message, units)
-    assert place == FrameStamp('s', 5, STAMP)
+    stamp, back = conversions.motion_from_message(message, units)
+    assert stamp == FrameStamp('s', 5, STAMP)
     for field in ('points', 'euler', 'translation', 'shoulders'):
         np.testing.assert_allclose(getattr(back, field), getattr(motion, field), rtol=1e-5, atol=2e-4)
     assert back.speaking[0] and not back.clamped[0] and back.source[0] == signals.HeadSource.COMMAND
