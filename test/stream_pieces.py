@@ -56,7 +56,7 @@ class Observed:
         self.said.append(sentence)
 
 
-class Ear:
+class FakeSpeechStage:
     """Stands for a speech stage: the values of a frame are the sum of all samples before its look-ahead ends."""
 
     look_ahead = 67
@@ -91,7 +91,7 @@ class Ear:
         )
 
 
-class Face:
+class FakeMotionStage:
     """Stands for a motion stage: after its look-ahead comes out what went in, unbroken, or it fails."""
 
     def __init__(self, look_ahead=0):

@@ -21,7 +21,7 @@ class JitterBuffer:
     """
 
     WINDOW_SECONDS = 2.0
-    PATIENCE_SECONDS = 0.1
+    SECONDS_TO_END = 0.1  # nothing more came for so long: what is there is the end of a word
     # Of a live source; a word takes longer to say.
     LONGEST_PIECE_SECONDS = 0.25
     LONGEST_PAUSE_SECONDS = 0.4
@@ -79,7 +79,7 @@ class JitterBuffer:
         """(count,) float32 samples."""
         with self._lock:
             if self._filling:
-                tail = self._level > 0 and now - self._pushed_at > self.PATIENCE_SECONDS
+                tail = self._level > 0 and now - self._pushed_at > self.SECONDS_TO_END
                 if self._level < self.target and not tail:
                     return self._hand_out(np.zeros(count, dtype=np.float32))
                 self._filling, self._lowest, self._slew = False, self._level, 0

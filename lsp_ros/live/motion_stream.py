@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from lsp_ros import timeline
+from lsp_ros.live.counters import Observer
 from lsp_ros.live.gap_filling import StreamPosition
 from lsp_ros.live.source_arbiter import SECONDS_TO_STOP, SourceArbiter
 from lsp_ros.live.stamped import FrameStamp, StampedFrame
-from lsp_ros.live.statistics import Observer
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, SpeechFeatures
 
 MOST_IDLE_FRAMES = 30  # in one go; after a longer hold-up the rest is left out, not worked off
@@ -101,9 +101,9 @@ class MotionStream:
 
     def seconds_to_tick(self, steady: float) -> float:
         """When to call `tick` next."""
-        patience = self._heard_at + SECONDS_TO_STOP - steady
-        if patience > 0 or self._idle_since is None:
-            return max(patience, 0.0)
+        seconds_to_stop = self._heard_at + SECONDS_TO_STOP - steady
+        if seconds_to_stop > 0 or self._idle_since is None:
+            return max(seconds_to_stop, 0.0)
         since, first = self._idle_since
         return max(since + (self._position.next + 1 - first) / timeline.FRAME_RATE - steady, 0.0)
 

@@ -6,8 +6,8 @@ from collections import deque
 import numpy as np
 
 from lsp_ros import timeline
+from lsp_ros.live.counters import Observer
 from lsp_ros.live.stamped import AudioBlock
-from lsp_ros.live.statistics import Observer
 
 SECOND = timeline.NANOSECONDS_PER_SECOND
 # Automatic delay: sound is shown and heard so long after it was published. The models' look-ahead is 0.3 s of it.

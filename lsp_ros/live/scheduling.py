@@ -49,13 +49,13 @@ class FairQueue(Generic[Stream, Item]):
     """Items of several streams wait for workers, which may be slower than they come.
 
     The stream that was not served for the longest is next, however fast another one sends. A stream's items leave in
-    order; one that has waited for more than ``patience`` seconds is thrown away where a newer one is there, be it when
-    that comes or when a worker is free at last: a slow reader never falls behind, and two items that come at once are
-    not one too many. ``clock`` tells the seconds by which items are put.
+    order; one that has waited for more than ``longest_wait`` seconds is thrown away where a newer one is there, be it
+    when that comes or when a worker is free at last: a slow reader never falls behind, and two items that come at once
+    are not one too many. ``clock`` tells the seconds by which items are put.
     """
 
-    def __init__(self, patience: float, clock: Callable[[], float] = time.perf_counter) -> None:
-        self.patience = patience
+    def __init__(self, longest_wait: float, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.longest_wait = longest_wait
         self._clock = clock
         self._condition = threading.Condition()
         self._waiting: dict[Stream, deque[tuple[float, Item]]] = defaultdict(deque)
@@ -80,7 +80,7 @@ class FairQueue(Generic[Stream, Item]):
     def _leave_out(self, stream: Stream, now: float) -> None:
         """Throws away what has waited for too long, but never the newest."""
         waiting = self._waiting[stream]
-        while len(waiting) > 1 and now - waiting[0][0] > self.patience:
+        while len(waiting) > 1 and now - waiting[0][0] > self.longest_wait:
             waiting.popleft()
             self._left_out[stream] += 1
 

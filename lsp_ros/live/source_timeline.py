@@ -10,8 +10,8 @@ import uuid
 import numpy as np
 
 from lsp_ros import timeline
+from lsp_ros.live.counters import Observer
 from lsp_ros.live.stamped import AudioBlock
-from lsp_ros.live.statistics import Observer
 
 SECOND = timeline.NANOSECONDS_PER_SECOND
 SHORTEST_CHUNK = 160

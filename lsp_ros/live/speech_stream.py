@@ -11,10 +11,10 @@ from typing import Protocol
 import numpy as np
 
 from lsp_ros import timeline
+from lsp_ros.live.counters import Observer
 from lsp_ros.live.gap_filling import StreamPosition, filled, first_whole_block
 from lsp_ros.live.source_arbiter import SECONDS_TO_STOP, SourceArbiter
 from lsp_ros.live.stamped import AudioBlock, FrameStamp, StampedFrame
-from lsp_ros.live.statistics import Observer
 from lsp_ros.signals import SpeechFeatures
 
 JOIN_FRAMES = 3  # every third frame starts at a whole sample number, so a stage that joins there keeps the timeline

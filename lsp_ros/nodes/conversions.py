@@ -52,7 +52,7 @@ class Units:
 
 def stamp_ns(header: Header) -> int:
     """The header's stamp in nanoseconds."""
-    return header.stamp.sec * timeline.NANOSECONDS_PER_SECOND + header.stamp.nanosec
+    return int(header.stamp.sec * timeline.NANOSECONDS_PER_SECOND + header.stamp.nanosec)
 
 
 def header_at(nanoseconds: int, frame_id: str = '') -> Header:
@@ -186,7 +186,7 @@ def quaternion_from_euler(euler: np.ndarray) -> Quaternion:
 
 def euler_from_quaternion(quaternion: Quaternion) -> np.ndarray:
     """(ex, ey, ez) in degrees, (3,) float64, of R = Rz(ez) Ry(ey) Rx(ex + 180); the quaternion may have any length."""
-    euler = quaternion_to_euler(unit_quaternion(quaternion)) - HALF_TURN
+    euler: np.ndarray = quaternion_to_euler(unit_quaternion(quaternion)) - HALF_TURN
     euler[0] += 360.0 if euler[0] <= -180.0 else 0.0
     return euler
 

@@ -3,7 +3,7 @@
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from lsp_ros.live.statistics import CountersReport
+from lsp_ros.live.counters import CountersReport
 
 # How a duration's name goes on in the keys.
 MEDIAN, MAXIMUM = ' median ms', ' maximum ms'

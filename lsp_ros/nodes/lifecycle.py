@@ -28,7 +28,7 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
-from lsp_ros.live.statistics import Counters
+from lsp_ros.live.counters import Counters
 from lsp_ros.nodes.diagnostics import diagnostic_status
 from lsp_ros.nodes.parameters import AUTOSTART, Parameter
 
@@ -158,11 +158,11 @@ class StreamNode(LifecycleNode):
     def one_shot_timer(self, callback: Callable[[], None]) -> OneShotTimer:
         """A timer that stands still until it is started."""
 
-        def ring() -> None:
+        def elapsed() -> None:
             timer.cancel()
             self._call(callback)
 
-        timer = self.create_timer(DIAGNOSTICS_PERIOD, ring, clock=self.steady, autostart=False)
+        timer = self.create_timer(DIAGNOSTICS_PERIOD, elapsed, clock=self.steady, autostart=False)
         self._entities.append((self.destroy_timer, timer))
         return OneShotTimer(timer)
 

@@ -193,7 +193,7 @@ class Monitor(StreamNode):
 def stamp_of(serialized: bytes) -> int:
     """Nanoseconds of the header's stamp that a serialised message begins with (CDR: 4 bytes say the byte order)."""
     seconds, nanoseconds = struct.unpack_from('<iI' if serialized[1] & 1 else '>iI', serialized, 4)
-    return seconds * SECOND + nanoseconds
+    return int(seconds * SECOND + nanoseconds)
 
 
 def main(arguments: list[str] | None = None) -> int:

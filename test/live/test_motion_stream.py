@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stream_pieces import SECOND, START_NS, Face, Observed, features_of, stamp_of
+from stream_pieces import SECOND, START_NS, FakeMotionStage, Observed, features_of, stamp_of
 
 from lsp_ros import timeline
 from lsp_ros.avatar.avatar import Avatar
@@ -16,11 +16,11 @@ REST = -1  # what the stand-in for the stage says for silence
 
 
 class Moving:
-    """A stream into a face, which has no look-ahead unless it is given one."""
+    """A stream, its stage, which has no look-ahead unless it is given one, and its observer."""
 
     def __init__(self, look_ahead=0):
-        self.face, self.observed = Face(look_ahead), Observed()
-        self.stream = MotionStream(self.face, self.observed)
+        self.stage, self.observed = FakeMotionStage(look_ahead), Observed()
+        self.stream = MotionStream(self.stage, self.observed)
         self.frames = []
 
     def push(self, frames, stream_id='a', start_ns=START_NS, now_ns=START_NS, steady=0.0):
@@ -38,7 +38,7 @@ class Moving:
 
 
 def shown(frames):
-    """What the face was told in each frame: the number of the features, or REST."""
+    """What the stage was told in each frame: the number of the features, or REST."""
     return [int(frame.block.points[frame.row, 0]) for frame in frames]
 
 
@@ -139,7 +139,7 @@ def test_of_two_sources_one_moves_the_face():
 
 def test_refused_features_are_replaced_with_rest():
     moving = Moving()
-    moving.face.refused = {3.0}
+    moving.stage.refused = {3.0}
     assert [stamp.frame for stamp in moving.push(range(6))] == list(range(6))
     assert shown(moving.frames) == [0, 1, 2, REST, 4, 5]
     assert moving.observed.problems == {'refused speech features': 1}
@@ -246,10 +246,10 @@ def test_commands_go_to_the_stage_and_one_that_is_refused_is_told():
     command = HeadPoseCommand(PoseMode.AUTONOMOUS, np.zeros(4), np.zeros(3))
     moving.stream.command(command)
     moving.stream.command(None)
-    assert moving.face.commands == [command]
+    assert moving.stage.commands == [command]
     assert moving.observed.problems == {'refused head-pose commands': 1}
     moving.stream.set_idle_amplitude(0.5)
-    assert moving.face.idle_amplitude == 0.5
+    assert moving.stage.idle_amplitude == 0.5
 
 
 def test_a_reset_forgets_the_stream_and_the_frames_on_their_way():

@@ -72,7 +72,7 @@ def test_a_worker_that_fails_holds_up_nobody():
 @given(st.lists(st.tuples(st.sampled_from('abc'), st.floats(0, 0.1)), max_size=60))
 def test_every_item_is_taken_in_order_or_counted_as_left_out_and_the_newest_is_never_lost(arrivals):
     now, left_out = 0.0, dict.fromkeys('abc', 0)
-    queue = FairQueue(patience=0.04, clock=lambda: 0.0)  # the worker is free at once
+    queue = FairQueue(longest_wait=0.04, clock=lambda: 0.0)  # the worker is free at once
     sent = {stream: [] for stream in 'abc'}
     for number, (stream, pause) in enumerate(arrivals):
         now += pause
@@ -91,7 +91,7 @@ def test_every_item_is_taken_in_order_or_counted_as_left_out_and_the_newest_is_n
 def test_what_a_worker_takes_is_the_newest_or_has_not_waited_long(steps):
     """Also where nothing comes while the worker is held up; and whatever was left out is told with the next."""
     now, left_out, there, taken = 0.0, 0, [], []
-    queue = FairQueue(patience=0.04, clock=lambda: now)
+    queue = FairQueue(longest_wait=0.04, clock=lambda: now)
     for step, pause in [*steps, ('put', 0.0), ('take', 0.0)]:
         now += pause
         if step == 'put':
@@ -107,7 +107,7 @@ def test_what_a_worker_takes_is_the_newest_or_has_not_waited_long(steps):
 
 
 def test_who_waited_longest_for_a_turn_is_next_however_much_another_sends():
-    queue = FairQueue(patience=1.0, clock=lambda: 0.6)
+    queue = FairQueue(longest_wait=1.0, clock=lambda: 0.6)
     for number in range(50):
         queue.put('loud', number, 0.0)
     queue.put('quiet', 0, 0.5)
@@ -118,7 +118,7 @@ def test_who_waited_longest_for_a_turn_is_next_however_much_another_sends():
 
 
 def test_streams_of_one_group_are_taken_together_one_item_each():
-    queue = FairQueue(patience=1.0, clock=lambda: 0.0)
+    queue = FairQueue(longest_wait=1.0, clock=lambda: 0.0)
     for stream in ('a1', 'b1', 'a2', 'a2', 'a3'):
         queue.put(stream, stream.upper(), 0.0)
 
@@ -131,7 +131,7 @@ def test_streams_of_one_group_are_taken_together_one_item_each():
 
 
 def test_a_closed_queue_lets_its_reader_go():
-    queue, taken = FairQueue(patience=1.0), []
+    queue, taken = FairQueue(longest_wait=1.0), []
     reader = threading.Thread(target=lambda: taken.append(queue.take()))
     reader.start()
     queue.close()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stream_pieces import START_NS, Ear, Observed, chunks, numbered
+from stream_pieces import START_NS, FakeSpeechStage, Observed, chunks, numbered
 
 from lsp_ros import timeline
 from lsp_ros.avatar.avatar import Avatar
@@ -14,19 +14,19 @@ from lsp_ros.speech.stage import SpeechStage
 
 
 class Listening:
-    """A stream into an ear."""
+    """A stream, its stage and its observer."""
 
     def __init__(self):
-        self.ear, self.observed = Ear(), Observed()
-        self.stream = SpeechStream(self.ear, self.observed)
+        self.stage, self.observed = FakeSpeechStage(), Observed()
+        self.stream = SpeechStream(self.stage, self.observed)
         self.frames = []
 
     def push(self, block, steady=0.0):
-        """What the ear was given; None where it was not."""
-        resets, pieces = self.ear.resets, len(self.ear.pieces)
+        """What the stage was given; None where it was not."""
+        resets, pieces = self.stage.resets, len(self.stage.pieces)
         self.frames += self.stream.push(block, steady)
-        new = self.ear.resets > resets
-        return self.ear.pieces[-1] if new or len(self.ear.pieces) > pieces else None
+        new = self.stage.resets > resets
+        return self.stage.pieces[-1] if new or len(self.stage.pieces) > pieces else None
 
 
 @given(st.lists(st.integers(160, 320), min_size=3, max_size=40), st.data())
@@ -45,17 +45,17 @@ def test_whatever_is_lost_doubled_or_late_the_speech_stage_gets_an_unbroken_stre
     listening, got, resets = Listening(), [], 0
     for chunk in arriving:
         listening.push(chunk)
-        if listening.ear.resets > resets:
+        if listening.stage.resets > resets:
             # Too much was lost in a row: the stage begins anew, on the stream's own timeline.
-            resets = listening.ear.resets
+            resets = listening.stage.resets
             start = 800 * -(-chunk.first_sample // 800)
-        got = np.concatenate([np.zeros(start, np.float32), listening.ear.samples])
+        got = np.concatenate([np.zeros(start, np.float32), listening.stage.samples])
     heard = got != 0
     np.testing.assert_array_equal(got[heard], samples[: len(got)][heard])
     for frame in listening.frames:
         assert frame.stamp.stamp_ns == START_NS + timeline.frame_start_ns(frame.stamp.frame)
-    missing = sum(np.count_nonzero(piece == 0) for piece in listening.ear.pieces)
-    if listening.ear.resets == 2:  # one when it was made, one for the first chunk
+    missing = sum(np.count_nonzero(piece == 0) for piece in listening.stage.pieces)
+    if listening.stage.resets == 2:  # one when it was made, one for the first chunk
         assert listening.observed.problems['healed samples'] == missing
         assert [frame.stamp.frame for frame in listening.frames] == list(range(len(listening.frames)))
 
@@ -85,9 +85,9 @@ def test_who_joins_a_running_stream_keeps_its_timeline(first_sample, frame):
     listening = Listening()
     for chunk in chunks(numbered(4000), [200] * 20, first_sample):
         listening.push(chunk)
-    assert listening.ear.resets == 2 and not listening.observed.problems
+    assert listening.stage.resets == 2 and not listening.observed.problems
     start = 800 * -(-first_sample // 800)
-    np.testing.assert_array_equal(listening.ear.samples, numbered(4000)[start - first_sample :])
+    np.testing.assert_array_equal(listening.stage.samples, numbered(4000)[start - first_sample :])
     stamp = listening.frames[frame].stamp
     assert timeline.frame_start(stamp.frame) - start == timeline.frame_start(frame)
     assert stamp.stamp_ns == START_NS + timeline.frame_start_ns(stamp.frame)
@@ -98,7 +98,7 @@ def test_a_new_stream_begins_anew():
     listening.push(AudioBlock('a', 0, START_NS, numbered(1600)))
     listening.frames.clear()
     piece = listening.push(AudioBlock('b', 0, START_NS + 77, numbered(400)), steady=1.0)
-    assert listening.ear.resets == 3 and len(piece) == 400 and not listening.observed.problems
+    assert listening.stage.resets == 3 and len(piece) == 400 and not listening.observed.problems
     assert listening.frames[0].stamp == FrameStamp('b', 0, START_NS + 77)
     assert listening.observed.said[-1] == "listening to stream 'b' from sample 0"
 
@@ -108,7 +108,7 @@ def test_a_jump_is_not_filled(jump):
     listening = Listening()
     listening.push(AudioBlock('a', 160_000, START_NS, numbered(800)))
     piece = listening.push(AudioBlock('a', 160_800 + jump, START_NS, numbered(800)))
-    assert listening.ear.resets == 3 and len(piece) <= 800
+    assert listening.stage.resets == 3 and len(piece) <= 800
     assert listening.observed.problems == {'jumps of audio': 1}
 
 

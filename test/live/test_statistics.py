@@ -1,4 +1,4 @@
-"""What is counted and timed."""
+"""What a viewer gets."""
 
 import json
 
@@ -8,7 +8,7 @@ from stream_pieces import SECOND, START_NS
 
 from lsp_ros import timeline
 from lsp_ros.live.stamped import AudioBlock
-from lsp_ros.live.statistics import Counters, Durations, ViewerStatistics, missing, write_report
+from lsp_ros.live.statistics import Durations, ViewerStatistics, missing, write_report
 
 
 def test_the_report_counts_and_times(tmp_path):
@@ -47,20 +47,3 @@ def test_durations_of_any_number_are_summed_up_in_little_memory():
     np.testing.assert_allclose(list(durations.summary().values()), exact, atol=0.1)
     assert list(durations.summary()) == ['median', 'p95', 'p99', 'max']
     assert len(durations._counts) < 5000
-
-
-def test_counters_tell_rates_and_durations_since_the_last_report_and_totals_since_ever():
-    counters = Counters(now=10.0)
-    counters.count('cancels')
-    counters.count_event('frames')
-    counters.record_duration('computing', 0.25)
-    assert counters.count_problem('lost samples', 3) == 3
-    report = counters.report(now=12.0)
-    assert (report.seconds, report.problems) == (2.0, 3)
-    assert report.events == {'frames': 1} and report.durations == {'computing': [0.25]}
-    assert report.totals == {'cancels': 1, 'lost samples': 3}
-    assert counters.count_problem('lost samples') == 4
-    report = counters.report(now=13.0)
-    assert (report.seconds, report.problems) == (1.0, 1)
-    assert report.events == {'frames': 0} and report.durations == {}  # a rate that falls to 0 is told
-    assert report.totals == {'cancels': 1, 'lost samples': 4}

@@ -710,6 +710,38 @@ raise SystemExit(run(Node))
 """
 
 
+WHOLE_PROCESS = """
+import gc, os, threading
+from lsp_ros.nodes.lifecycle import Finished, StreamNode
+from lsp_ros.nodes.process import run
+
+class Node(StreamNode):
+    PARAMETERS = ()
+
+    def __init__(self):
+        super().__init__('whole_process')
+
+    def open(self):
+        self.call_every(0.01, self.tell_all)
+
+    def tell_all(self):
+        worker = threading.Thread(target=threading.Event().wait, daemon=True)
+        worker.start()
+        self.lower_priority([worker.native_id])
+        before, after = (os.getpriority(os.PRIO_PROCESS, thread) for thread in (0, worker.native_id))
+        print(gc.get_freeze_count() > 1000, after - before)
+        raise Finished
+
+raise SystemExit(run(Node))
+"""
+
+
+def test_a_process_of_our_own_is_tuned_once_its_node_is_active(ros):
+    """Which a node in somebody else's program leaves alone (test/nodes/test_lifecycle.py)."""
+    done = subprocess.run([sys.executable, '-c', WHOLE_PROCESS], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.split()) == (0, ['True', '5']), done.stderr
+
+
 def test_a_signal_while_a_node_starts_stops_what_was_started(ros):
     """Or its threads would keep the process for ever."""
     done = subprocess.run([sys.executable, '-c', HALF_STARTED], capture_output=True, text=True, timeout=120)
