@@ -31,4 +31,4 @@ settings.register_profile(
 )
 settings.load_profile('lsp_ros')
 
-pytest_plugins = ['avatar_fixture']
+pytest_plugins = ['avatar_fixture', 'ros_fixture']

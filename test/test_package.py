@@ -15,7 +15,7 @@ import yaml
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 
 import lsp_ros
-from lsp_ros.nodes.node import StreamNode
+from lsp_ros.nodes.lifecycle import StreamNode
 from lsp_ros.nodes.parameters import AUTOSTART, AVATAR
 
 ROOT = Path(__file__).resolve().parents[1]

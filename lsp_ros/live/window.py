@@ -1,4 +1,4 @@
-"""The player's window, in a process of its own; no ROS in it.
+"""The player's window, in a process of its own.
 
 A toolkit that finds no display, or loses the one it has, ends its whole process. So it gets one that may be lost:
 neither the sound nor a recording notices.
@@ -18,11 +18,13 @@ import struct
 import subprocess
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import IO, Any, Generic, TypeVar
 
 import numpy as np
+
+from lsp_ros.live.scheduling import LatestValue
 
 TITLE = 'lsp_ros'
 HEADER = struct.Struct('<II')  # height and width of the RGB picture that follows
@@ -32,35 +34,7 @@ SMALL = 160, 120  # pixels
 MILLISECONDS_TO_FILL_THE_SCREEN = 1000
 CLOSED, NO_WINDOWS = 0, 3  # exit statuses
 
-
-class Waiting:
-    """Pictures that wait for their moment, by a clock that may be set at any time."""
-
-    def __init__(self, most: int):
-        self._pictures: deque[tuple[int, np.ndarray]] = deque(maxlen=most)
-
-    def __len__(self) -> int:
-        return len(self._pictures)
-
-    @property
-    def next_due_ns(self) -> int | None:
-        return self._pictures[0][0] if self._pictures else None
-
-    def put(self, due_ns: int, picture: np.ndarray) -> None:
-        """What was to be shown then or later, but came before, is of a clock that no longer holds: it goes."""
-        while self._pictures and self._pictures[-1][0] >= due_ns:
-            self._pictures.pop()
-        self._pictures.append((due_ns, picture))
-
-    def clear(self) -> None:
-        self._pictures.clear()
-
-    def take(self, now_ns: int) -> tuple[int, np.ndarray] | None:
-        """The newest that is due, and when it was; older ones go."""
-        due = None
-        while self._pictures and self._pictures[0][0] <= now_ns:
-            due = self._pictures.popleft()
-        return due
+Label = TypeVar('Label')
 
 
 @dataclass(frozen=True)
@@ -76,7 +50,7 @@ class Look:
     position: tuple[int, int] | None = None
     closable: bool = True
 
-    def open(self, cv2) -> None:
+    def open(self, cv2: Any) -> None:
         # The picture alone, without a toolbar; as large as a person makes it, but never distorted.
         ratio = cv2.WINDOW_FREERATIO if self.full_screen else cv2.WINDOW_KEEPRATIO  # it would keep it with white beside
         cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | ratio | cv2.WINDOW_GUI_NORMAL)
@@ -85,7 +59,7 @@ class Look:
         if self.full_screen:
             self._fill_the_screen(cv2)
 
-    def _fill_the_screen(self, cv2) -> None:
+    def _fill_the_screen(self, cv2: Any) -> None:
         cv2.resizeWindow(TITLE, *SMALL)  # OpenCV remembers how large it was when it was closed
         cv2.waitKey(MILLISECONDS_TO_FILL_THE_SCREEN // 10)
         cv2.setWindowProperty(TITLE, cv2.WND_PROP_FULLSCREEN, cv2.WINDOW_FULLSCREEN)
@@ -96,7 +70,7 @@ class Look:
         if size := display_size():
             cv2.resizeWindow(TITLE, *size)  # without a window manager nobody else does it
 
-    def show(self, cv2, picture: np.ndarray) -> None:
+    def show(self, cv2: Any, picture: np.ndarray) -> None:
         """(height, width, 3) uint8 BGR."""
         if self.full_screen:
             height, width = picture.shape[:2]
@@ -124,20 +98,17 @@ def display_size() -> tuple[int, int] | None:
     return size
 
 
-class Window:
+class Window(Generic[Label]):
     """Shows pictures as long as it can. ``is_open`` turns True once there is a window.
 
     shown    called with what came with each picture, when it is on the screen; in a thread of ours
     quiet    what the toolkit says goes nowhere
     """
 
-    def __init__(self, shown: Callable[[object], None], look: Look = Look(), quiet: bool = False):
-        # Not above: the window's own process imports this file too, and has no need of ROS messages.
-        from lsp_ros.live.streams import Mailbox
-
+    def __init__(self, shown: Callable[[Label], None], look: Look = Look(), quiet: bool = False) -> None:
         self.is_open = False
         self._shown = shown
-        self._mailbox = Mailbox()
+        self._pictures: LatestValue[tuple[np.ndarray, Label]] = LatestValue()
         # In a session of its own: Ctrl-C in a terminal is for the player, which then closes the window.
         self._process = subprocess.Popen(
             [sys.executable, '-m', 'lsp_ros.live.window', json.dumps(asdict(look))],
@@ -154,22 +125,23 @@ class Window:
         """None while the window lives, CLOSED by a person, NO_WINDOWS in this OpenCV, or how else it ended."""
         return self._process.poll()
 
-    def show(self, picture: np.ndarray, label: object) -> None:
+    def show(self, picture: np.ndarray, label: Label) -> None:
         """Show (height, width, 3) uint8 RGB; a picture that is not on its way yet makes room for it. Never waits."""
-        self._mailbox.put((picture, label))
+        self._pictures.put((picture, label))
 
     def close(self) -> None:
         """Take the window away."""
-        self._mailbox.close()
+        self._pictures.close()
         self._process.kill()  # it has nothing to lose
         self._process.wait()
         self._thread.join()
 
     def _feed(self) -> None:
         into, answers = self._process.stdin, self._process.stdout
+        assert into and answers  # both are pipes
         with contextlib.suppress(BrokenPipeError):
             self.is_open = bool(answers.read(1))
-            while self.is_open and (item := self._mailbox.take()) is not None:
+            while self.is_open and (item := self._pictures.take()) is not None:
                 picture, label = item
                 into.write(HEADER.pack(*picture.shape[:2]))
                 into.write(np.ascontiguousarray(picture).data)
@@ -220,14 +192,14 @@ def main(look: Look) -> int:
                 os.write(answers, b'.')
 
 
-def _is_closed(cv2) -> bool:
+def _is_closed(cv2: Any) -> bool:
     try:
-        return cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1
+        return bool(cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1)
     except cv2.error:  # what OpenCV 5 says where the last window was closed
         return True
 
 
-def _read_picture(pictures) -> np.ndarray | None:
+def _read_picture(pictures: IO[bytes]) -> np.ndarray | None:
     """The next picture (height, width, 3) uint8 RGB; None at the end."""
     header = _read(pictures, HEADER.size)
     if header is None:
@@ -237,7 +209,7 @@ def _read_picture(pictures) -> np.ndarray | None:
     return None if data is None else np.frombuffer(data, np.uint8).reshape(height, width, 3)
 
 
-def _read(pictures, count: int) -> bytes | None:
+def _read(pictures: IO[bytes], count: int) -> bytearray | None:
     """Exactly `count` bytes; None where the input ends before."""
     data = bytearray()
     while len(data) < count:

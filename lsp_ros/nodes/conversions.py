@@ -7,6 +7,7 @@ allowed. Messages carry SI units; an avatar's own unit and scale stand in `Units
 
 import array
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,8 @@ from std_msgs.msg import Header
 from lsp_ros import timeline
 from lsp_ros.avatar.architecture import FEATURE_SIZE
 from lsp_ros.geometry import HALF_TURN, euler_to_quaternion, quaternion_to_euler
+from lsp_ros.live.pcm import check_samples
+from lsp_ros.live.stamped import AudioBlock, FrameStamp
 from lsp_ros.motion.command import check_command
 from lsp_ros.msg import AudioChunk
 from lsp_ros.msg import FaceMotion as FaceMotionMessage
@@ -33,28 +36,8 @@ from lsp_ros.signals import (
 )
 
 LONGEST_CHUNK = 10 * timeline.SAMPLE_RATE
-LOUDEST_SAMPLE = 16.0  # a float stream may clip a little above full scale; a hundredfold is a wrong format
 LARGEST_JPEG = 2**24
 ROWS = timeline.FEATURES_PER_FRAME
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a frame stands: its stream, its number on the stream's 60 fps timeline, its time on the ROS clock."""
-
-    stream_id: str
-    frame: int
-    stamp_ns: int
-
-
-@dataclass(frozen=True)
-class Audio:
-    """``samples`` (n,) float32, mono, 16 kHz; the first is ``first_sample`` of its stream, at ``stamp_ns``."""
-
-    stream_id: str
-    first_sample: int
-    stamp_ns: int
-    samples: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -70,7 +53,7 @@ class Units:
 
 def stamp_ns(header: Header) -> int:
     """The header's stamp in nanoseconds."""
-    return header.stamp.sec * timeline.NANOSECONDS_PER_SECOND + header.stamp.nanosec
+    return int(header.stamp.sec * timeline.NANOSECONDS_PER_SECOND + header.stamp.nanosec)
 
 
 def header_at(nanoseconds: int, frame_id: str = '') -> Header:
@@ -85,7 +68,7 @@ def header_at(nanoseconds: int, frame_id: str = '') -> Header:
 # Audio
 
 
-def audio_to_message(audio: Audio) -> AudioChunk:
+def audio_to_message(audio: AudioBlock) -> AudioChunk:
     samples = array.array('f')
     samples.frombytes(np.ascontiguousarray(audio.samples, dtype=np.float32).data.cast('B'))
     return AudioChunk(
@@ -97,7 +80,7 @@ def audio_to_message(audio: Audio) -> AudioChunk:
     )
 
 
-def audio_from_message(message: AudioChunk) -> Audio:
+def audio_from_message(message: AudioChunk) -> AudioBlock:
     if message.sample_rate != timeline.SAMPLE_RATE:
         raise ValueError(
             f'audio chunk at {message.sample_rate} Hz: the stream is {timeline.SAMPLE_RATE} Hz, '
@@ -107,140 +90,24 @@ def audio_from_message(message: AudioChunk) -> Audio:
     if not 1 <= len(samples) <= LONGEST_CHUNK:
         raise ValueError(f'audio chunk of {len(samples)} samples: 1 to {LONGEST_CHUNK} are allowed')
     check_samples(samples)
-    return Audio(message.stream_id, message.first_sample, stamp_ns(message.header), samples)
-
-
-def check_samples(samples: np.ndarray) -> None:
-    """Raise ValueError unless all samples are finite and no louder than speech can be."""
-    if not np.isfinite(samples).all():
-        raise ValueError('audio with NaN or infinite samples')
-    loudest = float(np.abs(samples).max(initial=0.0))
-    if loudest > LOUDEST_SAMPLE:
-        raise ValueError(f'audio with a sample of {loudest:g}: full scale is -1 to 1')
-
-
-# Other packages' audio. Two packages share the name audio_common_msgs and neither need be installed, so a message
-# is known by its fields and nothing is imported.
-
-
-@dataclass(frozen=True)
-class AudioFormat:
-    """How plain bytes are to be read where the message does not say it itself."""
-
-    rate: int = timeline.SAMPLE_RATE
-    channels: int = 1
-    encoding: str = 'S16LE'
-
-
-ENCODINGS = {
-    'U8': (np.dtype(np.uint8), 128.0, 128.0),
-    'S8': (np.dtype(np.int8), 0.0, 128.0),
-    'S16LE': (np.dtype('<i2'), 0.0, 32768.0),
-    'S16BE': (np.dtype('>i2'), 0.0, 32768.0),
-    'S32LE': (np.dtype('<i4'), 0.0, 2147483648.0),
-    'F32LE': (np.dtype('<f4'), 0.0, 1.0),
-}
-PCM_NAMES = {'pcm-s16': 'S16LE'}  # foxglove
-ARRAYS = {  # mgonzs13: field of audio_data, PortAudio's number of its sample format, encoding
-    'float32_data': (1, 'F32LE'),
-    'int32_data': (2, 'S32LE'),
-    'int16_data': (8, 'S16LE'),
-    'int8_data': (16, 'S8'),
-    'uint8_data': (32, 'U8'),
-}
-LOWEST_RATE, HIGHEST_RATE = 1000, 384_000
-MOST_CHANNELS = 64
-
-
-def foreign_audio_from_message(message, assumed: AudioFormat = AudioFormat()) -> tuple[np.ndarray, int]:
-    """Mono float32 samples (n,) and their rate in Hz from any of these messages, recognised by their fields.
-
-    lsp_ros/AudioChunk; ros-drivers' AudioData and AudioDataStamped (read as `assumed`); mgonzs13's Audio and
-    AudioStamped; foxglove_msgs/RawAudio.
-    """
-    if hasattr(message, 'samples') and hasattr(message, 'first_sample'):
-        samples, rate, channels = np.asarray(message.samples, dtype=np.float32), message.sample_rate, 1
-    elif hasattr(message, 'number_of_channels') and hasattr(message, 'format'):
-        encoding = PCM_NAMES.get(message.format)
-        if encoding is None:
-            raise ValueError(f'RawAudio format {message.format!r}: {", ".join(PCM_NAMES)} is allowed')
-        samples = _from_bytes(message.data, encoding)
-        rate, channels = message.sample_rate, message.number_of_channels
-    elif hasattr(message, 'audio_data') and hasattr(message, 'info'):
-        samples = _from_arrays(message.audio_data, message.info.format)
-        rate, channels = message.info.rate, message.info.channels
-    elif hasattr(message, 'audio'):
-        return foreign_audio_from_message(message.audio, assumed)
-    elif hasattr(message, 'data'):
-        samples, rate, channels = _from_bytes(message.data, assumed.encoding), assumed.rate, assumed.channels
-    else:
-        raise ValueError(f'{type(message).__name__} is not an audio message that is known here')
-    return _to_mono(samples, channels, rate), rate
-
-
-def says_no_format(message) -> bool:
-    """Whether it carries plain bytes: their rate, channels and encoding have to be known from elsewhere."""
-    message = getattr(message, 'audio', message)
-    return hasattr(message, 'data') and not hasattr(message, 'number_of_channels')
-
-
-def format_from_info(info) -> AudioFormat:
-    """The format in ros-drivers' AudioInfo; ValueError for coded (mp3) audio."""
-    coding = info.coding_format.lower()
-    if coding not in ('', 'wave', 'wav', 'raw', 'pcm'):
-        raise ValueError(f'audio coded as {info.coding_format!r}: send plain PCM (coding_format wave)')
-    encoding = (info.sample_format or 'S16LE').upper()
-    if encoding not in ENCODINGS:
-        raise ValueError(f'audio sample format {info.sample_format!r}: {", ".join(ENCODINGS)} are allowed')
-    return AudioFormat(info.sample_rate, info.channels, encoding)
-
-
-def _from_bytes(data, encoding: str) -> np.ndarray:
-    dtype = ENCODINGS[encoding][0]
-    raw = np.asarray(data, dtype=np.uint8)
-    if len(raw) % dtype.itemsize:
-        raise ValueError(f'audio of {len(raw)} bytes: {encoding} needs a multiple of {dtype.itemsize}')
-    return _to_float(raw.view(dtype), encoding)
-
-
-def _to_float(values: np.ndarray, encoding: str) -> np.ndarray:
-    _, offset, full_scale = ENCODINGS[encoding]
-    return (values.astype(np.float32) - np.float32(offset)) / np.float32(full_scale)
-
-
-def _from_arrays(data, number: int) -> np.ndarray:
-    for field, (portaudio, encoding) in ARRAYS.items():
-        if portaudio == number:
-            return _to_float(np.asarray(getattr(data, field), dtype=ENCODINGS[encoding][0]), encoding)
-    raise ValueError(f'audio sample format {number}: {[number for number, _ in ARRAYS.values()]} are allowed')
-
-
-def _to_mono(samples: np.ndarray, channels: int, rate: int) -> np.ndarray:
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise ValueError(f'audio at {rate} Hz: {LOWEST_RATE} to {HIGHEST_RATE} Hz are allowed')
-    if not 1 <= channels <= MOST_CHANNELS:
-        raise ValueError(f'audio with {channels} channels: 1 to {MOST_CHANNELS} are allowed')
-    if len(samples) % channels:
-        raise ValueError(f'audio of {len(samples)} samples does not divide into {channels} channels')
-    check_samples(samples)
-    return samples if channels == 1 else samples.reshape(-1, channels).mean(axis=1)
+    return AudioBlock(message.stream_id, message.first_sample, stamp_ns(message.header), samples)
 
 
 # Speech features
 
 
-def features_to_message(place: Place, features: SpeechFeatures, index: int) -> SpeechFeaturesMessage:
+def features_to_message(stamp: FrameStamp, features: SpeechFeatures, index: int) -> SpeechFeaturesMessage:
     return SpeechFeaturesMessage(
-        header=header_at(place.stamp_ns),
-        stream_id=place.stream_id,
-        frame=place.frame,
+        header=header_at(stamp.stamp_ns),
+        stream_id=stamp.stream_id,
+        frame=stamp.frame,
         features=np.ascontiguousarray(features.values[index], dtype=np.float32).reshape(-1),
         level_db=float(features.level_db[index]),
         active=bool(features.active[index]),
     )
 
 
-def features_from_message(message: SpeechFeaturesMessage) -> tuple[Place, SpeechFeatures]:
+def features_from_message(message: SpeechFeaturesMessage) -> tuple[FrameStamp, SpeechFeatures]:
     values = _floats(message.features, ROWS * FEATURE_SIZE, 'speech features')
     if not math.isfinite(message.level_db):
         raise ValueError(f'speech features with a level of {message.level_db} dB: a finite one is needed')
@@ -250,11 +117,11 @@ def features_from_message(message: SpeechFeaturesMessage) -> tuple[Place, Speech
         level_db=np.array([message.level_db], dtype=np.float32),
         active=np.array([message.active], dtype=bool),
     )
-    return Place(message.stream_id, message.frame, stamp_ns(message.header)), features
+    return FrameStamp(message.stream_id, message.frame, stamp_ns(message.header)), features
 
 
-def _floats(values, count: int, name: str) -> np.ndarray:
-    values = np.asarray(values, dtype=np.float32)
+def _floats(given: Sequence[float], count: int, name: str) -> np.ndarray:
+    values: np.ndarray = np.asarray(given, dtype=np.float32)
     if values.shape != (count,):
         raise ValueError(f'{name} with {values.size} values: {count} are needed')
     if not np.isfinite(values).all():
@@ -265,12 +132,14 @@ def _floats(values, count: int, name: str) -> np.ndarray:
 # Face motion
 
 
-def motion_to_message(place: Place, motion: FaceMotion, index: int, units: Units, frame_id: str) -> FaceMotionMessage:
+def motion_to_message(
+    stamp: FrameStamp, motion: FaceMotion, index: int, units: Units, frame_id: str
+) -> FaceMotionMessage:
     x, y, z = (float(value) * units.metres for value in motion.translation[index])
     return FaceMotionMessage(
-        header=header_at(place.stamp_ns, frame_id),
-        stream_id=place.stream_id,
-        frame=place.frame,
+        header=header_at(stamp.stamp_ns, frame_id),
+        stream_id=stamp.stream_id,
+        frame=stamp.frame,
         landmarks=_scaled(motion.points[index], units.metres * units.scale),
         head_pose=Pose(position=Point(x=x, y=y, z=z), orientation=quaternion_from_euler(motion.euler[index])),
         shoulders=_scaled(motion.shoulders[index], units.metres),
@@ -280,7 +149,7 @@ def motion_to_message(place: Place, motion: FaceMotion, index: int, units: Units
     )
 
 
-def motion_from_message(message: FaceMotionMessage, units: Units) -> tuple[Place, FaceMotion]:
+def motion_from_message(message: FaceMotionMessage, units: Units) -> tuple[FrameStamp, FaceMotion]:
     landmarks = _floats(message.landmarks, 3 * LANDMARKS, 'face motion landmarks')
     shoulders = _floats(message.shoulders, 3 * SHOULDER_POINTS, 'face motion shoulders')
     position = message.head_pose.position
@@ -300,7 +169,7 @@ def motion_from_message(message: FaceMotionMessage, units: Units) -> tuple[Place
         source=np.array([message.head_source], dtype=np.uint8),
         clamped=np.array([message.clamped], dtype=bool),
     )
-    return Place(message.stream_id, message.frame, stamp_ns(message.header)), motion
+    return FrameStamp(message.stream_id, message.frame, stamp_ns(message.header)), motion
 
 
 def _scaled(points: np.ndarray, factor: float) -> np.ndarray:
@@ -315,7 +184,7 @@ def quaternion_from_euler(euler: np.ndarray) -> Quaternion:
 
 def euler_from_quaternion(quaternion: Quaternion) -> np.ndarray:
     """(ex, ey, ez) in degrees, (3,) float64, of R = Rz(ez) Ry(ey) Rx(ex + 180); the quaternion may have any length."""
-    euler = quaternion_to_euler(unit_quaternion(quaternion)) - HALF_TURN
+    euler: np.ndarray = quaternion_to_euler(unit_quaternion(quaternion)) - HALF_TURN
     euler[0] += 360.0 if euler[0] <= -180.0 else 0.0
     return euler
 

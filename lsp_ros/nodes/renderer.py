@@ -10,19 +10,21 @@ import re
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+from rclpy.lifecycle import LifecyclePublisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from lsp_ros import signals, timeline
 from lsp_ros.avatar.load import Avatar, find_avatar
-from lsp_ros.live.streams import InOrder, Turns
+from lsp_ros.live.scheduling import FairQueue, ReorderBuffer
+from lsp_ros.live.stamped import FrameStamp
 from lsp_ros.msg import FaceMotion
 from lsp_ros.nodes.conversions import (
-    Place,
     Units,
     camera_info_to_message,
     header_at,
@@ -30,16 +32,18 @@ from lsp_ros.nodes.conversions import (
     jpeg_to_message,
     motion_from_message,
 )
-from lsp_ros.nodes.node import FRAME_QOS, IMAGE_QOS, StreamNode, give_way, run
+from lsp_ros.nodes.lifecycle import StreamNode
 from lsp_ros.nodes.parameters import AVATAR, Parameter
+from lsp_ros.nodes.process import run
+from lsp_ros.nodes.qos import FRAME_QOS, IMAGE_QOS
 from lsp_ros.rendering.engines import ENGINES
-from lsp_ros.rendering.engines.engine import EngineError
+from lsp_ros.rendering.engines.engine import Engine, EngineError
 from lsp_ros.rendering.engines.factory import make_engine
 from lsp_ros.rendering.stage import RenderStage
 
 # A frame that finds the worker busy may wait so long where a newer one is there: two that come at once are both drawn,
 # and a renderer that is too slow for good falls no further behind.
-PATIENCE_SECONDS = 0.04
+LONGEST_WAIT_SECONDS = 0.04
 # Two pictures at a time, each on half of the cores: a core that another process needs holds up one of them only. For
 # small renderers alone: of a slow one, the second picture would come too late.
 SIDE_BY_SIDE = 2
@@ -68,26 +72,33 @@ class RendererNode(StreamNode):
         Parameter('jpeg_quality', 90, 'quality of image/compressed', 1, 100, live=True),
     )
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__('renderer')
+        self._every_nth = 1
+        self._side_by_side_at_most = 1
+        self._workers: list[threading.Thread] = []
+        self._queue: FairQueue[OutputStream, Frame] | None = None  # while it is active
+        self._order = ReorderBuffer()
 
     def open(self) -> None:
         named = named_streams(self.value('streams'), self.value('avatar'))
         before = threads()
         folders = {avatar: find_avatar(avatar).resolve() for avatar in dict.fromkeys(named.values())}
         streams = Counter(folders[avatar] for avatar in named.values())
-        faces = {folder: self.load(folder, count) for folder, count in streams.items()}
-        self.side_by_side_at_most = max(face.stage.engine.side_by_side for face in faces.values())
+        renderers = {folder: self._load(folder, count) for folder, count in streams.items()}
+        self._side_by_side_at_most = max(renderer.side_by_side for renderer in renderers.values())
         # The engines' threads, and nobody else's: whoever waits for a message must not wait for a picture.
-        give_way(threads() - before)
-        self.every_nth = timeline.FRAME_RATE // self.value('frame_rate')
+        self.lower_priority(threads() - before)
+        self._every_nth = timeline.FRAME_RATE // self.value('frame_rate')
         for namespace, avatar in named.items():
-            self.serve(namespace, faces[folders[avatar]])
+            self._serve(namespace, renderers[folders[avatar]])
 
-    def load(self, folder: Path, streams: int) -> 'Face':
+    def _load(self, folder: Path, streams: int) -> 'AvatarRenderer':
         avatar = Avatar.load(folder, parts=('rendering',))
         try:
-            engine = make_engine(self.value('engine'), avatar, self.value('threads') or None, self.side_by_side(avatar))
+            engine = make_engine(
+                self.value('engine'), avatar, self.value('threads') or None, self._side_by_side(avatar)
+            )
         except EngineError as error:
             raise ValueError(str(error)) from error
         engine.warm_up(min(streams, engine.most_together, MOST_TOGETHER))
@@ -95,23 +106,23 @@ class RendererNode(StreamNode):
         wrong = avatar.unconsented
         if wrong:
             self.get_logger().warning(f'{avatar.name} is a real person whose consent {wrong}: nobody else may see this')
-        return Face(avatar, RenderStage(avatar, engine, mark=self.value('mark')))
+        return AvatarRenderer(avatar, RenderStage(avatar, engine, mark=self.value('mark')), engine)
 
-    def side_by_side(self, avatar: Avatar) -> int:
+    def _side_by_side(self, avatar: Avatar) -> int:
         cores = self.value('threads') or os.cpu_count() or 1
         return SIDE_BY_SIDE if avatar.manifest.renderer.size == 'live' and cores >= SIDE_BY_SIDE else 1
 
-    def serve(self, namespace: str, face: 'Face') -> None:
+    def _serve(self, namespace: str, renderer: 'AvatarRenderer') -> None:
         """Publishers and the subscription of one stream."""
         base = f'{namespace}/' if namespace else ''
-        stream = Stream(
+        stream = OutputStream(
             prefix=f'{namespace.strip("/")}: ' if namespace else '',
-            face=face,
-            images=self.publish_on(Image, f'{base}image', IMAGE_QOS),
-            camera_infos=self.publish_on(CameraInfo, f'{base}camera_info', IMAGE_QOS),
-            compressed=self.publish_on(CompressedImage, f'{base}image/compressed', IMAGE_QOS),
+            renderer=renderer,
+            images=self.add_publisher(Image, f'{base}image', IMAGE_QOS),
+            camera_infos=self.add_publisher(CameraInfo, f'{base}camera_info', IMAGE_QOS),
+            compressed=self.add_publisher(CompressedImage, f'{base}image/compressed', IMAGE_QOS),
         )
-        self.listen(
+        self.subscribe(
             FaceMotion,
             f'{base}face_motion',
             FRAME_QOS,
@@ -120,133 +131,139 @@ class RendererNode(StreamNode):
         )
 
     def start(self) -> None:
-        self.turns, self.order = Turns(PATIENCE_SECONDS), InOrder()
-        self.workers = [
-            threading.Thread(target=self.guard(self.work), name='renderer') for _ in range(self.side_by_side_at_most)
+        queue: FairQueue[OutputStream, Frame] = FairQueue(LONGEST_WAIT_SECONDS)
+        self._queue, self._order = queue, ReorderBuffer()
+        self._workers = [
+            threading.Thread(target=self.guard(lambda: self._work(queue)), name='renderer')
+            for _ in range(self._side_by_side_at_most)
         ]
-        for worker in self.workers:
+        for worker in self._workers:
             worker.start()
 
     def stop(self) -> None:
-        self.turns.close()
-        for worker in self.workers:
+        if self._queue is not None:
+            self._queue.close()
+        for worker in self._workers:
             worker.join()
 
     def close(self) -> None:
-        self.turns = self.order = self.workers = None  # they know the streams, and so the engines
+        # They know the streams, and so the engines.
+        self._queue, self._workers = None, []
 
-    def decode(self, stream: 'Stream', message: FaceMotion) -> 'Frame | None':
+    def decode(self, stream: 'OutputStream', message: FaceMotion) -> 'Frame | None':
         """None for a frame that the picture rate leaves out: its content is not even looked at."""
-        if message.frame % self.every_nth:
+        if message.frame % self._every_nth:
             return None
-        place, motion = motion_from_message(message, stream.face.units)
-        return Frame(place, message.header.frame_id, motion, time.perf_counter())
+        stamp, motion = motion_from_message(message, stream.renderer.units)
+        return Frame(stamp, message.header.frame_id, motion, time.perf_counter())
 
-    def move(self, stream: 'Stream', frame: 'Frame | None') -> None:
-        if frame is None:
+    def move(self, stream: 'OutputStream', frame: 'Frame | None') -> None:
+        """A frame of a stream waits for its picture from now on."""
+        if frame is None or self._queue is None:
             return
-        self.happened(f'{stream.prefix}frames asked for')
-        self.count_left_out(stream, self.turns.put(stream, frame, frame.arrived))
+        self.count_event(f'{stream.prefix}frames asked for')
+        self._count_left_out(stream, self._queue.put(stream, frame, frame.arrived))
 
-    def count_left_out(self, stream: 'Stream', number: int) -> None:
+    def _count_left_out(self, stream: 'OutputStream', number: int) -> None:
         if number:
             self.count(f'{stream.prefix}frames left out', number)
 
     # The workers
 
-    def work(self) -> None:
-        give_way([threading.get_native_id()])
+    def _work(self, queue: 'FairQueue[OutputStream, Frame]') -> None:
+        self.lower_priority([threading.get_native_id()])
         while True:
-            number, served = self.order.take(self.next_served)
+            number, served = self._order.take(lambda: self._next_served(queue))
             if not served:
                 return
-            drawn = []
+            drawn: list[tuple[OutputStream, Frame, np.ndarray]] = []
             try:
-                drawn = self.draw(served)
+                drawn = self._draw(served)
             finally:
-                with self.order.turn(number):
+                with self._order.turn(number):
                     for stream, frame, picture in drawn:
-                        self.publish(stream, frame, picture)
-                        self.took(f'{stream.prefix}motion to image', time.perf_counter() - frame.arrived)
+                        self._publish(stream, frame, picture)
+                        self.record_duration(f'{stream.prefix}motion to image', time.perf_counter() - frame.arrived)
 
-    def next_served(self) -> list[tuple['Stream', 'Frame']]:
-        """Frames of one face, which are drawn together; empty at the end."""
-        served = self.turns.take(lambda stream: stream.face, lambda face: face.most_together)
+    def _next_served(self, queue: 'FairQueue[OutputStream, Frame]') -> list[tuple['OutputStream', 'Frame']]:
+        """Frames of one avatar, which are drawn together; empty at the end."""
+        served = queue.take(lambda stream: stream.renderer, lambda renderer: renderer.most_together)
         for stream, _ in served:
-            self.count_left_out(stream, self.turns.left_out(stream))
+            self._count_left_out(stream, queue.left_out(stream))
         return served
 
-    def draw(self, served: list[tuple['Stream', 'Frame']]) -> list[tuple['Stream', 'Frame', np.ndarray]]:
-        """Pictures of frames of one face, as far as they can be drawn."""
+    def _draw(self, served: list[tuple['OutputStream', 'Frame']]) -> list[tuple['OutputStream', 'Frame', np.ndarray]]:
+        """Pictures of frames of one avatar, as far as they can be drawn."""
         began = time.perf_counter()
         drawable, maps = [], []
         for stream, frame in served:
             try:
-                (feature_map,) = stream.face.stage.feature_maps(frame.motion)
+                (feature_map,) = stream.renderer.stage.feature_maps(frame.motion)
             except ValueError as error:  # a face that is nowhere before the camera, say
-                self.trouble(
+                self.report_problem(
                     f'{stream.prefix}frames that cannot be drawn',
-                    f'{stream.prefix}{error}: frame {frame.place.frame} is left out',
+                    f'{stream.prefix}{error}: frame {frame.stamp.frame} is left out',
                 )
                 continue
             drawable.append((stream, frame))
             maps.append(feature_map)
         if not drawable:
             return []
-        face = drawable[0][0].face
-        with face.free:
-            pictures = face.stage.pictures(maps)
-        self.took('rendering', time.perf_counter() - began)
+        renderer = drawable[0][0].renderer
+        with renderer.free:
+            pictures = renderer.stage.pictures(maps)
+        self.record_duration('rendering', time.perf_counter() - began)
         return [(stream, frame, picture) for (stream, frame), picture in zip(drawable, pictures, strict=True)]
 
-    def publish(self, stream: 'Stream', frame: 'Frame', picture: np.ndarray) -> None:
+    def _publish(self, stream: 'OutputStream', frame: 'Frame', picture: np.ndarray) -> None:
         """To whoever listens: a picture is large, and even a camera_info takes its time."""
-        header = header_at(frame.place.stamp_ns, frame.frame_id)
+        header = header_at(frame.stamp.stamp_ns, frame.frame_id)
         if stream.images.get_subscription_count():
             stream.images.publish(image_to_message(picture, header))
         if stream.camera_infos.get_subscription_count():
             height, width = picture.shape[:2]
-            stream.camera_infos.publish(camera_info_to_message(stream.face.camera_matrix, height, width, header))
+            stream.camera_infos.publish(camera_info_to_message(stream.renderer.camera_matrix, height, width, header))
         if stream.compressed.get_subscription_count():
             quality = [cv2.IMWRITE_JPEG_QUALITY, self.value('jpeg_quality')]
             _, jpeg = cv2.imencode('.jpg', picture[..., ::-1], quality)
             stream.compressed.publish(jpeg_to_message(jpeg.tobytes(), header))
-        self.happened(f'{stream.prefix}images')
+        self.count_event(f'{stream.prefix}images')
 
 
-class Face:
-    """What the streams of one avatar share."""
+class AvatarRenderer:
+    """What draws one avatar; its streams share it."""
 
-    def __init__(self, avatar: Avatar, stage):
+    def __init__(self, avatar: Avatar, stage: RenderStage, engine: Engine) -> None:
         self.stage = stage
         self.units = Units(avatar.camera.metres_per_unit, float(avatar.face.scale))
         self.camera_matrix = avatar.camera.matrix
-        self.most_together = min(MOST_TOGETHER, stage.engine.most_together)
-        self.free = threading.Semaphore(stage.engine.side_by_side)
+        self.most_together = min(MOST_TOGETHER, engine.most_together)
+        self.side_by_side = engine.side_by_side
+        self.free = threading.Semaphore(engine.side_by_side)
 
 
 @dataclass(frozen=True, eq=False)
-class Stream:
+class OutputStream:
     """One namespace. ``prefix``: of its counts, empty where there is no other namespace than the node's."""
 
     prefix: str
-    face: Face
-    images: object
-    camera_infos: object
-    compressed: object
+    renderer: AvatarRenderer
+    images: LifecyclePublisher[Image]
+    camera_infos: LifecyclePublisher[CameraInfo]
+    compressed: LifecyclePublisher[CompressedImage]
 
 
 @dataclass(frozen=True)
 class Frame:
     """A frame that waits for its picture. ``arrived``: time.perf_counter()."""
 
-    place: Place
+    stamp: FrameStamp
     frame_id: str
     motion: signals.FaceMotion
     arrived: float
 
 
-def named_streams(streams, avatar: str) -> dict[str, str]:
+def named_streams(streams: Sequence[str], avatar: str) -> dict[str, str]:
     """{namespace: avatar} from NAMESPACE or NAMESPACE:AVATAR each; ValueError for one that is malformed or twice."""
     named = {}
     for text in streams:

@@ -4,7 +4,6 @@ Every test has a namespace of its own. Time-outs are generous: they end a test t
 """
 
 import itertools
-import os
 import signal
 import subprocess
 import sys
@@ -17,9 +16,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 
-from lsp_ros.avatar.load import Avatar
-from lsp_ros.nodes.node import AUDIO_QOS, use_shipped_profile
-from lsp_ros.rendering.engines.factory import make_engine
+from lsp_ros.nodes.qos import AUDIO_QOS
 
 PATIENCE = 120.0
 namespaces = (f'/t{number}' for number in itertools.count())
@@ -135,23 +132,6 @@ class Graph:
         for status in message.status:
             if status.name.startswith(self.namespace.lstrip('/') + '/'):
                 self.diagnostics[status.name.rpartition('/')[2]] = {item.key: item.value for item in status.values}
-
-
-@pytest.fixture(scope='session')
-def ros(tmp_path_factory):
-    use_shipped_profile()
-    # Converted renderers: made by the first test that renders, not found in (or left in) the user's own cache.
-    os.environ['LSP_CACHE_DIR'] = str(tmp_path_factory.mktemp('cache'))
-    rclpy.init()
-    yield
-    rclpy.shutdown()
-
-
-@pytest.fixture(scope='session')
-def renderable_avatar(ros, tiny_avatar):
-    """The tiny avatar, whose renderer is converted already."""
-    make_engine('auto', Avatar.load(tiny_avatar, parts=('rendering',)))
-    return tiny_avatar
 
 
 @pytest.fixture

@@ -1,29 +1,24 @@
 """The whole graph, five processes with the tiny avatar: pictures in order, in time with the sound, whatever dies."""
 
-import gc
 import json
 import shutil
 import signal
 import subprocess
 import sys
-import weakref
 
 import av
 import numpy as np
 import pytest
 import soundfile
-from rclpy.lifecycle import TransitionCallbackReturn
-from rclpy.parameter import Parameter
+from motion_messages import motion_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from lsp_ros import timeline
 from lsp_ros.avatar.load import Avatar
 from lsp_ros.media import digital_source_type, read_audio
 from lsp_ros.msg import AudioChunk, FaceMotion
-from lsp_ros.nodes.conversions import Place, Units, image_from_message, motion_to_message, stamp_ns
-from lsp_ros.nodes.node import IMAGE_QOS
-from lsp_ros.nodes.renderer import RendererNode, Stream
-from lsp_ros.signals import FaceMotion as Motion
+from lsp_ros.nodes.conversions import image_from_message, stamp_ns
+from lsp_ros.nodes.qos import IMAGE_QOS
 
 PATIENCE = 120
 
@@ -125,26 +120,6 @@ def test_whoever_is_killed_is_started_again_and_nothing_else_has_to_be(graph, re
         before = len(seen)
         graph.until(lambda before=before: len(seen) > before + 20, f'no picture after {victim} was killed')
         graph.until(lambda: seen[-1].stamp > graph.node.get_clock().now().nanoseconds - 10**10, 'an old picture')
-
-
-def motion_message(frame, avatar, start_ns=10**18, **changes):
-    face = avatar.face
-    motion = Motion(
-        frame,
-        face.mean_points[None],
-        np.zeros((1, 3), np.float32),
-        face.translation_mean[None],
-        face.shoulders[None],
-        np.zeros(1, bool),
-        np.zeros(1, np.uint8),
-        np.zeros(1, bool),
-    )
-    place = Place('s', frame, start_ns + timeline.frame_start_ns(frame))
-    units = Units(avatar.camera.metres_per_unit, float(face.scale))
-    message = motion_to_message(place, motion, 0, units, 'camera')
-    for name, value in changes.items():
-        setattr(message, name, value)
-    return message
 
 
 def test_motion_that_cannot_be_drawn_is_left_out(graph, renderable_avatar):
@@ -304,23 +279,3 @@ def test_a_slow_renderer_leaves_frames_out_and_never_falls_behind(graph, tiny_av
     graph.until(lambda: seen and seen[-1].stamp == last, 'the newest frame is not drawn')
     assert_in_order(seen)
     graph.until(lambda: graph.counted('renderer', 'frames left out') == 120 - len(seen), 'frames are missing')
-
-
-def test_a_renderer_that_is_cleaned_up_lets_go_of_its_model(ros, renderable_avatar):
-    message = motion_message(0, Avatar.load(renderable_avatar, parts=('motion',)))
-    renderer = RendererNode()
-    try:
-        renderer.set_parameters([Parameter('avatar', value=str(renderable_avatar))])
-        for _ in range(2):
-            assert renderer.trigger_configure() == TransitionCallbackReturn.SUCCESS
-            (stream,) = [thing for thing in gc.get_objects() if type(thing) is Stream]
-            engine = weakref.ref(stream.face.stage.engine)
-            assert renderer.trigger_activate() == TransitionCallbackReturn.SUCCESS
-            renderer.move(stream, renderer.decode(stream, message))
-            del stream
-            renderer.trigger_deactivate()
-            renderer.trigger_cleanup()
-            assert engine() is None
-    finally:
-        renderer.finish()
-        renderer.destroy_node()

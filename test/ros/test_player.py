@@ -4,40 +4,18 @@ import os
 
 import av
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 
 from lsp_ros import timeline
-from lsp_ros.live.window import Waiting
+from lsp_ros.live.stamped import AudioBlock
 from lsp_ros.media import read_audio
 from lsp_ros.msg import AudioChunk
-from lsp_ros.nodes.conversions import Audio, audio_to_message, header_at, image_to_message
-from lsp_ros.nodes.node import IMAGE_QOS
-from lsp_ros.nodes.player import Player
+from lsp_ros.nodes.conversions import audio_to_message, header_at, image_to_message
+from lsp_ros.nodes.qos import IMAGE_QOS
 
 SECOND = timeline.NANOSECONDS_PER_SECOND
 WITHOUT_DISPLAY = {name: value for name, value in os.environ.items() if name not in ('DISPLAY', 'WAYLAND_DISPLAY')}
 PICTURE = np.random.default_rng(0).integers(0, 255, (512, 512, 3), np.uint8)
-
-
-@given(st.lists(st.tuples(st.integers(0, 50), st.booleans()), max_size=60), st.integers(1, 8))
-def test_pictures_wait_in_order_whatever_the_clock_does_and_never_too_many(steps, most):
-    """A step is a picture that comes, due then, or a look at the clock at that time."""
-    waiting, last = Waiting(most), None
-    for time, comes in steps:
-        if comes:
-            waiting.put(time, PICTURE)
-            last = time
-            assert 1 <= len(waiting) <= most
-            assert waiting.next_due_ns <= last  # nothing of a clock that no longer holds is before it
-        else:
-            due = waiting.take(time)
-            assert due is None or due[0] <= time
-            assert waiting.next_due_ns is None or waiting.next_due_ns > time
-    if last is not None and len(waiting):
-        assert waiting.take(last)[0] == last and not len(waiting)
 
 
 def test_pictures_that_come_too_late_are_counted_and_the_right_delay_is_told(graph):
@@ -45,7 +23,7 @@ def test_pictures_that_come_too_late_are_counted_and_the_right_delay_is_told(gra
     sounds, images = graph.publisher(AudioChunk, 'audio'), graph.publisher(Image, 'image', IMAGE_QOS)
     for frame in range(200):
         now = graph.node.get_clock().now().nanoseconds
-        sounds.publish(audio_to_message(Audio('s', frame * 533, now, np.zeros(533, np.float32))))
+        sounds.publish(audio_to_message(AudioBlock('s', frame * 533, now, np.zeros(533, np.float32))))
         if frame % 100 == 50:  # one that comes late is no reason to warn
             graph.spin(1.5)
             assert 'presentation_delay to' not in player.said()
@@ -56,31 +34,6 @@ def test_pictures_that_come_too_late_are_counted_and_the_right_delay_is_told(gra
             break
     graph.until_counted('player', 'late pictures', 10)
     assert 'ms late; set presentation_delay to 1.' in player.said()
-
-
-def test_a_room_does_not_hear_itself_unless_it_is_asked_for(ros):
-    samples, stamp = np.full(320, 0.5, np.float32), 10**18
-    for stream, play_microphone, heard in (
-        ('microphone-1', False, 0.0),
-        ('microphone-1', True, 0.5),
-        ('file-1', False, 0.5),
-    ):
-        player = Player()
-        try:
-            player.set_parameters(
-                [
-                    Parameter('sound', value=False),
-                    Parameter('window', value=False),
-                    Parameter('play_microphone', value=play_microphone),
-                ]
-            )
-            player.trigger_configure()
-            player.trigger_activate()
-            player.hear(Audio(stream, 0, stamp, samples))
-            assert player.sounds.read(stamp, 320).max() == heard
-        finally:
-            player.finish()
-            player.destroy_node()
 
 
 def film(graph, path, frames, **parameters):

@@ -18,7 +18,7 @@ from sensor_msgs.msg import Image
 
 from lsp_ros import timeline
 from lsp_ros.nodes.conversions import header_at, image_to_message
-from lsp_ros.nodes.node import IMAGE_QOS
+from lsp_ros.nodes.qos import IMAGE_QOS
 
 WITHOUT_DISPLAY = {name: value for name, value in os.environ.items() if name not in ('DISPLAY', 'WAYLAND_DISPLAY')}
 HAS_WINDOWS = not re.search(r'GUI:\s+NONE', cv2.getBuildInformation())

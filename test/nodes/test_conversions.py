@@ -2,7 +2,6 @@
 
 import array
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,10 +14,10 @@ from std_msgs.msg import Header
 
 from lsp_ros import signals
 from lsp_ros.geometry import REP103_TO_CAMERA, to_camera
-from lsp_ros.media import AudioResampler
+from lsp_ros.live.stamped import AudioBlock, FrameStamp
 from lsp_ros.msg import AudioChunk, HeadPoseCommand
 from lsp_ros.nodes import conversions
-from lsp_ros.nodes.conversions import Audio, AudioFormat, Place, Units
+from lsp_ros.nodes.conversions import Units
 
 STAMP = 1_700_000_000_123_456_789
 angles = st.floats(-80, 80)
@@ -44,7 +43,7 @@ def a_face(euler=(1.0, -2.0, 3.0), frames=1):
 
 
 def motion_message(**changes):
-    message = conversions.motion_to_message(Place('s', 5, STAMP), a_face(), 0, Units(0.01), 'camera')
+    message = conversions.motion_to_message(FrameStamp('s', 5, STAMP), a_face(), 0, Units(0.01), 'camera')
     for name, value in changes.items():
         setattr(message, name, value)
     return message
@@ -52,7 +51,7 @@ def motion_message(**changes):
 
 def features_message(**changes):
     features = signals.SpeechFeatures(0, np.ones((1, 2, 512), np.float32), np.float32([-20]), np.array([True]))
-    message = conversions.features_to_message(Place('s', 5, STAMP), features, 0)
+    message = conversions.features_to_message(FrameStamp('s', 5, STAMP), features, 0)
     for name, value in changes.items():
         setattr(message, name, value)
     return message
@@ -64,7 +63,7 @@ def features_message(**changes):
 @given(st.integers(1, 400), st.integers(0, 2**40), st.integers(0, 2**31 * 10**9 - 1))
 def test_audio_round_trip(count, first_sample, stamp_ns):
     samples = np.random.default_rng(count).uniform(-1, 1, count).astype(np.float32)
-    message = conversions.audio_to_message(Audio('stream', first_sample, stamp_ns, samples))
+    message = conversions.audio_to_message(AudioBlock('stream', first_sample, stamp_ns, samples))
     back = conversions.audio_from_message(through_the_wire(message))
     assert (back.stream_id, back.first_sample, back.stamp_ns) == ('stream', first_sample, stamp_ns)
     np.testing.assert_array_equal(back.samples, samples)
@@ -73,10 +72,10 @@ def test_audio_round_trip(count, first_sample, stamp_ns):
 def test_features_round_trip_keeps_the_earlier_row_first():
     values = np.arange(2 * 2 * 512, dtype=np.float32).reshape(2, 2, 512)
     features = signals.SpeechFeatures(8, values, np.float32([-30, -20]), np.array([False, True]))
-    message = through_the_wire(conversions.features_to_message(Place('s', 9, STAMP), features, 1))
+    message = through_the_wire(conversions.features_to_message(FrameStamp('s', 9, STAMP), features, 1))
     assert message.features[0] == 1024 and message.features[512] == 1536
-    place, back = conversions.features_from_message(message)
-    assert place == Place('s', 9, STAMP)
+    stamp, back = conversions.features_from_message(message)
+    assert stamp == FrameStamp('s', 9, STAMP)
     np.testing.assert_array_equal(back.values, values[1:])
     assert back.level_db[0] == -20 and back.active[0] and back.first_frame == 9
 
@@ -84,10 +83,10 @@ def test_features_round_trip_keeps_the_earlier_row_first():
 @given(angles, angles, angles)
 def test_motion_round_trip(ex, ey, ez):
     motion, units = a_face((ex, ey, ez)), Units(0.0123, 1.7)
-    message = through_the_wire(conversions.motion_to_message(Place('s', 5, STAMP), motion, 0, units, 'camera'))
+    message = through_the_wire(conversions.motion_to_message(FrameStamp('s', 5, STAMP), motion, 0, units, 'camera'))
     assert message.header.frame_id == 'camera'
-    place, back = conversions.motion_from_message(message, units)
-    assert place == Place('s', 5, STAMP)
+    stamp, back = conversions.motion_from_message(message, units)
+    assert stamp == FrameStamp('s', 5, STAMP)
     for field in ('points', 'euler', 'translation', 'shoulders'):
         np.testing.assert_allclose(getattr(back, field), getattr(motion, field), rtol=1e-5, atol=2e-4)
     assert back.speaking[0] and not back.clamped[0] and back.source[0] == signals.HeadSource.COMMAND
@@ -97,7 +96,7 @@ def test_motion_round_trip(ex, ey, ez):
 def test_anyone_can_place_the_face_in_space_with_the_message_alone(ex, ey, ez):
     """head_pose applied to landmarks gives metres in the camera frame, whatever the avatar's own unit and scale."""
     motion, units = a_face((ex, ey, ez)), Units(0.5, 1.7)
-    message = conversions.motion_to_message(Place('s', 5, STAMP), motion, 0, units, 'camera')
+    message = conversions.motion_to_message(FrameStamp('s', 5, STAMP), motion, 0, units, 'camera')
     q, p = message.head_pose.orientation, message.head_pose.position
     x, y, z, w = q.x, q.y, q.z, q.w
     turn = np.array([
@@ -250,97 +249,3 @@ def test_bad_commands_are_refused(changes):
 def test_bad_images_are_refused(message):
     with pytest.raises(ValueError, match='image'):
         conversions.image_from_message(message)
-
-
-# Other packages' audio: their message types need not be installed, so objects with the same fields stand for them
-
-TONE = np.round(1000 * np.sin(np.arange(320) / 9)).astype(np.int16)
-AS_BYTES = array.array('B', TONE.astype('<i2').tobytes())
-
-
-def mgonzs13(number, field, values, channels=1):
-    data = {name: [] for name in ('float32_data', 'int32_data', 'int16_data', 'int8_data', 'uint8_data')}
-    data[field] = values
-    info = SimpleNamespace(format=number, channels=channels, rate=48000, chunk=320)
-    return SimpleNamespace(header=Header(), audio=SimpleNamespace(audio_data=SimpleNamespace(**data), info=info))
-
-
-def raw_audio(**changes):
-    fields = dict(timestamp=None, data=AS_BYTES, format='pcm-s16', sample_rate=24000, number_of_channels=1)
-    return SimpleNamespace(**(fields | changes))
-
-
-@pytest.mark.parametrize(
-    ('message', 'rate'),
-    [
-        (SimpleNamespace(data=AS_BYTES), 8000),
-        (SimpleNamespace(header=Header(), audio=SimpleNamespace(data=AS_BYTES)), 8000),
-        (mgonzs13(8, 'int16_data', array.array('h', TONE.tolist())), 48000),
-        (mgonzs13(2, 'int32_data', array.array('i', (TONE.astype(np.int32) << 16).tolist())), 48000),
-        (mgonzs13(1, 'float32_data', array.array('f', (TONE / 32768).tolist())), 48000),
-        (raw_audio(), 24000),
-        (conversions.audio_to_message(Audio('', 0, 0, (TONE / 32768).astype(np.float32))), 16000),
-    ],
-    ids=['AudioData', 'AudioDataStamped', 'int16', 'int32', 'float32', 'RawAudio', 'AudioChunk'],
-)
-def test_audio_of_other_packages(message, rate):
-    samples, found = conversions.foreign_audio_from_message(message, AudioFormat(rate=8000))
-    assert found == rate
-    assert samples.dtype == np.float32
-    np.testing.assert_allclose(samples, TONE / 32768, atol=1e-6)
-
-
-@pytest.mark.parametrize('rate', [conversions.LOWEST_RATE, conversions.HIGHEST_RATE])
-def test_every_rate_that_is_let_in_can_be_resampled(rate):
-    samples, found = conversions.foreign_audio_from_message(raw_audio(sample_rate=rate))
-    resampler = AudioResampler(found)
-    assert len(resampler.push(samples)) + len(resampler.flush()) == -(-len(samples) * 16_000 // rate)
-
-
-def test_it_is_known_which_messages_do_not_say_how_they_are_to_be_read():
-    plain = SimpleNamespace(data=AS_BYTES)
-    for message in (plain, SimpleNamespace(header=Header(), audio=plain)):
-        assert conversions.says_no_format(message)
-    for message in (mgonzs13(8, 'int16_data', []), raw_audio(), AudioChunk()):
-        assert not conversions.says_no_format(message)
-
-
-@pytest.mark.parametrize('number, field, kind, middle', [(16, 'int8_data', 'b', 0), (32, 'uint8_data', 'B', 128)])
-def test_eight_bit_audio(number, field, kind, middle):
-    values = array.array(kind, [middle - 64, middle, middle + 64])
-    samples, _ = conversions.foreign_audio_from_message(mgonzs13(number, field, values))
-    np.testing.assert_allclose(samples, [-0.5, 0, 0.5])
-
-
-def test_channels_are_averaged():
-    both = np.stack([TONE, -TONE], axis=1).reshape(-1).astype(np.int16)
-    message = mgonzs13(8, 'int16_data', array.array('h', both.tolist()), channels=2)
-    samples, _ = conversions.foreign_audio_from_message(message)
-    np.testing.assert_array_equal(samples, np.zeros(320))
-
-
-def test_the_info_topic_says_how_bytes_are_read():
-    info = SimpleNamespace(channels=2, sample_rate=44100, sample_format='F32LE', bitrate=0, coding_format='WAVE')
-    assert conversions.format_from_info(info) == AudioFormat(44100, 2, 'F32LE')
-    info.coding_format = 'mp3'
-    with pytest.raises(ValueError, match='mp3'):
-        conversions.format_from_info(info)
-
-
-@pytest.mark.parametrize(
-    ('message', 'sentence'),
-    [
-        (SimpleNamespace(data=AS_BYTES[:-1]), '639 bytes'),
-        (raw_audio(format='opus'), 'opus'),
-        (raw_audio(sample_rate=0), '0 Hz'),
-        (raw_audio(sample_rate=999), '999 Hz: 1000 to 384000'),
-        (raw_audio(sample_rate=384_001), '384001 Hz'),
-        (raw_audio(number_of_channels=3), '3 channels'),
-        (mgonzs13(4, 'int32_data', []), 'format 4'),
-        (mgonzs13(1, 'float32_data', array.array('f', [nan])), 'NaN'),
-        (SimpleNamespace(text='hello'), 'not an audio message'),
-    ],
-)
-def test_bad_audio_of_other_packages_is_refused(message, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        conversions.foreign_audio_from_message(message)

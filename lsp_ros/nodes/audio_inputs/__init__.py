@@ -1,0 +1,1 @@
+"""What an audio source may take its speech from."""
