@@ -18,7 +18,7 @@ from lsp_ros.live.recorder import Durations, Statistics
 from lsp_ros.msg import AudioChunk, FaceMotion, SpeechFeatures
 from lsp_ros.nodes.conversions import Audio, audio_from_message
 from lsp_ros.nodes.node import AUDIO_QOS, FRAME_QOS, VIEWER_QOS, Finished, StreamNode, run
-from lsp_ros.nodes.parameters import Parameter
+from lsp_ros.nodes.parameters import parameters_of
 
 SECOND = timeline.NANOSECONDS_PER_SECOND
 TOPICS = ('speech_features', 'face_motion', 'image')
@@ -68,13 +68,7 @@ class Journeys:
 
 
 class Monitor(StreamNode):
-    PARAMETERS = (
-        Parameter('report', '', 'JSON file to write the figures to, every second'),
-        Parameter('frame_rate', 30, 'pictures a second that the renderer is asked for', choices=(30, 60)),
-        Parameter('warm_up', 5.0, 'seconds from the first picture that are not measured', 0.0, 3600.0),
-        Parameter('duration', 60.0, 'seconds to measure after that; the node then ends', 0.1, 1e9),
-        Parameter('interval', 60.0, 'seconds of each row of the course over time', 0.1, 3600.0),
-    )
+    PARAMETERS = parameters_of('monitor')
 
     def __init__(self):
         super().__init__('monitor')

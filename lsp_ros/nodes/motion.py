@@ -22,19 +22,14 @@ from lsp_ros.nodes.conversions import (
     motion_to_message,
 )
 from lsp_ros.nodes.node import FRAME_QOS, StreamNode, run
-from lsp_ros.nodes.parameters import AVATAR, Parameter
+from lsp_ros.nodes.parameters import parameters_of
 from lsp_ros.openvino_graph import core
 
 MOST_IDLE_FRAMES = 30  # in one go; after a longer hold-up the rest is left out, not worked off
 
 
 class MotionNode(StreamNode):
-    PARAMETERS = (
-        AVATAR,
-        Parameter('seed', 0, 'seed of the head motion; the same speech and seed give the same motion', 0, 2**31 - 1),
-        Parameter('idle_amplitude', 1.0, 'size of the head motion while nobody speaks; 0: still', 0.0, 2.0, live=True),
-        Parameter('camera_frame', 'avatar_camera_optical_frame', 'frame_id of face_motion, image and camera_info'),
-    )
+    PARAMETERS = parameters_of('motion')
 
     def __init__(self):
         super().__init__('motion')

@@ -12,13 +12,13 @@ from lsp_ros.live.streams import PATIENCE_SECONDS, AudioJoin, OneSource
 from lsp_ros.msg import AudioChunk, SpeechFeatures
 from lsp_ros.nodes.conversions import Audio, audio_from_message, features_to_message
 from lsp_ros.nodes.node import AUDIO_QOS, FRAME_QOS, STATE_QOS, StreamNode, run
-from lsp_ros.nodes.parameters import AVATAR
+from lsp_ros.nodes.parameters import parameters_of
 from lsp_ros.openvino_graph import core
 from lsp_ros.speech.stage import SpeechStage
 
 
 class SpeechFeaturesNode(StreamNode):
-    PARAMETERS = (AVATAR,)
+    PARAMETERS = parameters_of('speech_features')
 
     def __init__(self):
         super().__init__('speech_features')
