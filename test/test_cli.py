@@ -37,16 +37,35 @@ def speech(tmp_path):
     return tmp_path / 'speech.wav'
 
 
+started: list[subprocess.Popen] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind():
+    """Ends what a test started, whatever became of the test: the next one would meet it."""
+    yield
+    commands = [process for process in started if process.poll() is None]
+    nodes = [pid for process in commands for pid in children(process.pid).values()]
+    for process in commands:
+        process.kill()
+        process.communicate()
+    started.clear()
+    until(lambda: not any(map(alive, nodes)), 'nodes outlive their graph')
+
+
 def start(*arguments, **more) -> subprocess.Popen:
     """The command as a process of its own, in a session of its own as a shell would give it."""
-    return subprocess.Popen(
-        [sys.executable, '-m', 'lsp_ros.cli.main', *map(str, arguments)],
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        **more,
+    started.append(
+        subprocess.Popen(
+            [sys.executable, '-m', 'lsp_ros.cli.main', *map(str, arguments)],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **more,
+        )
     )
+    return started[-1]
 
 
 def until(condition, what: str):
@@ -354,29 +373,6 @@ def test_say_live_speaks_through_the_avatar_that_listens_and_leaves_another_one_
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE)
-
-
-def test_only_shared_memory_of_the_dead_is_removed(tmp_path):
-    from lsp_ros.graph.supervisor import clear_shared_memory
-
-    for name in ('fastdds_1', 'fastdds_2', 'fastrtps_3', 'fastdds_port4', 'fastdds_5', 'another'):
-        for path in (tmp_path / name, tmp_path / f'{name}_el'):
-            path.touch()
-            os.utime(path, (0, 0))
-    os.utime(tmp_path / 'fastdds_5_el')  # just made: its process may be about to lock it
-    holder = subprocess.Popen(
-        ['flock', tmp_path / 'fastdds_2_el', 'sh', '-c', 'echo held; cat'],
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    holder.stdout.readline()
-    clear_shared_memory(tmp_path)
-    holder.communicate()
-    kept = {path.name.removesuffix('_el') for path in tmp_path.iterdir()}
-    assert kept == {'fastdds_2', 'fastdds_port4', 'fastdds_5', 'another'}
-    clear_shared_memory(tmp_path)
-    assert not (tmp_path / 'fastdds_2').exists()
 
 
 def test_the_systemd_unit_starts_a_command_that_exists_and_takes_its_end_for_what_it_is():

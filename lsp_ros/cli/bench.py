@@ -245,7 +245,8 @@ def measure_live(options, avatar, speech, console, figures) -> None:
     """The graph of five nodes and the one that measures, in a namespace of its own."""
     from lsp_ros.benchmark.live import Meter
     from lsp_ros.cli.up import LONGEST_LOADING, model_parameters, player_parameters
-    from lsp_ros.graph.supervisor import Graph, GraphError
+    from lsp_ros.graph.errors import GraphError
+    from lsp_ros.graph.supervisor import Graph
 
     if not options.minutes:
         raise ValueError('--minutes is 0: give the time to measure.')

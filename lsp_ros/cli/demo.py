@@ -30,7 +30,8 @@ def run_demo(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from lsp_ros.cli.up import LONGEST_LOADING, model_parameters, namespace, player_parameters
-    from lsp_ros.graph.supervisor import Graph, GraphError
+    from lsp_ros.graph.errors import GraphError
+    from lsp_ros.graph.supervisor import Graph
     from lsp_ros.media import read_audio
     from lsp_ros.resources import find_sample
     from lsp_ros.timeline import SAMPLE_RATE

@@ -10,6 +10,7 @@ from pathlib import Path
 from lsp_ros.cli.arguments import add_avatar_arguments, command, position, whole_number
 
 SECONDS_AFTER_SPEECH = 1.0
+SECONDS_TO_APPEAR = 60.0  # in which an avatar that was started on this machine is seen through DDS
 LONGEST_LOADING = 600.0  # seconds that speech waits for the first picture, so that no word is lost
 
 
@@ -132,12 +133,17 @@ def run_up(options: argparse.Namespace) -> int:
 
 def speak_live(speech: Path, options: argparse.Namespace) -> int:
     """One recording through the graph that runs, if it listens, or one of its own (``lsp say --live``)."""
-    from lsp_ros.graph.supervisor import Graph, GraphError, Visitor, check_installed
+    from lsp_ros.graph.environment import check_installed
+    from lsp_ros.graph.errors import GraphError
+    from lsp_ros.graph.probe import GraphProbe
+    from lsp_ros.graph.reservation import is_reserved
+    from lsp_ros.graph.supervisor import Graph
 
     home = namespace(options.namespace)
     check_installed()
-    if Visitor(home).seen()['sources']:
-        if not Visitor(home, str(speech)).seen()['heard']:
+    starting = is_reserved(home)
+    if starting or GraphProbe(home).seen().sources:
+        if not GraphProbe(home, speech, SECONDS_TO_APPEAR if starting else None).seen().heard:
             raise GraphError(
                 f'An avatar runs in {home} already, but does not listen to {home}/audio_in: start it with '
                 '`lsp up --source topic`, end it, or name another --namespace or ROS_DOMAIN_ID.'

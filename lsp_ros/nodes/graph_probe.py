@@ -1,13 +1,13 @@
 """A look at a running graph from outside, and a word to it: for the `lsp` command, which has no ROS in its own process.
 
-    python -m lsp_ros.nodes.graph_probe NAMESPACE [SOUND_FILE]
+    python -m lsp_ros.nodes.graph_probe NAMESPACE [--speech SOUND_FILE] [--seconds SECONDS]
 
 prints as JSON how many publish the namespace's ``audio`` and, with a sound file, whether an audio source that listens
-to ``audio_in`` took it.
+to ``audio_in`` took it (``lsp_ros.graph.probe`` reads it).
 """
 
+import argparse
 import json
-import sys
 import time
 import uuid
 
@@ -21,9 +21,9 @@ SECONDS_TO_FIND = 0.4  # the shipped profile announces every node eight times in
 SECONDS_TO_LISTEN = 5.0  # an audio source looks for its topic five times a second
 
 
-def count_sources(node: Node, topic: str) -> int:
-    """How many publish that topic; returns with the first one, or after a while."""
-    deadline = time.monotonic() + SECONDS_TO_FIND
+def count_sources(node: Node, topic: str, seconds: float) -> int:
+    """How many publish that topic; returns with the first one, or after so many seconds."""
+    deadline = time.monotonic() + seconds
     while not (count := node.count_publishers(topic)) and time.monotonic() < deadline:
         time.sleep(0.02)
     return count
@@ -50,14 +50,19 @@ def speak(node: Node, topic: str, path: str) -> bool:
     return publisher.wait_for_all_acked(Duration(seconds=SECONDS_TO_LISTEN))
 
 
-def main(namespace: str, speech: str = '') -> int:
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog='python -m lsp_ros.nodes.graph_probe')
+    parser.add_argument('namespace')
+    parser.add_argument('--speech', default='', help='a sound file to speak to audio_in')
+    parser.add_argument('--seconds', type=float, default=SECONDS_TO_FIND, help='to look for a source')
+    options = parser.parse_args(arguments)
     use_shipped_profile()
     rclpy.init(args=[])
     try:
-        node = rclpy.create_node(f'visitor_{uuid.uuid4().hex[:8]}')
+        node = rclpy.create_node(f'graph_probe_{uuid.uuid4().hex[:8]}')
         seen = {
-            'sources': count_sources(node, f'{namespace}/audio'),
-            'heard': bool(speech) and speak(node, f'{namespace}/audio_in', speech),
+            'sources': count_sources(node, f'{options.namespace}/audio', options.seconds),
+            'heard': bool(options.speech) and speak(node, f'{options.namespace}/audio_in', options.speech),
         }
     finally:
         rclpy.try_shutdown()
@@ -66,4 +71,4 @@ def main(namespace: str, speech: str = '') -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(main(*sys.argv[1:]))
+    raise SystemExit(main())

@@ -1,9 +1,11 @@
 """One table of settings, and the places that repeat it: nodes, parameter file, launch file, lsp up, documentation."""
 
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 import yaml
@@ -123,3 +125,24 @@ def test_what_a_range_does_not_catch_is_refused_with_a_sentence():
         setting('engine').check('abacus')
     with pytest.raises(ValueError, match='parameter lead is nan: a finite number is needed'):
         setting('lead').check(float('nan'))
+
+
+def test_the_launch_file_has_the_arguments_of_the_table(monkeypatch):
+    """With stand-ins for ROS's launch, which is not on PyPI; test/ros/test_launch.py runs the real one."""
+    for name in ('launch', 'launch_ros'):
+        for part in ('', '.actions', '.event_handlers', '.events', '.events.process', '.substitutions'):
+            monkeypatch.setitem(sys.modules, name + part, MagicMock())
+    monkeypatch.setattr('ament_index_python.packages.get_package_share_directory', lambda package: '/share')
+    declare = sys.modules['launch.actions'].DeclareLaunchArgument
+    runpy.run_path(str(ROOT / 'launch' / 'avatar.launch.py'))['generate_launch_description']()
+    declared = {call.args[0]: call.kwargs for call in declare.call_args_list}
+    assert set(declared) == {row.name for row in SETTINGS if row.launch}
+    for name, more in declared.items():
+        row = setting(name)
+        assert more['description'].startswith(row.description)
+        if row.nodes:
+            assert more['default_value'] == ''  # the parameter file decides
+        elif name == 'params_file':
+            assert more['default_value'] == '/share/config/avatar.yaml'
+        else:
+            assert row.parse(more['default_value']) == row.default

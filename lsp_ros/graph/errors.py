@@ -1,0 +1,5 @@
+"""What goes wrong with a graph."""
+
+
+class GraphError(RuntimeError):
+    """The graph cannot run; one sentence."""
