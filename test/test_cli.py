@@ -5,6 +5,7 @@ import configparser
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,10 +19,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from lsp_ros.cli.loading import load
 from lsp_ros.cli.main import build_parser, main
+from lsp_ros.graph.configuration import flagged
 from lsp_ros.media import DIGITAL_SOURCE_TYPE, digital_source_type, read_audio
 from lsp_ros.resources import find_sample
 
+ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 90  # seconds that a busy machine may take; nothing here is timed
 
 with_ros = pytest.mark.skipif(
@@ -89,20 +93,59 @@ def test_help_needs_none_of_the_heavy_packages():
     assert not {'numpy', 'torch', 'av', 'cv2', 'rclpy', 'lightning', 'openvino', 'rich'} & set(modules)
 
 
-def commands(parser: argparse.ArgumentParser, path=()):
-    yield path
+def parsers(parser: argparse.ArgumentParser, path=()):
+    """{words of a command: its parser}."""
+    found = {path: parser}
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name, child in action.choices.items():
-                yield from commands(child, (*path, name))
+                found |= parsers(child, (*path, name))
+    return found
 
 
-@pytest.mark.parametrize('path', list(commands(build_parser())), ids=' '.join)
+@pytest.mark.parametrize('path', list(parsers(build_parser())), ids=' '.join)
 def test_every_command_explains_itself(path, capsys):
     with pytest.raises(SystemExit) as exit:
         main([*path, '--help'])
     assert exit.value.code == 0
     assert 'usage: lsp' in capsys.readouterr().out
+
+
+def test_every_command_leads_to_a_function_which_imports_no_other_command():
+    targets = [parser.get_default('run') for parser in parsers(build_parser()).values()]
+    say = build_parser().parse_args(['say', '--live', 'Hello']).run
+    options = [argparse.Namespace(live=live) for live in (True, False)]
+    names = [name for name in targets if isinstance(name, str)] + [say(chosen) for chosen in options]
+    assert len(names) == len([target for target in targets if target]) + 1 > 15
+    for name in set(names):
+        assert callable(load(name))
+    for path in (ROOT / 'lsp_ros' / 'commands').glob('*.py'):
+        imported = re.findall(r'^ *(?:from|import) lsp_ros[.]commands[.](\w+)', path.read_text(), re.MULTILINE)
+        assert set(imported) <= {'training_options'}, path
+
+
+def test_a_command_that_needs_the_training_packages_says_how_to_get_them(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, 'lsp_ros.commands.train', None)  # whose import then fails
+    with pytest.raises(ModuleNotFoundError):
+        main(['train', 'mouth', 'nowhere'])
+    monkeypatch.delitem(sys.modules, 'lsp_ros.commands.train')
+    for name in [name for name in sys.modules if name.startswith(('lsp_ros.training', 'lsp_ros.commands.train'))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, 'lightning.pytorch.utilities', None)
+    assert main(['train', 'mouth', 'nowhere']) == 2
+    needed = "Training needs the package lightning.pytorch.utilities: pip install 'lsp_ros[train]'."
+    assert needed in capsys.readouterr().err
+
+
+def test_the_flags_of_lsp_up_are_those_of_the_table_of_settings():
+    actions = {name: action for action in parsers(build_parser())[('up',)]._actions for name in action.option_strings}
+    assert set(actions) == {'-h', '--help', *(flag.name for row in flagged() for flag in row.flags)}
+    for row in flagged():
+        for flag in row.flags:
+            action = actions[flag.name]
+            assert (action.dest, action.default, action.const) == (row.name, None, flag.switch)
+            assert tuple(action.choices or ()) == (row.choices if flag.switch is None else ())
+            assert action.help.startswith(flag.help or row.description)
 
 
 def test_render_makes_a_film_of_any_sound(tiny_avatar, speech, tmp_path):
@@ -138,7 +181,7 @@ def test_say_speaks_a_text(tiny_avatar, tmp_path):
 
 @pytest.mark.skipif(not shutil.which('espeak-ng'), reason='espeak-ng is not installed')
 def test_a_text_may_begin_with_a_dash(tmp_path):
-    from lsp_ros.cli.render import synthesize
+    from lsp_ros.text_to_speech import synthesize
 
     synthesize('--version, dear Bob', tmp_path / 'a.wav', 'espeak-ng')
     assert len(read_audio(tmp_path / 'a.wav')) > 8000
@@ -319,14 +362,15 @@ def test_what_only_the_parameter_file_says_holds(tiny_avatar, tmp_path):
 
 
 def test_lsp_up_gives_the_nodes_what_the_user_gave_and_nothing_else(tiny_avatar, tmp_path):
-    from lsp_ros.cli.up import model_parameters, player_parameters
+    from lsp_ros.commands.up import graph_of
 
     (tmp_path / 'mine.yaml').touch()
     options = build_parser().parse_args(['up', '--params-file', str(tmp_path / 'mine.yaml')])
-    assert not any((model_parameters(options) | {'player': player_parameters(options)}).values())
+    assert list(graph_of(options).parameters) == ['audio_source', 'speech_features', 'motion', 'renderer', 'player']
+    assert not any(graph_of(options).parameters.values())
     options = build_parser().parse_args(['up', '--avatar', str(tiny_avatar), '--seed', '3', '--no-mark'])
-    assert model_parameters(options)['motion'] == {'avatar': str(tiny_avatar), 'seed': 3}
-    assert model_parameters(options)['renderer'] == {'avatar': str(tiny_avatar), 'mark': False}
+    assert graph_of(options).parameters['motion'] == {'avatar': str(tiny_avatar), 'seed': 3}
+    assert graph_of(options).parameters['renderer'] == {'avatar': str(tiny_avatar), 'mark': False}
 
 
 @with_ros

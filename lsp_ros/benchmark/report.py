@@ -191,7 +191,7 @@ def absent(missing: Mapping[str, str]) -> list[str]:
 
 
 def live_section(live: Mapping) -> str:
-    """``cli.bench.measure_live``."""
+    """``benchmark.live.measure_live``."""
     images, latency, costs = live['images'], live['latency_ms'], live['processes']
     published = images['received'] + images['dropped']
     rows = [
