@@ -18,15 +18,20 @@ from rclpy.node import Node
 from lsp_ros.nodes.node import AUDIO_QOS, use_shipped_profile
 
 SECONDS_TO_FIND = 0.4  # the shipped profile announces every node eight times in it; one is enough
+SECONDS_BETWEEN_LOOKS = 0.02
 SECONDS_TO_LISTEN = 5.0  # an audio source looks for its topic five times a second
 
 
 def count_sources(node: Node, topic: str, seconds: float) -> int:
-    """How many publish that topic; returns with the first one, or after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not (count := node.count_publishers(topic)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return count
+    """How many publish that topic; returns with the first one, or after so many seconds.
+
+    Looks are counted and not the time: on a busy machine each takes longer, and so do the answers.
+    """
+    for _ in range(round(seconds / SECONDS_BETWEEN_LOOKS)):
+        if count := node.count_publishers(topic):
+            return count
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    return node.count_publishers(topic)
 
 
 def speak(node: Node, topic: str, path: str) -> bool:
@@ -42,7 +47,7 @@ def speak(node: Node, topic: str, path: str) -> bool:
     while not publisher.get_subscription_count():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.02)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
     samples, now = read_audio(path), node.get_clock().now().nanoseconds
     for first in range(0, len(samples), timeline.SAMPLE_RATE):
         piece = samples[first : first + timeline.SAMPLE_RATE]
