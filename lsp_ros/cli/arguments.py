@@ -10,7 +10,7 @@ from lsp_ros.graph.configuration import SETTINGS, Flag, Setting
 
 Commands: TypeAlias = 'argparse._SubParsersAction[argparse.ArgumentParser]'
 Run: TypeAlias = str | Callable[[argparse.Namespace], str]
-"""What runs a command, as ``lsp_ros.cli.loading.load`` takes it; or what chooses it by the options."""
+"""What runs a command, as ``lsp_ros.commands.loading.load`` takes it; or what chooses it by the options."""
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter):

@@ -20,7 +20,7 @@ def add_commands(commands: Commands) -> None:
     kinds = group.add_subparsers(title='what to measure', metavar='WHAT', required=True)
     for kind, what in KINDS.items():
         parser = command(kinds, kind, 'lsp_ros.commands.evaluate:run_evaluate [train]', f'measure {what}')
-        parser.set_defaults(kind=kind)
+        parser.set_defaults(kinds=[name for name in KINDS if name != 'all'] if kind == 'all' else [kind])
         parser.add_argument('avatar', help='a folder, or the name of a built-in avatar')
         parser.add_argument(
             '--data',

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from lsp_ros import __version__
 from lsp_ros.cli import avatar, bench, create, demo, evaluate, import_release, quantize, render, train, up
-from lsp_ros.cli.loading import load
+from lsp_ros.commands.loading import load
 
 # Read when NumPy is first imported. The stages multiply small matrices frame by frame: more threads would only
 # spin, on cores that the renderer needs.

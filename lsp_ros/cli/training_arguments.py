@@ -9,7 +9,7 @@ from lsp_ros.cli.arguments import amount, whole_number
 from lsp_ros.rendering.sizes import SIZES
 
 TRAINING_OPTIONS = ('epochs', 'batch', 'lr', 'seed', 'precision', 'accelerator', 'devices')
-"""Options that are settings of the same name in ``lsp_ros.training.trainer``."""
+"""Options that are settings of the same name in ``lsp_ros.training``; the command finds their names as ``settings``."""
 
 
 def add_training_arguments(parser: argparse.ArgumentParser, renderer: bool) -> None:
@@ -36,6 +36,7 @@ def add_training_arguments(parser: argparse.ArgumentParser, renderer: bool) -> N
         'seed': whole_number,
         'devices': whole_number,
     }
+    parser.set_defaults(settings=TRAINING_OPTIONS)
     for name in TRAINING_OPTIONS:
         parser.add_argument(
             f'--{name}',

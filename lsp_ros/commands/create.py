@@ -12,7 +12,7 @@ from lsp_ros.capture.landmarks import Detector
 from lsp_ros.capture.pipeline import Capture, Progress, Settings, peak_memory
 from lsp_ros.capture.report import write_report
 from lsp_ros.capture.video import file_sha256
-from lsp_ros.cli.loading import load
+from lsp_ros.commands.loading import load
 
 
 def run_create(options: argparse.Namespace) -> None:

@@ -9,7 +9,6 @@ import cv2
 
 from lsp_ros.avatar.avatar import Avatar, find_avatar
 from lsp_ros.capture.video import pictures, read_sound
-from lsp_ros.cli.evaluate import KINDS
 from lsp_ros.commands.training_options import check_known, known_to, parse_more, training_settings
 from lsp_ros.evaluation import report
 from lsp_ros.evaluation.figures import figure8, figure9, target_poses
@@ -26,7 +25,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     markdown = [f'# Evaluation of {avatar.name}']
     results: dict[str, Any] = {'avatar': avatar.name}
-    for kind in [kind for kind in KINDS if kind != 'all'] if options.kind == 'all' else [options.kind]:
+    for kind in options.kinds:
         make = {'lips': _lips, 'figures': _figures}.get(kind, _table)
         text, results[kind] = make(kind, avatar, options)
         markdown.append(text)
@@ -69,7 +68,7 @@ def _table(kind: str, avatar: Avatar, options: argparse.Namespace) -> tuple[str,
 def _more(kind: str, options: argparse.Namespace) -> dict[str, Any]:
     """The --set values of this table's training; for all tables, those that it knows."""
     more = parse_more(options.more)
-    if options.kind != 'all':
+    if len(options.kinds) == 1:
         return more
     check_known(TABLES.values(), more)
     return known_to(TABLES[kind], more)

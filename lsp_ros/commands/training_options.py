@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 
-from lsp_ros.cli.training_arguments import TRAINING_OPTIONS
 from lsp_ros.training.build import SETTINGS, changed, settings_on_cpu
 from lsp_ros.training.trainer import Settings
 
@@ -19,7 +18,7 @@ def training_settings(network: str, options: argparse.Namespace, more: Mapping[s
     settings = SETTINGS[network]()
     if options.on_cpu is not None:
         settings = settings_on_cpu(network, options.on_cpu)
-    values = {name: getattr(options, name) for name in TRAINING_OPTIONS if getattr(options, name) is not None}
+    values = {name: getattr(options, name) for name in options.settings if getattr(options, name) is not None}
     if network == 'renderer':
         if options.size:
             values['size'] = options.size

@@ -2,7 +2,7 @@
 
 import argparse
 
-from lsp_ros.cli.loading import load
+from lsp_ros.commands.loading import load
 from lsp_ros.graph.avatar_graph import avatar_graph, renderer_graph
 from lsp_ros.graph.configuration import flagged, setting
 from lsp_ros.graph.supervisor import Graph
