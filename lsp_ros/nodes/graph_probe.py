@@ -23,15 +23,11 @@ SECONDS_TO_LISTEN = 5.0  # an audio source looks for its topic five times a seco
 
 
 def count_sources(node: Node, topic: str, seconds: float) -> int:
-    """How many publish that topic; returns with the first one, or after so many seconds.
-
-    Looks are counted and not the time: on a busy machine each takes longer, and so do the answers.
-    """
-    for _ in range(round(seconds / SECONDS_BETWEEN_LOOKS)):
-        if count := node.count_publishers(topic):
-            return count
+    """How many publish that topic; returns with the first one, or after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not (count := node.count_publishers(topic)) and time.monotonic() < deadline:
         time.sleep(SECONDS_BETWEEN_LOOKS)
-    return node.count_publishers(topic)
+    return count
 
 
 def speak(node: Node, topic: str, path: str) -> bool:
