@@ -28,7 +28,7 @@ def to_bgr(message: Image) -> np.ndarray:
 def main() -> None:
     rclpy.init()
     node = rclpy.create_node('show_image')
-    seen = []
+    seen: list[float] = []  # when pictures came
 
     def see(message: Image) -> None:
         picture = to_bgr(message)

@@ -14,9 +14,11 @@ import sys
 import tempfile
 import time
 
+import numpy as np
 import rclpy
 import soundfile
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from std_msgs.msg import Empty, String
@@ -24,7 +26,7 @@ from std_msgs.msg import Empty, String
 from lsp_ros.msg import AudioChunk
 
 
-def synthesize(text: str):
+def synthesize(text: str) -> tuple[np.ndarray, int]:
     """Text -> (n,) float32 mono samples, and their rate in Hz."""
     with tempfile.NamedTemporaryFile(suffix='.wav') as file:
         subprocess.run(['espeak-ng', '-w', file.name, '--', text], check=True)
@@ -32,7 +34,9 @@ def synthesize(text: str):
 
 
 class TTSNode(Node):
-    def __init__(self):
+    """Speaks what arrives on /say into the avatar's audio_in, as one stream."""
+
+    def __init__(self) -> None:
         super().__init__('tts')
         self.publisher = self.create_publisher(AudioChunk, '/avatar/audio_in', 10)
         self.canceller = self.create_publisher(Empty, '/avatar/cancel', 10)
@@ -55,7 +59,8 @@ class TTSNode(Node):
         self.canceller.publish(Empty())
         time.sleep(0.5)  # let the message leave before the process does
 
-    def wait_for(self, publisher) -> None:
+    def wait_for(self, publisher: Publisher) -> None:
+        """Until somebody listens."""
         while not publisher.get_subscription_count():
             rclpy.spin_once(self, timeout_sec=0.1)
 

@@ -15,11 +15,12 @@ import yaml
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 
 import lsp_ros
+from lsp_ros.graph.configuration import NODES, setting, settings_of
+from lsp_ros.nodes import conversions
 from lsp_ros.nodes.lifecycle import StreamNode
 from lsp_ros.nodes.parameters import AUTOSTART, AVATAR
 
 ROOT = Path(__file__).resolve().parents[1]
-NODES = ['audio_source', 'speech_features', 'motion', 'renderer', 'player']
 # Nothing that runs live may need what only a trainer installs.
 TRAINING_CODE = ('training', 'evaluation', 'capture')
 # Runs in an environment of its own.
@@ -58,6 +59,29 @@ def test_the_parameter_file_holds_every_parameter_with_its_default(name):
 def test_the_parameter_file_names_no_other_node():
     sections = yaml.safe_load((ROOT / 'config' / 'avatar.yaml').read_text())
     assert set(sections) <= {'/**', *(f'/**/{name}' for name in NODES)}
+
+
+@pytest.mark.parametrize('name', [*NODES, 'monitor'])
+def test_a_node_declares_what_the_table_of_settings_says(name):
+    rows = (AUTOSTART, *node_class(name).PARAMETERS)
+    assert {row.name for row in rows} == {row.name for row in settings_of(name)}
+    for row in rows:
+        said, descriptor = setting(row.name, name), row.descriptor()
+        assert (row.default, row.choices, row.live) == (said.default, said.choices, said.live)
+        assert descriptor.description == said.description
+        assert ('while the node runs' in descriptor.additional_constraints) == said.live
+        assert all(str(choice) in descriptor.additional_constraints for choice in said.choices)
+        (*ranges,) = (*descriptor.floating_point_range, *descriptor.integer_range)
+        assert [(found.from_value, found.to_value) for found in ranges] == (
+            [] if said.low is None else [(said.low, said.high)]
+        )
+
+
+def test_the_audio_formats_that_may_be_named_are_those_that_can_be_read():
+    assert setting('topic_encoding').choices == tuple(conversions.ENCODINGS)
+    rate, channels = setting('topic_rate'), setting('topic_channels')
+    assert (rate.low, rate.high) == (conversions.LOWEST_RATE, conversions.HIGHEST_RATE)
+    assert channels.high == conversions.MOST_CHANNELS
 
 
 @pytest.mark.parametrize('name', NODES)

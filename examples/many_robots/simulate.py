@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 LSP = [sys.executable, '-m', 'lsp_ros.cli.main']
@@ -65,7 +66,7 @@ def received(machine: str) -> int:
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)[0]['stats64']['rx']['bytes']
 
 
-def start(machine: str, command: list[str], **options) -> subprocess.Popen:
+def start(machine: str, command: list[str], **options: Any) -> subprocess.Popen:
     """A command on one of the machines. Shared memory of its own: Fast DDS would else take the short way."""
     alone = ['unshare', '--mount', '--ipc', 'sh', '-c', 'mount -t tmpfs shm /dev/shm && exec "$@"', 'sh']
     environment = os.environ | {

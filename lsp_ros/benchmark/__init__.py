@@ -4,7 +4,7 @@ timing   anything, taking turns, warm-up apart
 stages   each part of the way before the picture, beside PyTorch as it comes
 engines  renderer engines, and batches of streams
 soak     simulated hours through all stages in one process
-live     processes of the running graph
-performance_report, live_report   what was measured in one process, and of the running graph, in Markdown
-provenance, pages                 machine and command behind the figures; figures into files
+live     the running graph
+processes  processor time and memory of its processes
+report   Markdown, JSON, the machine
 """

@@ -2,8 +2,15 @@
 
 import argparse
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
 
-from lsp_ros.rendering.engines import ENGINES
+from lsp_ros.graph.configuration import SETTINGS, Flag, Setting
+
+Commands: TypeAlias = 'argparse._SubParsersAction[argparse.ArgumentParser]'
+Run: TypeAlias = str | Callable[[argparse.Namespace], str]
+"""What runs a command, as ``lsp_ros.commands.loading.load`` takes it; or what chooses it by the options."""
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -12,39 +19,50 @@ class Help(argparse.ArgumentDefaultsHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str:
         if action.default in (None, '', []) or isinstance(action.default, bool):
             return action.help or ''
-        return super()._get_help_string(action)
+        return super()._get_help_string(action) or ''
 
 
-def command(commands, name: str, run, help: str, **more) -> argparse.ArgumentParser:
-    """Adds one sub-command that shows its defaults in ``--help`` and calls ``run(options)``."""
-    parser = commands.add_parser(
-        name, help=help, description=help[0].upper() + help[1:] + '.', formatter_class=Help, **more
-    )
+def command(commands: Commands, name: str, run: Run, help: str) -> argparse.ArgumentParser:
+    """Adds one sub-command that shows its defaults in ``--help`` and is run by ``run``."""
+    parser = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + '.', formatter_class=Help)
     parser.set_defaults(run=run)
     return parser
 
 
-def add_avatar_arguments(parser: argparse.ArgumentParser, frame_rate: int, left_to_nodes: bool = False) -> None:
-    """``left_to_nodes``: what the user does not give is None, so that a parameter file or the nodes' default holds."""
+def add_settings(parser: argparse.ArgumentParser, names: tuple[str, ...]) -> None:
+    """The flags of these settings of the graph. What the user does not give is None: the nodes know better."""
+    for row in SETTINGS:
+        if row.name in names:
+            for flag in row.flags:
+                _add_flag(parser, row, flag, None)
 
-    def add(name: str, default, help: str, **more) -> None:
-        if left_to_nodes and default is not True:
-            help, default = f'{help} (default: {default})', None
-        parser.add_argument(name, default=None if left_to_nodes else default, help=help, **more)
 
-    add('--avatar', 'presenter', 'a built-in avatar, or the folder of one', metavar='NAME')
-    add('--engine', 'auto', 'what computes the pictures', choices=ENGINES)
-    add('--frame-rate', frame_rate, 'pictures a second', type=int, choices=(30, 60))
-    add('--threads', 0, 'CPU threads of the engine; 0: the engine chooses', type=whole_number, metavar='N')
-    add('--seed', 0, 'of the head motion', type=whole_number, metavar='N')
-    add('--idle-amplitude', 1.0, 'how much the face moves while nobody speaks; 0: still', type=amount, metavar='X')
-    add(
-        '--no-mark',
-        True,
-        'leave out the small visible mark that says that the picture is generated',
-        dest='mark',
-        action='store_false',
-    )
+def add_avatar_arguments(parser: argparse.ArgumentParser, frame_rate: int) -> None:
+    """The flags that a command which draws has in common with ``lsp up``, with their defaults."""
+    for row in SETTINGS:
+        if row.shared:
+            for flag in row.flags:
+                _add_flag(parser, row, flag, frame_rate if row.name == 'frame_rate' else row.default)
+
+
+def shared_settings() -> tuple[str, ...]:
+    """Names of the settings whose flags ``add_avatar_arguments`` adds."""
+    return tuple(row.name for row in SETTINGS if row.shared)
+
+
+def _add_flag(parser: argparse.ArgumentParser, row: Setting, flag: Flag, default: object) -> None:
+    more: dict[str, Any] = {'dest': row.name, 'default': default, 'help': flag.help or row.description}
+    if flag.switch is not None:
+        parser.add_argument(flag.name, action='store_const', const=flag.switch, **more)
+        return
+    if default is None and row.default not in ('', [-1, -1]) and 'default:' not in more['help']:
+        more['help'] += f' (default: {row.default})'
+    types: dict[type, Callable[[str], Any]] = {int: whole_number, float: amount, list: position}
+    if row.choices:
+        more |= {'choices': row.choices, 'type': row.kind}
+    else:
+        more |= {'metavar': flag.metavar, 'type': Path if flag.path else types.get(row.kind, str)}
+    parser.add_argument(flag.name, **more)
 
 
 def position(text: str) -> list[int]:

@@ -1,13 +1,17 @@
 """``lsp import-release``: the authors' released avatars as avatars of ours."""
 
-import argparse
 from pathlib import Path
 
-from lsp_ros.cli.arguments import command
+from lsp_ros.cli.arguments import Commands, command
 
 
-def add_commands(commands) -> None:
-    parser = command(commands, 'import-release', run_import, "make an avatar from the authors' released data folder")
+def add_commands(commands: Commands) -> None:
+    parser = command(
+        commands,
+        'import-release',
+        'lsp_ros.commands.import_release:run_import',
+        "make an avatar from the authors' released data folder",
+    )
     parser.add_argument(
         'folder',
         type=Path,
@@ -28,13 +32,3 @@ def add_commands(commands) -> None:
         action='store_true',
         help="leave out tensors that no network here knows, as the authors' program does",
     )
-
-
-def run_import(options: argparse.Namespace) -> int:
-    from lsp_ros.official_release import describe, import_release
-
-    imported = import_release(
-        options.folder, options.subject, options.out, options.config, options.skip_unknown_tensors
-    )
-    print('\n'.join(describe(imported)))
-    return 0

@@ -1,4 +1,4 @@
-"""The ``lsp`` command. Each group of sub-commands stands in a file of its own and imports late."""
+"""The ``lsp`` command: its sub-commands, its exit statuses, and what ends it."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from lsp_ros import __version__, blas
 from lsp_ros.cli import avatar, bench, create, demo, evaluate, import_release, quantize, render, train, up
+from lsp_ros.commands.loading import load
 
 blas.use_one_thread()
 
@@ -32,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
     try:
-        return options.run(options) or 0
+        target = options.run if isinstance(options.run, str) else options.run(options)
+        return load(target)(options) or 0
     except KeyboardInterrupt:
         return INTERRUPTED
     except (ValueError, OSError, RuntimeError) as error:
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USER_ERROR
 
 
-def _interrupt(*_) -> None:
+def _interrupt(*_: object) -> None:
     """As Ctrl-C, once: a closed terminal sends several signals, and a film needs its time to be finished."""
     for number in ENDINGS:
         signal.signal(number, signal.SIG_IGN)

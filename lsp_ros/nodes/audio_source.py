@@ -18,7 +18,6 @@ from rclpy.lifecycle import LifecyclePublisher
 from std_msgs.msg import Empty
 
 from lsp_ros import timeline
-from lsp_ros.live.pcm import ENCODINGS, HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS
 from lsp_ros.live.source_timeline import SourceTimeline
 from lsp_ros.msg import AudioChunk
 from lsp_ros.nodes.audio_inputs.audio_input import AudioInput
@@ -27,7 +26,7 @@ from lsp_ros.nodes.audio_inputs.microphone_input import MicrophoneInput
 from lsp_ros.nodes.audio_inputs.topic_input import TopicInput
 from lsp_ros.nodes.conversions import audio_to_message
 from lsp_ros.nodes.lifecycle import OneShotTimer, StreamNode
-from lsp_ros.nodes.parameters import Parameter
+from lsp_ros.nodes.parameters import parameters_of
 from lsp_ros.nodes.process import run
 from lsp_ros.nodes.qos import AUDIO_QOS, FRAME_QOS
 from lsp_ros.speech.mel import FRAME_SUPPORT
@@ -43,38 +42,7 @@ LONGEST_SLEEP_SECONDS = 0.02  # the ROS clock may be set meanwhile
 
 
 class AudioSource(StreamNode):
-    PARAMETERS = (
-        Parameter(
-            'source', 'microphone', 'where the speech comes from', choices=('microphone', 'file', 'topic', 'silence')
-        ),
-        Parameter('lead', 0.35, 'seconds that file and topic audio is published ahead of its stamp', 0.0, 5.0),
-        Parameter('device', '', 'microphone: number or part of the name of the sound device; empty: the default one'),
-        Parameter('file', '', 'file: anything with sound that FFmpeg reads'),
-        Parameter('loop', False, 'file: begin again at its end'),
-        Parameter('start_delay', 0.5, 'file: seconds of silence before it begins', 0.0, 3600.0),
-        Parameter(
-            'wait_for_picture',
-            10.0,
-            'file, topic: hold speech back for at most so many seconds until the first picture (camera_info)',
-            0.0,
-            3600.0,
-        ),
-        Parameter(
-            'end_after', -1.0, 'file: seconds after its end at which the node ends; negative: never', -1.0, 3600.0
-        ),
-        Parameter(
-            'topic_type',
-            '',
-            'topic: message type of audio_in, such as audio_common_msgs/msg/AudioData; empty: ask the graph',
-        ),
-        Parameter(
-            'topic_rate', 16000, 'topic: Hz, for messages that do not say it (AudioData)', LOWEST_RATE, HIGHEST_RATE
-        ),
-        Parameter('topic_channels', 1, 'topic: channels, for messages that do not say it', 1, MOST_CHANNELS),
-        Parameter(
-            'topic_encoding', 'S16LE', 'topic: sample format, for messages that do not say it', choices=tuple(ENCODINGS)
-        ),
-    )
+    PARAMETERS = parameters_of('audio_source')
 
     def __init__(self) -> None:
         super().__init__('audio_source')

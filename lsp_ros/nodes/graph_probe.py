@@ -1,13 +1,13 @@
 """A look at a running graph from outside, and a word to it: for the `lsp` command, which has no ROS in its own process.
 
-    python -m lsp_ros.nodes.graph_probe NAMESPACE [SOUND_FILE]
+    python -m lsp_ros.nodes.graph_probe NAMESPACE [--speech SOUND_FILE] [--seconds SECONDS]
 
 prints as JSON how many publish the namespace's ``audio`` and, with a sound file, whether an audio source that listens
-to ``audio_in`` took it.
+to ``audio_in`` took it (``lsp_ros.graph.probe`` reads it).
 """
 
+import argparse
 import json
-import sys
 import time
 import uuid
 
@@ -19,14 +19,15 @@ from lsp_ros.nodes.process import use_shipped_profile
 from lsp_ros.nodes.qos import AUDIO_QOS
 
 SECONDS_TO_FIND = 0.4  # the shipped profile announces every node eight times in it; one is enough
+SECONDS_BETWEEN_LOOKS = 0.02
 SECONDS_TO_LISTEN = 5.0  # an audio source looks for its topic five times a second
 
 
-def count_sources(node: Node, topic: str) -> int:
-    """How many publish that topic; returns with the first one, or after a while."""
-    deadline = time.monotonic() + SECONDS_TO_FIND
+def count_sources(node: Node, topic: str, seconds: float) -> int:
+    """How many publish that topic; returns with the first one, or after so many seconds."""
+    deadline = time.monotonic() + seconds
     while not (count := node.count_publishers(topic)) and time.monotonic() < deadline:
-        time.sleep(0.02)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
     return count
 
 
@@ -44,7 +45,7 @@ def speak(node: Node, topic: str, path: str) -> bool:
     while not publisher.get_subscription_count():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.02)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
     samples, now = read_audio(path), node.get_clock().now().nanoseconds
     for first in range(0, len(samples), timeline.SAMPLE_RATE):
         piece = samples[first : first + timeline.SAMPLE_RATE]
@@ -52,14 +53,19 @@ def speak(node: Node, topic: str, path: str) -> bool:
     return publisher.wait_for_all_acked(Duration(seconds=SECONDS_TO_LISTEN))
 
 
-def main(namespace: str, speech: str = '') -> int:
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog='python -m lsp_ros.nodes.graph_probe')
+    parser.add_argument('namespace')
+    parser.add_argument('--speech', default='', help='a sound file to speak to audio_in')
+    parser.add_argument('--seconds', type=float, default=SECONDS_TO_FIND, help='to look for a source')
+    options = parser.parse_args(arguments)
     use_shipped_profile()
     rclpy.init(args=[])
     try:
         node = rclpy.create_node(f'graph_probe_{uuid.uuid4().hex[:8]}')
         seen = {
-            'sources': count_sources(node, f'{namespace}/audio'),
-            'heard': bool(speech) and speak(node, f'{namespace}/audio_in', speech),
+            'sources': count_sources(node, f'{options.namespace}/audio', options.seconds),
+            'heard': bool(options.speech) and speak(node, f'{options.namespace}/audio_in', options.speech),
         }
     finally:
         rclpy.try_shutdown()
@@ -68,4 +74,4 @@ def main(namespace: str, speech: str = '') -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(main(*sys.argv[1:]))
+    raise SystemExit(main())

@@ -22,7 +22,7 @@ from lsp_ros.msg import AudioChunk, FaceMotion, SpeechFeatures
 from lsp_ros.nodes.conversions import audio_from_message
 from lsp_ros.nodes.diagnostics import MAXIMUM, MEDIAN
 from lsp_ros.nodes.lifecycle import Finished, StreamNode
-from lsp_ros.nodes.parameters import Parameter
+from lsp_ros.nodes.parameters import parameters_of
 from lsp_ros.nodes.process import run
 from lsp_ros.nodes.qos import AUDIO_QOS, FRAME_QOS, VIEWER_QOS
 
@@ -31,13 +31,7 @@ STANDSTILL_SECONDS = 0.5  # pictures that are missing for longer are missed by t
 
 
 class Monitor(StreamNode):
-    PARAMETERS = (
-        Parameter('report', '', 'JSON file to write the figures to, every second'),
-        Parameter('frame_rate', 30, 'pictures a second that the renderer is asked for', choices=(30, 60)),
-        Parameter('warm_up', 5.0, 'seconds from the first picture that are not measured', 0.0, 3600.0),
-        Parameter('duration', 60.0, 'seconds to measure after that; the node then ends', 0.1, 1e9),
-        Parameter('interval', 60.0, 'seconds of each row of the course over time', 0.1, 3600.0),
-    )
+    PARAMETERS = parameters_of('monitor')
 
     def __init__(self) -> None:
         super().__init__('monitor')

@@ -10,21 +10,21 @@ from lsp_ros.live.motion_stream import MotionStream
 from lsp_ros.live.stamped import FrameStamp, StampedFrame
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.msg import FaceMotion, HeadPoseCommand, SpeechFeatures
-from lsp_ros.nodes.conversions import Units, command_from_message, features_from_message, motion_to_message
+from lsp_ros.nodes.conversions import (
+    Units,
+    command_from_message,
+    features_from_message,
+    motion_to_message,
+)
 from lsp_ros.nodes.lifecycle import OneShotTimer, StreamNode
-from lsp_ros.nodes.parameters import AVATAR, Parameter
+from lsp_ros.nodes.parameters import parameters_of
 from lsp_ros.nodes.process import run
 from lsp_ros.nodes.qos import FRAME_QOS
 from lsp_ros.openvino_graph import core
 
 
 class MotionNode(StreamNode):
-    PARAMETERS = (
-        AVATAR,
-        Parameter('seed', 0, 'seed of the head motion; the same speech and seed give the same motion', 0, 2**31 - 1),
-        Parameter('idle_amplitude', 1.0, 'size of the head motion while nobody speaks; 0: still', 0.0, 2.0, live=True),
-        Parameter('camera_frame', 'avatar_camera_optical_frame', 'frame_id of face_motion, image and camera_info'),
-    )
+    PARAMETERS = parameters_of('motion')
 
     def __init__(self) -> None:
         super().__init__('motion')

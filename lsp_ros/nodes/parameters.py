@@ -1,43 +1,40 @@
-"""Parameters of the nodes as ROS declares them: descriptors, ranges and checks."""
+"""The settings of a node as ROS declares them: parameters with descriptors."""
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
+from lsp_ros.graph.configuration import Setting, setting, settings_of
+
+CHANGES_LIVE = 'may change while the node runs'
+CHANGES_UNCONFIGURED = 'may change only while the node is not configured'
+
 
 @dataclass(frozen=True)
-class Parameter:
-    """One row of a node's parameter table: its documentation and its validation.
-
-    ``live`` parameters may change while the node runs; the others only while it is not configured.
-    """
-
-    name: str
-    default: bool | int | float | str | list[str]
-    description: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple = ()
-    live: bool = False
+class Parameter(Setting):
+    """A row of the table of settings (``graph/configuration.py``) as a parameter of a node."""
 
     def descriptor(self) -> ParameterDescriptor:
-        descriptor = ParameterDescriptor(description=self.description)
-        if self.choices:
-            descriptor.additional_constraints = f'one of {", ".join(str(choice) for choice in self.choices)}'
-        if self.low is not None and isinstance(self.default, float):
-            descriptor.floating_point_range = [FloatingPointRange(from_value=self.low, to_value=self.high)]
-        elif self.low is not None:
-            descriptor.integer_range = [IntegerRange(from_value=int(self.low), to_value=int(self.high))]
+        """What ``ros2 param describe`` shows: the meaning, the range, and when the parameter may change."""
+        constraints = [f'one of {", ".join(map(str, self.choices))}'] if self.choices else []
+        constraints.append(CHANGES_LIVE if self.live else CHANGES_UNCONFIGURED)
+        descriptor = ParameterDescriptor(description=self.description, additional_constraints='; '.join(constraints))
+        if self.low is not None and self.high is not None:
+            if isinstance(self.default, float):
+                descriptor.floating_point_range = [FloatingPointRange(from_value=self.low, to_value=self.high)]
+            else:
+                descriptor.integer_range = [IntegerRange(from_value=int(self.low), to_value=int(self.high))]
         return descriptor
 
-    def check(self, value) -> None:
-        """Raise ValueError for what a descriptor's range does not catch."""
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError(f'parameter {self.name} is {value}: a finite number is needed')
-        if self.choices and value not in self.choices:
-            raise ValueError(f'parameter {self.name} is {value!r}: {", ".join(map(str, self.choices))} are allowed')
+
+def parameters_of(node: str) -> tuple[Parameter, ...]:
+    """The parameters of one node by its name, without ``autostart``, which every node has."""
+    return tuple(_parameter(row) for row in settings_of(node) if row.name != AUTOSTART.name)
 
 
-AUTOSTART = Parameter('autostart', True, 'configure and activate by itself; false leaves that to a lifecycle manager')
-AVATAR = Parameter('avatar', 'presenter', 'the avatar: a folder, or the name of a built-in one')
+def _parameter(row: Setting) -> Parameter:
+    return Parameter(**{field.name: getattr(row, field.name) for field in fields(row)})
+
+
+AUTOSTART = _parameter(setting('autostart'))
+AVATAR = _parameter(setting('avatar'))

@@ -22,7 +22,7 @@ from lsp_ros.live.window import CLOSED, NO_WINDOWS, Look, Window
 from lsp_ros.msg import AudioChunk
 from lsp_ros.nodes.conversions import audio_from_message, image_from_jpeg, image_from_message, stamp_ns
 from lsp_ros.nodes.lifecycle import Finished, OneShotTimer, StreamNode
-from lsp_ros.nodes.parameters import Parameter
+from lsp_ros.nodes.parameters import parameters_of
 from lsp_ros.nodes.process import run
 from lsp_ros.nodes.qos import AUDIO_QOS, FRAME_QOS, VIEWER_QOS
 
@@ -35,40 +35,7 @@ DISPLAYS = ('DISPLAY', 'WAYLAND_DISPLAY')
 
 
 class Player(StreamNode):
-    PARAMETERS = (
-        Parameter(
-            'presentation_delay',
-            -1.0,
-            'seconds from a stamp to its showing; negative: so that 0.5 s pass '
-            'from the publishing of a sound to its showing',
-            -1.0,
-            10.0,
-        ),
-        Parameter(
-            'compressed',
-            False,
-            'take image/compressed in place of image, a twentieth of the data: for a renderer on another machine',
-        ),
-        Parameter('window', True, 'show the pictures, where there is a display'),
-        Parameter('full_screen', False, 'the picture fills the screen'),
-        Parameter(
-            'window_position',
-            [-1, -1],
-            'x and y of the window in pixels of the desktop, which says on which screen; negative: the desktop decides',
-        ),
-        Parameter('closable', True, 'q, Escape or closing the window ends the player; false: they do nothing'),
-        Parameter('sound', True, 'play the sound, where there is a sound device'),
-        Parameter(
-            'play_microphone',
-            False,
-            'play what a microphone hears, too: for headphones or another room, as a room that hears itself howls',
-        ),
-        Parameter('device', '', 'number or part of the name of the sound device; empty: the default one'),
-        Parameter('record', '', 'mp4 file to record to; empty: none'),
-        Parameter('report', '', 'JSON file to write the report to at the end; empty: none'),
-        Parameter('frame_rate', 30, 'pictures a second in the recording; the rate of the renderer', choices=(30, 60)),
-        Parameter('duration', 0.0, 'seconds of stream after which the player ends; 0: never', 0.0, 1e9),
-    )
+    PARAMETERS = parameters_of('player')
 
     def __init__(self) -> None:
         super().__init__('player')

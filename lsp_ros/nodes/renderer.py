@@ -33,10 +33,9 @@ from lsp_ros.nodes.conversions import (
     motion_from_message,
 )
 from lsp_ros.nodes.lifecycle import StreamNode
-from lsp_ros.nodes.parameters import AVATAR, Parameter
+from lsp_ros.nodes.parameters import parameters_of
 from lsp_ros.nodes.process import run
 from lsp_ros.nodes.qos import FRAME_QOS, IMAGE_QOS
-from lsp_ros.rendering.engines import ENGINES
 from lsp_ros.rendering.engines.engine import Engine, EngineError
 from lsp_ros.rendering.engines.factory import make_engine
 from lsp_ros.rendering.stage import RenderStage
@@ -52,25 +51,7 @@ STREAM = re.compile(r'(?P<namespace>/?[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_
 
 
 class RendererNode(StreamNode):
-    PARAMETERS = (
-        AVATAR,
-        Parameter(
-            'streams',
-            [''],
-            'namespaces to draw for, each with its own face_motion and image, as NAMESPACE or '
-            'NAMESPACE:AVATAR; empty: the namespace of the node',
-        ),
-        Parameter(
-            'engine',
-            'auto',
-            'what computes the picture; auto: PyTorch on an NVIDIA GPU that draws, else OpenVINO',
-            choices=ENGINES,
-        ),
-        Parameter('threads', 0, 'CPU threads of the engine; 0: as many as there are cores', 0, 256),
-        Parameter('frame_rate', 30, 'pictures a second', choices=(30, 60)),
-        Parameter('mark', True, 'the small visible mark that says that the picture is generated'),
-        Parameter('jpeg_quality', 90, 'quality of image/compressed', 1, 100, live=True),
-    )
+    PARAMETERS = parameters_of('renderer')
 
     def __init__(self) -> None:
         super().__init__('renderer')

@@ -14,7 +14,7 @@ from lsp_ros.live.stamped import AudioBlock
 from lsp_ros.msg import AudioChunk, SpeechFeatures
 from lsp_ros.nodes.conversions import audio_from_message, features_to_message
 from lsp_ros.nodes.lifecycle import OneShotTimer, StreamNode
-from lsp_ros.nodes.parameters import AVATAR
+from lsp_ros.nodes.parameters import parameters_of
 from lsp_ros.nodes.process import run
 from lsp_ros.nodes.qos import AUDIO_QOS, FRAME_QOS, STATE_QOS
 from lsp_ros.openvino_graph import core
@@ -22,7 +22,7 @@ from lsp_ros.speech.stage import SpeechStage
 
 
 class SpeechFeaturesNode(StreamNode):
-    PARAMETERS = (AVATAR,)
+    PARAMETERS = parameters_of('speech_features')
 
     def __init__(self) -> None:
         super().__init__('speech_features')

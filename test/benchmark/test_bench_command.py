@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from lsp_ros.cli.bench import read
+from lsp_ros.benchmark.live import read_figures
 from lsp_ros.cli.main import main
 
 PATIENCE = 120  # seconds that a busy machine may take; nothing here is timed
@@ -126,7 +126,7 @@ def test_the_running_graph_is_measured_until_ctrl_c(tiny_avatar, speech, tmp_pat
 
     def measured() -> bool:
         for folder in scratch.glob('lsp_bench_*'):
-            seen, costs = (read(folder / name) for name in ('report.json', 'processes.json'))
+            seen, costs = (read_figures(folder / name) for name in ('report.json', 'processes.json'))
             if (
                 seen.get('measured_from_ns')
                 and seen['images']['received'] > 2

@@ -12,7 +12,7 @@ import pytest
 from lsp_ros.avatar.load import Avatar
 from lsp_ros.benchmark import engines, pages, performance_report, provenance
 from lsp_ros.benchmark.engines import build_engines, measure_batches, measure_engines, measure_streams, renderers
-from lsp_ros.benchmark.live import Meter
+from lsp_ros.benchmark.processes import Meter
 from lsp_ros.benchmark.soak import measure_soak, slope
 from lsp_ros.benchmark.stages import STAGES, measure_stages, some_motion
 from lsp_ros.benchmark.timing import summary, take_turns

@@ -135,18 +135,29 @@ def test_a_wrong_argument_is_told_before_anything_starts(argument, value, senten
     assert 'process started' not in output
 
 
-def test_the_launch_file_and_lsp_up_agree_on_when_a_node_has_finished_and_when_it_has_failed():
-    from lsp_ros.graph import process_lifetime, supervisor
+def test_the_launch_file_and_lsp_up_follow_one_rule_and_one_table():
+    from lsp_ros.graph import configuration, policy, process_lifetime, supervisor
 
     launched = runpy.run_path(str(LAUNCH_FILE))
-    assert launched['FINISHED'] == process_lifetime.FINISHED
-    for name in ('ASKED_TO_END', 'MOST_QUICK_FAILURES', 'QUICK_SECONDS'):
-        assert launched[name] == getattr(supervisor, name)
+    assert launched['RestartPolicy'] is supervisor.RestartPolicy is policy.RestartPolicy
+    assert launched['SECONDS_TO_RESTART'] == supervisor.SECONDS_TO_RESTART == policy.SECONDS_TO_RESTART
+    assert launched['PARENT_VARIABLE'] == process_lifetime.VARIABLE
+    description = launched['generate_launch_description']()
+    declared = {argument.name: argument for argument in description.get_launch_arguments()}
+    assert set(declared) == {row.name for row in configuration.launch_arguments()}
+    for row in configuration.launch_arguments():
+        assert declared[row.name].description.startswith(row.description)
+        assert all(str(choice) in declared[row.name].description for choice in row.choices)
 
 
 def test_every_argument_sets_a_parameter_that_its_nodes_have():
     from test_package import node_parameters
 
-    for name, (kind, nodes, _) in runpy.run_path(str(LAUNCH_FILE))['PARAMETERS'].items():
-        for node in nodes:
-            assert isinstance(node_parameters(node)[name], kind)
+    from lsp_ros.graph.configuration import launch_arguments, parameters
+
+    for row in launch_arguments():
+        given = parameters({row.name: row.default})
+        assert any(given.values()) == bool(row.nodes)
+        for node, values in given.items():
+            for name, value in values.items():
+                assert type(node_parameters(node)[name]) is type(value)

@@ -1,0 +1,63 @@
+"""A look from outside at what runs in a namespace, and a word to it; no ROS in this process."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsp_ros.graph.environment import environment
+from lsp_ros.graph.errors import GraphError
+from lsp_ros.graph.reservation import taken
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What a probe saw.
+
+    sources  how many publish the namespace's ``audio``
+    heard    an audio source took the sound file from its ``audio_in``
+    """
+
+    sources: int
+    heard: bool
+
+
+class GraphProbe:
+    """A look at a namespace, begun at once in a process of its own (``lsp_ros.nodes.graph_probe``).
+
+    speech   a sound file to speak to the namespace's ``audio_in``; None: only look
+    seconds  to look for a source; None: as long as it usually takes
+    """
+
+    def __init__(self, namespace: str, speech: Path | None = None, seconds: float | None = None) -> None:
+        self.namespace = namespace
+        command = [sys.executable, '-m', 'lsp_ros.nodes.graph_probe', namespace]
+        command += ['--speech', str(speech)] if speech else []
+        command += ['--seconds', str(seconds)] if seconds is not None else []
+        self._process = subprocess.Popen(
+            command,
+            env=environment(),
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def seen(self) -> Sighting:
+        """Waits for the answer. GraphError where ROS 2 does not work."""
+        try:
+            answer, errors = self._process.communicate()
+        finally:
+            self._process.kill()
+        if self._process.returncode:
+            raise GraphError(
+                f'ROS 2 does not work here: {" ".join(errors.split()[-30:])} (status {self._process.returncode})'
+            )
+        return Sighting(**json.loads(answer.splitlines()[-1]))
+
+    def check_alone(self) -> None:
+        """Waits for the answer. GraphError where an avatar speaks in the namespace."""
+        if self.seen().sources:
+            raise taken(self.namespace, f'{self.namespace}/audio has a publisher')
