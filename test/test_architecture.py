@@ -2,7 +2,7 @@
 
 import ast
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -27,6 +27,8 @@ FLOORS = [
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Single modules that every room may use. They may use one another, but not in a circle.
 FOUNDATION = {
+    'architecture',  # the table of tensors, avatar/architecture.py
+    'blas',
     'errors',
     'geometry',
     'machine',
@@ -76,7 +78,11 @@ def name_of(path: Path) -> str:
 
 def room_of(path: Path) -> str:
     """The folder under lsp_ros, or the module's own name where it lies in none."""
-    return path.relative_to(PACKAGE).with_suffix('').parts[0]
+    return room(path.relative_to(PACKAGE).with_suffix('').parts)
+
+
+def room(parts: Sequence[str]) -> str:
+    return 'architecture' if list(parts[:2]) == ['avatar', 'architecture'] else parts[0]
 
 
 @functools.cache
@@ -107,7 +113,7 @@ def rooms_imported(path: Path) -> set[str]:
     if not path.exists():
         return set()
     names = (name.split('.') for name in imports(path))
-    rooms = {parts[1] for parts in names if parts[0] == 'lsp_ros' and len(parts) > 1}
+    rooms = {room(parts[1:]) for parts in names if parts[0] == 'lsp_ros' and len(parts) > 1}
     return rooms - {room_of(path), 'msg', '__version__'}
 
 

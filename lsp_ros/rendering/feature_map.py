@@ -43,7 +43,7 @@ def draw(landmarks: np.ndarray, shoulders: np.ndarray | None, subpixel: bool = F
     if subpixel:
         points = np.rint((points - 0.5) * 2**SUBPIXEL_BITS).astype(np.int32)
         # Thickness 1: OpenCV's smooth edges of thicker lines jump back and forth by a quarter of a pixel.
-        style = (1, cv2.LINE_AA, SUBPIXEL_BITS)
+        style: tuple[int, ...] = (1, cv2.LINE_AA, SUBPIXEL_BITS)
     else:
         points = points.astype(np.int32)
         style = (THICKNESS, cv2.LINE_8)
