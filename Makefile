@@ -26,7 +26,7 @@ WINDOW = @if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] && [ ! -e $(VENV)/.headless ] &
 	$(PIP) --force-reinstall --no-deps opencv-python && $(BIN)/python -c 'import cv2' \
 	|| { touch $(VENV)/.headless && $(PIP) --force-reinstall --no-deps opencv-python-headless; }; fi
 
-.PHONY: help demo test lint bench setup setup-test setup-capture clean
+.PHONY: help demo test test-fast lint resolve bench setup setup-test setup-capture clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -35,11 +35,24 @@ demo: setup  ## watch the avatar speak through the live ROS 2 graph; writes demo
 	$(WINDOW)
 	$(BIN)/lsp demo $(DEMO_FLAGS)
 
-test: setup-test lint  ## ruff and the whole test suite
+test: setup-test lint  ## lint and the whole test suite
 	$(BIN)/python -m pytest $(TEST_FLAGS)
 
-lint: setup-test  ## ruff alone
+test-fast: setup-test  ## the tests that start no process and take less than two seconds each
+	$(BIN)/python -m pytest -m 'not ros and not slow' $(TEST_FLAGS)
+
+lint: setup-test  ## ruff, the type checker and the spelling
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell $$(git ls-files 2>/dev/null)
+
+# The versions in requirements/constraints.txt must exist for each Python that pyproject.toml promises.
+resolve: setup-test  ## look up whether every promised Python can install the versions that were tested
+	$(BIN)/python tools/requirements.py build run train test lint tensorrt tensorrt-rtx >$(VENV)/requirements.txt
+	for python in 3.10 3.11 3.12 3.13; do \
+		$(BIN)/uv pip compile --quiet --python-version $$python --python-platform x86_64-manylinux_2_28 \
+		--constraints requirements/constraints.txt --output-file $(VENV)/resolved-$$python.txt $(VENV)/requirements.txt || exit 1; done
 
 bench: setup  ## the benchmark: tables of every stage and engine (lsp bench --help for more)
 	$(BIN)/lsp bench $(BENCH_FLAGS)
@@ -53,7 +66,7 @@ $(VENV)/.ready: $(INPUTS) | $(BIN)/python
 	touch $@
 
 $(VENV)/.ready-test: $(INPUTS) | $(BIN)/python
-	$(PIP) --editable '.[train,test]'
+	$(PIP) --editable '.[train,test,lint]'
 	$(WINDOW)
 	touch $@ $(VENV)/.ready
 

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import av
 import numpy as np
+from av.container import InputContainer, OutputContainer
 
 from lsp_ros.errors import LspError
 from lsp_ros.timeline import SAMPLE_RATE
@@ -115,10 +116,13 @@ def read_audio(path: str | os.PathLike) -> np.ndarray:
     return samples.clip(-1, 1)
 
 
-def _decode(container, path: Path) -> np.ndarray:
+def _decode(container: InputContainer, path: Path) -> np.ndarray:
     stream = container.streams.audio[0]
-    to_float = resampler = form = None
-    parts, damaged, reason = [], 0, ''
+    to_float: av.AudioResampler | None = None
+    resampler: AudioResampler | None = None
+    form: tuple[int, str, str] | None = None
+    parts: list[np.ndarray] = []
+    damaged, reason = 0, ''
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
@@ -133,6 +137,7 @@ def _decode(container, path: Path) -> np.ndarray:
                 to_float = av.AudioResampler(format='fltp', layout=frame.layout.name, rate=frame.sample_rate)
                 resampler = AudioResampler(frame.sample_rate, len(frame.layout.channels))
                 origin, position = frame.pts, 0
+            assert resampler and to_float
             gap = _gap(frame, origin, position)
             if gap:
                 parts.append(resampler.push(np.zeros((gap, resampler.channels), np.float32)))
@@ -149,7 +154,7 @@ def _decode(container, path: Path) -> np.ndarray:
 
 def _gap(frame: av.AudioFrame, origin: int | None, position: int) -> int:
     """Samples that are missing before a frame, by its time stamp; what comes after must not slip forward."""
-    if frame.pts is None or origin is None:
+    if frame.pts is None or frame.time_base is None or origin is None:
         return 0
     gap = round((frame.pts - origin) * frame.time_base * frame.sample_rate) - position
     # Containers that count in milliseconds are never exact; a leap of minutes is a broken stamp, not a pause.
@@ -193,6 +198,7 @@ class Mp4Writer:
         self.samples = 0  # written so far
         self.next_frame = 0
         self._broken = False
+        self._container: OutputContainer | None = None  # None when closed
         if not self.path.parent.is_dir():
             raise MediaError(f'{self.path}: the folder {self.path.parent} does not exist.')
         try:
@@ -200,13 +206,14 @@ class Mp4Writer:
             # Hybrid: fragments while it is written, an ordinary film once it is finished. The head waits for the first
             # packets, which say how much of the sound is the codec's own beginning.
             flags = 'hybrid_fragmented+frag_keyframe+delay_moov' if fragments else 'faststart'
-            self._container = av.open(str(self.path), 'w', format='mp4', options={'movflags': flags})
+            container = av.open(str(self.path), 'w', format='mp4', options={'movflags': flags})
         except (av.error.FFmpegError, OSError) as error:
             raise MediaError(f'{self.path}: cannot be written ({_reason(error)}).') from None
-        self._container.metadata.update({'comment': AI_GENERATED, 'description': AI_GENERATED})
+        self._container = container
+        container.metadata.update({'comment': AI_GENERATED, 'description': AI_GENERATED})
         if title:
-            self._container.metadata['title'] = title
-        self._video = self._container.add_stream('libx264', rate=frame_rate)
+            container.metadata['title'] = title
+        self._video = container.add_stream('libx264', rate=frame_rate)
         self._video.width, self._video.height = size
         self._video.pix_fmt = 'yuv420p'
         self._video.options = {'crf': str(crf), 'preset': preset}
@@ -217,7 +224,7 @@ class Mp4Writer:
         context.thread_count = threads
         # Say which colours these are: left open, players guess by the size of the picture.
         context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1
-        self._audio = self._container.add_stream('aac', rate=sample_rate)
+        self._audio = container.add_stream('aac', rate=sample_rate)
         self._audio.codec_context.layout = 'mono'
         self._audio.codec_context.format = 'fltp'
         self._audio.codec_context.time_base = Fraction(1, sample_rate)
@@ -284,6 +291,7 @@ class Mp4Writer:
     def _mux(self, packets: list) -> None:
         try:
             for packet in packets:
+                assert self._container
                 self._container.mux(packet)
         except (av.error.FFmpegError, OSError) as error:
             self._broken = True

@@ -37,6 +37,10 @@ class Block:
 
     first_frame: int
 
+    def __len__(self) -> int:
+        """Number of frames."""
+        raise NotImplementedError
+
     def __getitem__(self: BlockType, rows: slice) -> BlockType:
         """The frames of a slice (step 1) as a block of their own."""
         first, _, step = rows.indices(len(self))
@@ -47,11 +51,11 @@ class Block:
     @classmethod
     def join(cls: type[BlockType], blocks: Iterable[BlockType | None]) -> BlockType | None:
         """Blocks that follow one another as one; None stands for no frames."""
-        blocks = [block for block in blocks if block is not None]
-        if len(blocks) < 2:
-            return blocks[0] if blocks else None
-        columns = (np.concatenate([getattr(block, name) for block in blocks]) for name in cls.columns())
-        return cls(blocks[0].first_frame, *columns)
+        given = [block for block in blocks if block is not None]
+        if len(given) < 2:
+            return given[0] if given else None
+        columns = (np.concatenate([getattr(block, name) for block in given]) for name in cls.columns())
+        return cls(given[0].first_frame, *columns)
 
     @classmethod
     def columns(cls) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -32,3 +33,13 @@ settings.register_profile(
 settings.load_profile('lsp_ros')
 
 pytest_plugins = ['avatar_fixture', 'ros_fixture']
+
+ROS_TESTS = Path(__file__).parent / 'ros'
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if ROS_TESTS in item.path.parents:
+            item.add_marker('ros')
+        if item.path.name == 'test_gpu.py':
+            item.add_marker('gpu')

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import lsp_ros
 from lsp_ros.graph.configuration import NODES, setting, settings_of
@@ -121,9 +123,13 @@ def test_the_fast_dds_profile_makes_room_for_pictures():
     assert int(re.search(r'size (\d+)', result.stdout)[1]) >= 32 * 2**20
 
 
-def project() -> dict:
+def pyproject() -> dict:
     toml = importlib.import_module('tomllib' if sys.version_info >= (3, 11) else 'tomli')
-    return toml.loads((ROOT / 'pyproject.toml').read_text())['project']
+    return toml.loads((ROOT / 'pyproject.toml').read_text())
+
+
+def project() -> dict:
+    return pyproject()['project']
 
 
 def distribution_names(requirements: list[str]) -> set[str]:
@@ -197,8 +203,24 @@ def test_one_version_and_one_licence():
     assert package.findtext('license') == project()['license'] == 'Apache-2.0'
 
 
-def test_the_constraints_hold_every_pin():
+@pytest.mark.parametrize('python', ['3.10', '3.11', '3.12', '3.13'])
+def test_every_dependency_has_one_tested_version_within_its_range(python):
+    settings = pyproject()
     constraints = (ROOT / 'requirements' / 'constraints.txt').read_text().splitlines()
-    extras = project()['optional-dependencies'].values()
-    for requirement in project()['dependencies'] + [pin for extra in extras for pin in extra]:
-        assert requirement.lower() in [line.lower() for line in constraints]
+    pins = [Requirement(line) for line in constraints if not line.startswith('#')]
+    versions = {}
+    for pin in pins:
+        if pin.marker is None or pin.marker.evaluate({'python_version': python}):
+            assert pin.name not in versions, f'{pin.name} has two versions'
+            (clause,) = pin.specifier
+            assert clause.operator == '=='
+            versions[canonicalize_name(pin.name)] = clause.version
+    extras = settings['project']['optional-dependencies'].values()
+    everything = [*settings['build-system']['requires'], *settings['project']['dependencies'], *sum(extras, [])]
+    for requirement in map(Requirement, everything):
+        if requirement.marker is None or requirement.marker.evaluate({'python_version': python}):
+            assert versions[canonicalize_name(requirement.name)] in requirement.specifier, requirement
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (Path(lsp_ros.__file__).parent / 'py.typed').exists()

@@ -25,8 +25,15 @@ class BakedRenderer(nn.Module):
     itself (``LiveGenerator.DEAD_ZONE``); in 8 bits the network's own noise would show there.
     """
 
+    body: LiveGenerator | nn.Sequential
+    constant0: Tensor
+    constant1: Tensor  # of the live renderer
+    reach: Tensor | None
+
     def __init__(self, generator: Generator | LiveGenerator, candidates: np.ndarray, reach: np.ndarray | None = None):
         super().__init__()
+        outside: Tensor | None = None
+        constants: tuple[Tensor, ...]
         self.rounding = RENDERER_SIZES[generator.size].rounding
         pictures = scale_candidates(candidates)
         with torch.no_grad():
@@ -37,16 +44,17 @@ class BakedRenderer(nn.Module):
                 for parameter in self.body.head.parameters():
                     parameter.data = by_rows(parameter.data)
                 if reach is not None:
-                    reach = folded(torch.tensor(reach, dtype=torch.bool).expand(1, 3, -1, -1))
+                    outside = folded(torch.tensor(reach, dtype=torch.bool).expand(1, 3, -1, -1))
             else:
                 first, *rest = generator.unet.model
+                assert isinstance(first, nn.Conv2d)
                 self.first = nn.Conv2d(1, first.out_channels, 3, stride=2, padding=1, bias=False)
                 self.first.weight = nn.Parameter(first.weight[:, :1].clone())
                 self.body = nn.Sequential(*rest)
                 constants = (F.conv2d(pictures, first.weight[:, 1:], stride=2, padding=1),)
         for index, constant in enumerate(constants):
             self.register_buffer(f'constant{index}', constant.contiguous())
-        self.register_buffer('reach', reach)
+        self.register_buffer('reach', outside)
         self.requires_grad_(False).eval()
 
     def forward(self, feature_maps: Tensor) -> Tensor:

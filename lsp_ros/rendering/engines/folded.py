@@ -29,6 +29,7 @@ class ConvReLU(nn.Module):
         conv = self.conv
         if not (x.is_cuda and x.element_size() == 2 and self._by_eights) or torch.onnx.is_in_onnx_export():
             return F.relu(conv(x) if added is None else conv(x) + added)
+        assert not isinstance(conv.padding, str)
         shape = conv.stride, conv.padding, conv.dilation, conv.groups
         if added is None:
             return torch.cudnn_convolution_relu(x, conv.weight, conv.bias, *shape)
@@ -109,13 +110,14 @@ def fold(module: nn.Module, enlarge: Callable[[nn.Conv2d], tuple[nn.Module, ...]
             layers.append(layer)
     made: list[nn.Module] = []
     for layer in layers:
-        last = type(made[-1]) if made else None
-        if isinstance(layer, nn.Conv2d) and last is nn.Upsample:
+        last, before = ([None, None] + made)[:-3:-1]
+        if isinstance(layer, nn.Conv2d) and isinstance(last, nn.Upsample):
             made[-1:] = enlarge(layer)
-        elif isinstance(layer, nn.ReLU) and last is nn.Conv2d:
-            made[-1] = ConvReLU(made[-1])
-        elif isinstance(layer, nn.ReLU) and last is Spread:  # before or after the spreading is the same
-            made[-2] = ConvReLU(made[-2])
+        elif isinstance(layer, nn.ReLU) and isinstance(last, nn.Conv2d):
+            made[-1] = ConvReLU(last)
+        elif isinstance(layer, nn.ReLU) and isinstance(last, Spread):  # before or after the spreading is the same
+            assert isinstance(before, nn.Conv2d)
+            made[-2] = ConvReLU(before)
         else:
             made.append(layer)
     return nn.Sequential(*made)

@@ -27,7 +27,9 @@ def export(renderer: torch.nn.Module) -> bytes:
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter('ignore', DeprecationWarning)  # of tracing; the tested torch is pinned
         torch.onnx.export(
-            renderer, (torch.zeros(1, PICTURE, PICTURE, dtype=torch.uint8, device=device),), buffer, dynamo=False,
+            renderer, (torch.zeros(1, PICTURE, PICTURE, dtype=torch.uint8, device=device),),
+            buffer,  # type: ignore[arg-type]  # allowed, but not by the annotation
+            dynamo=False,
             input_names=[INPUT], output_names=[OUTPUT], dynamic_axes={INPUT: free, OUTPUT: free}, opset_version=OPSET,
         )  # fmt: skip
     return buffer.getvalue()

@@ -9,6 +9,7 @@ import logging
 import shutil
 from collections.abc import Mapping
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from lsp_ros.avatar.architecture import PICTURE
 from lsp_ros.rendering.engines.cache import cache_folder, content_name, is_kept, keep
 from lsp_ros.rendering.engines.engine import LARGEST_BATCH, Engine, EngineError, check_feature_map, check_feature_maps
 from lsp_ros.rendering.engines.onnx import INPUT, OUTPUT, export
+
+if TYPE_CHECKING:
+    import torch
 
 log = logging.getLogger(__name__)
 
@@ -92,12 +96,12 @@ class TensorRtEngine(Engine):
 class _Context:
     """Runs the engine on torch's current stream; what runs at the same time needs one each."""
 
-    def __init__(self, engine, kernels: '_Kernels | None'):
+    def __init__(self, engine: Any, kernels: '_Kernels | None') -> None:
         self._context = (
             engine.create_execution_context(kernels.config) if kernels else engine.create_execution_context()
         )
 
-    def __call__(self, lines):
+    def __call__(self, lines: 'torch.Tensor') -> 'torch.Tensor':
         import torch
 
         pictures = torch.empty((*lines.shape, 3), dtype=torch.uint8, device=lines.device)
@@ -112,7 +116,7 @@ class _Context:
 class _Kernels:
     """What TensorRT for RTX compiles for the GPU that is there when an engine first draws, kept for the next start."""
 
-    def __init__(self, engine, name: str):
+    def __init__(self, engine: Any, name: str) -> None:
         self._folder = cache_folder() / 'tensorrt_kernels' / name
         self.config = engine.create_runtime_config()
         self._cache = self.config.create_runtime_cache()
@@ -204,15 +208,15 @@ def _rtx(library: ModuleType) -> bool:
     return 'rtx' in library.__name__
 
 
-def _logger(library: ModuleType):
+def _logger(library: Any) -> Any:
     """TensorRT's messages to ours."""
     levels = {'INTERNAL_ERROR': logging.ERROR, 'ERROR': logging.ERROR, 'WARNING': logging.WARNING}
 
-    class Logger(library.ILogger):
-        def __init__(self):
+    class Logger(library.ILogger):  # type: ignore[misc]  # whichever of the two libraries it is
+        def __init__(self) -> None:
             super().__init__()
 
-        def log(self, severity, message):
+        def log(self, severity: Any, message: str) -> None:
             log.log(levels.get(severity.name, logging.DEBUG), 'TensorRT: %s', message)
 
     return Logger()
