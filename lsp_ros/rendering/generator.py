@@ -35,7 +35,7 @@ from lsp_ros.avatar.architecture import (
 class ResidualBlock(nn.Module):
     """relu(x + BN(conv(relu(BN(conv(x)))))), 3x3, same shape."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.block = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
@@ -57,10 +57,12 @@ class Level(nn.Module):
     release, so that its weights load after a change of the key's prefix.
     """
 
-    def __init__(self, channels_in: int, channels: int, blocks: int, inner: 'Level | None', outermost: bool = False):
+    def __init__(
+        self, channels_in: int, channels: int, blocks: int, inner: 'Level | None', outermost: bool = False
+    ) -> None:
         super().__init__()
         self.outermost = outermost
-        layers = [nn.Conv2d(channels_in, channels, 3, stride=2, padding=1, bias=False)]
+        layers: list[nn.Module] = [nn.Conv2d(channels_in, channels, 3, stride=2, padding=1, bias=False)]
         if inner is not None and not outermost:
             layers.append(nn.BatchNorm2d(channels))
         layers.append(nn.ReLU(inplace=True))
@@ -77,7 +79,7 @@ class Level(nn.Module):
         self.model = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.model(x)
+        y: Tensor = self.model(x)
         return y if self.outermost else torch.cat([x, y], dim=1)
 
 
@@ -99,16 +101,17 @@ class Generator(nn.Module):
         levels: int = UNET_LEVELS,
         blocks: int | None = None,
         candidates: bool = True,
-    ):
+    ) -> None:
         super().__init__()
         if size not in UNET_BLOCKS:
             raise ValueError(f"renderer size '{size}' is not 'normal' or 'large'")
         blocks = UNET_BLOCKS[size] if blocks is None else blocks
         channels = [RENDERER_INPUTS if candidates else 1] + [width * min(2**level, 8) for level in range(levels)]
-        level = None
+        level: Level | None = None
         for depth in reversed(range(levels)):
             level = Level(channels[depth], channels[depth + 1], blocks, level, outermost=depth == 0)
         self.size = size
+        assert level is not None
         self.unet = level
 
     def forward(self, x: Tensor) -> Tensor:
@@ -141,7 +144,7 @@ class LiveGenerator(nn.Module):
     # A difference below this (in -1..1) is not drawn outside training: 0.6 of one of 256 grey levels.
     DEAD_ZONE = 0.6 / 127.5
 
-    def __init__(self, widths: tuple[int, ...] = LIVE_WIDTHS, blocks: tuple[int, ...] = LIVE_BLOCKS):
+    def __init__(self, widths: tuple[int, ...] = LIVE_WIDTHS, blocks: tuple[int, ...] = LIVE_BLOCKS) -> None:
         """``widths``: channels at 128, 64, 32 and 16 pixels. ``blocks``: residual blocks going down."""
         super().__init__()
         first = widths[0]
@@ -173,8 +176,8 @@ class LiveGenerator(nn.Module):
         self.head = nn.Conv2d(first, 3 * fold, 3, padding=1)
         # Training starts from the plain mean of the candidates.
         for layer in (self.candidate_mix, self.head):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
 
     def prepare(self, candidates: Tensor) -> Constants:
         """(B, 12, 512, 512) candidate images in -1..1 -> what ``forward`` needs of them."""
@@ -203,7 +206,7 @@ class LiveGenerator(nn.Module):
         x = skips.pop()
         for up, refine in zip(reversed(self.up), reversed(self.refine), strict=True):
             x = refine(F.relu(up(x) + skips.pop()))
-        difference = self.head(x)
+        difference: Tensor = self.head(x)
         if not self.training:
             difference = difference - difference.clamp(-self.DEAD_ZONE, self.DEAD_ZONE)
         return difference

@@ -4,7 +4,7 @@ import ctypes
 import importlib.util
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def make_engine(name: str, avatar: 'Avatar', threads: int | None = None, side_by
     The avatar's renderer in 8 bits is one of those that OpenVINO chooses from; one that does not belong to the
     avatar's weights is left aside with a warning.
     """
-    options = {}
+    options: dict[str, Any] = {}
     if name in ('auto', 'openvino'):
         options['side_by_side'] = side_by_side
         from lsp_ros.avatar.manifest import AvatarError
@@ -46,7 +46,7 @@ def build_engine(
     size: str,
     candidates: np.ndarray,
     threads: int | None = None,
-    **options,
+    **options: Any,
 ) -> Engine:
     """An engine from weights of a renderer size and candidate images (4, 512, 512, 3) uint8 RGB.
 
@@ -74,12 +74,16 @@ def build_engine(
         raise EngineError(f"the engine '{name}' needs the Python package {name}, which is not installed")
     # Imported when chosen: OpenVINO with a converted model at hand starts without torch.
     if name == 'torch':
-        from lsp_ros.rendering.engines.torch import TorchEngine as chosen
-    elif name == 'tensorrt':
-        from lsp_ros.rendering.engines.tensorrt import TensorRtEngine as chosen
-    else:
-        from lsp_ros.rendering.engines.openvino import OpenVinoEngine as chosen
-    return chosen(weights, size, candidates, threads=threads, **options)
+        from lsp_ros.rendering.engines.torch import TorchEngine
+
+        return TorchEngine(weights, size, candidates, threads=threads, **options)
+    if name == 'tensorrt':
+        from lsp_ros.rendering.engines.tensorrt import TensorRtEngine
+
+        return TensorRtEngine(weights, size, candidates, threads=threads, **options)
+    from lsp_ros.rendering.engines.openvino import OpenVinoEngine
+
+    return OpenVinoEngine(weights, size, candidates, threads=threads, **options)
 
 
 def on_gpu(

@@ -69,7 +69,7 @@ class OpenVinoEngine(Engine):
         int8: 'Int8Renderer | None' = None,
         side_by_side: int = 1,
         measure: bool = False,
-    ):
+    ) -> None:
         if precision not in ('auto', *PRECISIONS):
             raise ValueError(f"precision '{precision}' is not one of auto, {', '.join(PRECISIONS)}")
         if precision == 'int8' and int8 is None:
@@ -77,7 +77,7 @@ class OpenVinoEngine(Engine):
         content = content_name(weights, size, np.asarray(candidates), openvino.__version__, 'openvino.py', 'folded.py')
 
         def compile(precision: str) -> openvino.CompiledModel:
-            if precision == 'int8':
+            if precision == 'int8' and int8 is not None:
                 model = core().read_model(int8.graph, int8.numbers)
             else:
                 model = _converted(content, weights, size, candidates)
@@ -111,14 +111,15 @@ class OpenVinoEngine(Engine):
         feature_map = check_feature_map(feature_map)[None]
         request = self._free.get()
         try:
-            return request.infer([feature_map], share_inputs=True)[0][0].copy()
+            picture: np.ndarray = request.infer([feature_map], share_inputs=True)[0][0].copy()
+            return picture
         finally:
             self._free.put(request)
 
 
 def _settings(precision: str, threads: int | None, side_by_side: int) -> dict[str, Any]:
     # Not pinned: the other stages live on the same cores, and two avatars would be pinned to the same one.
-    settings = {
+    settings: dict[str, Any] = {
         'PERFORMANCE_HINT': 'LATENCY',
         'INFERENCE_PRECISION_HINT': 'bf16' if precision == 'bf16' else 'f32',
         'ENABLE_CPU_PINNING': False,
@@ -222,7 +223,8 @@ def convert(
     renderer = fold(BakedRenderer(load_generator(size, weights), np.asarray(candidates), reach))
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter('ignore', DeprecationWarning)  # of tracing; the tested torch is pinned
-        traced = torch.jit.trace(renderer, torch.zeros(1, PICTURE, PICTURE, dtype=torch.uint8), check_trace=False)
+        example = torch.zeros(1, PICTURE, PICTURE, dtype=torch.uint8)
+        traced = torch.jit.trace(renderer, example, check_trace=False)  # type: ignore[no-untyped-call]
     decoder = TorchScriptPythonDecoder(traced)  # a name of its own: the front end does not keep it alive
     front_end = FrontEndManager().load_by_framework('pytorch')
     model = front_end.convert(front_end.load(decoder))

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,6 +11,9 @@ import torch
 from lsp_ros.rendering.engines.baked import BakedRenderer
 from lsp_ros.rendering.engines.engine import LARGEST_BATCH, Engine, EngineError, check_feature_map, check_feature_maps
 from lsp_ros.rendering.generator import load_generator
+
+if TYPE_CHECKING:
+    from lsp_ros.rendering.engines.cuda import Pipeline
 
 PRECISIONS = {'f32': torch.float32, 'f16': torch.float16, 'bf16': torch.bfloat16}
 
@@ -23,6 +27,7 @@ class TorchEngine(Engine):
     """
 
     name = 'torch'
+    _pipeline: 'Pipeline | None'
 
     def __init__(
         self,
@@ -32,7 +37,7 @@ class TorchEngine(Engine):
         threads: int | None = None,
         device: str = 'auto',
         precision: str = 'auto',
-    ):
+    ) -> None:
         if device == 'auto':
             device = 'cuda' if torch.cuda.is_available() else 'cpu'
         if device not in ('cpu', 'cuda'):
@@ -52,12 +57,13 @@ class TorchEngine(Engine):
             from lsp_ros.rendering.engines.cuda import Pipeline
             from lsp_ros.rendering.engines.folded import fold, phases
 
-            fold(self._renderer, phases).to('cuda', self._type).to(memory_format=torch.channels_last)
+            fold(self._renderer, phases).to('cuda', self._type)
+            self._renderer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stubs
             self._pipeline = Pipeline(lambda: self._renderer)
             self.most_together = LARGEST_BATCH
             where = torch.cuda.get_device_name()
         else:
-            self._renderer.to(memory_format=torch.channels_last)
+            self._renderer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.description = f'PyTorch {precision}, {where}'
 
     def warm_up(self, together: int = 1) -> None:
@@ -76,7 +82,8 @@ class TorchEngine(Engine):
             torch.inference_mode(),
             torch.autocast('cpu', self._type, enabled=self._type is not torch.float32),
         ):
-            return self._renderer(torch.tensor(feature_map)[None])[0].contiguous().numpy()
+            picture: np.ndarray = self._renderer(torch.tensor(feature_map)[None])[0].contiguous().numpy()
+            return picture
 
     def render_batch(self, feature_maps: np.ndarray) -> np.ndarray:
         """(B, 512, 512) uint8 -> (B, 512, 512, 3) uint8 RGB; on the CPU one by one."""
