@@ -42,7 +42,7 @@ class AudioResampler:
     Channels are averaged.
     """
 
-    def __init__(self, rate: int, channels: int = 1, to: int = SAMPLE_RATE):
+    def __init__(self, rate: int, channels: int = 1, to: int = SAMPLE_RATE) -> None:
         for one in (rate, to):
             if not 1000 <= one <= 768_000:
                 raise ValueError(f'The sample rate is {one} Hz; it must be from 1000 to 768000.')
@@ -114,7 +114,7 @@ def read_audio(path: str | os.PathLike) -> np.ndarray:
     return samples.clip(-1, 1)
 
 
-def _decode(container, path: Path) -> np.ndarray:
+def _decode(container: av.container.InputContainer, path: Path) -> np.ndarray:
     stream = container.streams.audio[0]
     to_float = resampler = form = None
     parts, damaged, reason = [], 0, ''
@@ -184,7 +184,7 @@ class Mp4Writer:
         title: str | None = None,
         threads: int = 0,
         fragments: bool = False,
-    ):
+    ) -> None:
         self.path = Path(path)
         self.frame_rate = frame_rate
         self.sample_rate = sample_rate
@@ -280,7 +280,7 @@ class Mp4Writer:
         with open(self.path, 'ab') as file:
             file.write(struct.pack('>I4s', 8 + len(payload), b'uuid') + payload)
 
-    def _mux(self, packets: list) -> None:
+    def _mux(self, packets: list[av.Packet]) -> None:
         try:
             for packet in packets:
                 self._container.mux(packet)
@@ -291,7 +291,7 @@ class Mp4Writer:
     def __enter__(self) -> 'Mp4Writer':
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

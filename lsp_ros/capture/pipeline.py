@@ -60,7 +60,7 @@ class Capture:
         detector: Callable[[], FaceDetector],
         consent: Path | None,
         progress: Progress | None = None,
-    ):
+    ) -> None:
         """``detector()`` starts one (``lsp_ros.capture.landmarks``); it is only called if there is something to see."""
         self.folder, self.config, self.progress = Path(folder), config, progress or Progress()
         self.videos = [Path(video) for video in videos]

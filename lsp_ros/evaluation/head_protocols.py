@@ -79,10 +79,10 @@ def evaluate_head_pose(avatar: Avatar, dataset: Dataset, seeds: Iterable[int] = 
         taken = np.concatenate([np.arange(s, s + pieces) for s in rng.choice(usable, -(-count // pieces))])[:count]
         other.append((dataset.euler[taken], dataset.translation[taken]))
 
-    def compared(motions: list) -> dict[str, Any]:
+    def compared(motions: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
         return compare_heads([(dataset, part, motions)])
 
-    def distances(figures: dict) -> dict[str, Any]:
+    def distances(figures: dict[str, Any]) -> dict[str, Any]:
         return {entry.name: figures[entry.name] for entry in fields(HeadDistances)}
 
     own = compared([(motion.euler[:count], motion.translation[:count]) for motion in moved])

@@ -32,6 +32,9 @@ from lsp_ros.training.trainer import (
     seed,
 )
 
+State = tuple[Tensor, Tensor]
+"""Of the LSTM: hidden and cell."""
+
 _UPPER = [list(MOUTH_OUTPUT).index(k) for k in UPPER_LIP_INNER]
 _LOWER = [list(MOUTH_OUTPUT).index(k) for k in LOWER_LIP_INNER]
 
@@ -93,10 +96,12 @@ class MouthTraining(CarriesState, lightning.LightningModule):
         self.mean_gaps.copy_(torch.from_numpy(data.mean[UPPER_LIP_INNER, 1] - data.mean[LOWER_LIP_INNER, 1]))
         self.opening.fill_(data.opening)
 
-    def forward(self, features: Tensor, state=None):
+    def forward(self, features: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         return self.net(features, state)
 
-    def losses(self, features: Tensor, truth: Tensor, known: Tensor, state) -> tuple[Tensor, Tensor, tuple]:
+    def losses(
+        self, features: Tensor, truth: Tensor, known: Tensor, state: State | None
+    ) -> tuple[Tensor, Tensor, State | None]:
         """features (B, T, 1024), truth (B, T, 75) and known (B, T), both already delayed by d."""
         displacement, state = self.net(features, state)
         displacement = displacement.float()

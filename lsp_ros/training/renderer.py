@@ -48,7 +48,7 @@ def teach(teacher: Path, dataset: Dataset, frames: list[int], folder: Path) -> n
 class PictureData(lightning.LightningDataModule):
     """Training and validation pictures of one dataset folder; what a teacher draws is kept in the folder ``out``."""
 
-    def __init__(self, dataset: Dataset, config: RendererTrainingConfig, out: Path | None = None):
+    def __init__(self, dataset: Dataset, config: RendererTrainingConfig, out: Path | None = None) -> None:
         super().__init__()
         self.dataset, self.config, self.out = dataset, config, out
 
