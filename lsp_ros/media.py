@@ -10,6 +10,7 @@ import struct
 import warnings
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import av
@@ -89,7 +90,7 @@ class AudioResampler:
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-def read_audio(path: str | os.PathLike) -> np.ndarray:
+def read_audio(path: str | os.PathLike[str]) -> np.ndarray:
     """The first sound track of any file that FFmpeg reads, (n,) float32 mono 16 kHz in -1..1.
 
     Channels are averaged. Packets that are damaged within a good file are replaced by silence, with
@@ -175,7 +176,7 @@ class Mp4Writer:
 
     def __init__(
         self,
-        path: str | os.PathLike,
+        path: str | os.PathLike[str],
         frame_rate: int,
         sample_rate: int = SAMPLE_RATE,
         size: tuple[int, int] = (512, 512),
@@ -280,7 +281,7 @@ class Mp4Writer:
         with open(self.path, 'ab') as file:
             file.write(struct.pack('>I4s', 8 + len(payload), b'uuid') + payload)
 
-    def _mux(self, packets: list[av.Packet]) -> None:
+    def _mux(self, packets: 'list[av.Packet[Any]]') -> None:
         try:
             for packet in packets:
                 self._container.mux(packet)
@@ -295,7 +296,7 @@ class Mp4Writer:
         self.close()
 
 
-def digital_source_type(path: str | os.PathLike) -> str | None:
+def digital_source_type(path: str | os.PathLike[str]) -> str | None:
     """The IPTC DigitalSourceType that an mp4 states about itself in XMP; None where it says nothing."""
     with open(path, 'rb') as file:
         end = file.seek(0, os.SEEK_END)

@@ -53,7 +53,7 @@ class Seer:
             return None
         return np.array([(point.x * width, point.y * height, point.z * width) for point in found], np.float32)
 
-    def _task_landmarks(self, image: np.ndarray) -> 'list | None':  # of MediaPipe's landmarks
+    def _task_landmarks(self, image: np.ndarray) -> 'list[object] | None':  # of MediaPipe's landmarks
         vision = self._mediapipe.tasks.vision
         if not self._face:
             base = self._mediapipe.tasks.BaseOptions(model_asset_path=self._task)

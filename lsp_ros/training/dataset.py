@@ -64,7 +64,7 @@ class Dataset:
     """A dataset folder in memory, sound and pictures excepted: those are read when asked for."""
 
     path: Path
-    manifest: dict
+    manifest: dict[str, Any]
     points: np.ndarray
     euler: np.ndarray
     translation: np.ndarray

@@ -65,7 +65,7 @@ class Quantised:
         return said
 
 
-def quantize_avatar(folder: str | os.PathLike, step: Callable[[str], None] = lambda _: None) -> Quantised:
+def quantize_avatar(folder: str | os.PathLike[str], step: Callable[[str], None] = lambda _: None) -> Quantised:
     """Makes the renderer in 8 bits of an avatar and puts it into its folder. ``step`` is told what begins.
 
     Then measures which precision is the quickest here, for the next start on this machine.

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -69,14 +70,14 @@ class PictureData(lightning.LightningDataModule):
             frames = [frames[k] for k in kept]
         self.val = Pictures(self.dataset, frames, subpixel, config.upper_body)
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[Any]:
         # Shuffled by seed and epoch alone, so that a resumed run sees the same batches.
         device, devices = place(self)
         sampler = DistributedSampler(self.train, devices, device, seed=self.config.seed, drop_last=True)
         sampler.set_epoch(self.trainer.current_epoch)
         return Batches(self.train, self.config.batch, sampler=sampler, num_workers=self.config.workers, drop_last=True)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader[Any]:
         device, devices = place(self)
         sampler = DistributedSampler(self.val, devices, device, shuffle=False)
         return DataLoader(self.val, self.config.batch, sampler=sampler, num_workers=self.config.workers)

@@ -63,7 +63,7 @@ def place(data: lightning.LightningDataModule) -> tuple[int, int]:
     return (data.trainer.global_rank, data.trainer.world_size) if data.trainer else (0, 1)
 
 
-class Batches(torch.utils.data.DataLoader):
+class Batches(torch.utils.data.DataLoader[Any]):
     """A loader of training batches that goes on, within an epoch, where a checkpoint left it.
 
     The order of its batches must depend on seed and epoch alone.
@@ -247,7 +247,9 @@ class CarriesState:
     """For a LightningModule whose recurrent ``_state`` goes from batch to batch: an epoch begins without one,
     validation has one of its own, and a checkpoint within an epoch keeps that of every device."""
 
-    _state = None
+    trainer: lightning.Trainer
+    device: torch.device
+    _state: Any = None
 
     def on_train_epoch_start(self) -> None:
         self._state = None
