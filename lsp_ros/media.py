@@ -10,6 +10,7 @@ import struct
 import warnings
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import av
@@ -44,7 +45,7 @@ class AudioResampler:
     Channels are averaged.
     """
 
-    def __init__(self, rate: int, channels: int = 1, to: int = SAMPLE_RATE):
+    def __init__(self, rate: int, channels: int = 1, to: int = SAMPLE_RATE) -> None:
         for one in (rate, to):
             if not 1000 <= one <= 768_000:
                 raise ValueError(f'The sample rate is {one} Hz; it must be from 1000 to 768000.')
@@ -91,7 +92,7 @@ class AudioResampler:
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-def read_audio(path: str | os.PathLike) -> np.ndarray:
+def read_audio(path: str | os.PathLike[str]) -> np.ndarray:
     """The first sound track of any file that FFmpeg reads, (n,) float32 mono 16 kHz in -1..1.
 
     Channels are averaged. Packets that are damaged within a good file are replaced by silence, with
@@ -181,7 +182,7 @@ class Mp4Writer:
 
     def __init__(
         self,
-        path: str | os.PathLike,
+        path: str | os.PathLike[str],
         frame_rate: int,
         sample_rate: int = SAMPLE_RATE,
         size: tuple[int, int] = (512, 512),
@@ -190,7 +191,7 @@ class Mp4Writer:
         title: str | None = None,
         threads: int = 0,
         fragments: bool = False,
-    ):
+    ) -> None:
         self.path = Path(path)
         self.frame_rate = frame_rate
         self.sample_rate = sample_rate
@@ -288,7 +289,7 @@ class Mp4Writer:
         with open(self.path, 'ab') as file:
             file.write(struct.pack('>I4s', 8 + len(payload), b'uuid') + payload)
 
-    def _mux(self, packets: list) -> None:
+    def _mux(self, packets: 'list[av.Packet[Any]]') -> None:
         try:
             for packet in packets:
                 assert self._container
@@ -300,11 +301,11 @@ class Mp4Writer:
     def __enter__(self) -> 'Mp4Writer':
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def digital_source_type(path: str | os.PathLike) -> str | None:
+def digital_source_type(path: str | os.PathLike[str]) -> str | None:
     """The IPTC DigitalSourceType that an mp4 states about itself in XMP; None where it says nothing."""
     with open(path, 'rb') as file:
         end = file.seek(0, os.SEEK_END)

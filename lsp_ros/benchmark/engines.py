@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ def renderers(avatar: Avatar, motion: FaceMotion, sizes: Sequence[str]) -> Itera
 
 
 def in_eight_bits(
-    size: str, weights: dict, candidates: np.ndarray, maps: Sequence[np.ndarray]
+    size: str, weights: dict[str, Any], candidates: np.ndarray, maps: Sequence[np.ndarray]
 ) -> tuple['Int8Renderer | None', str]:
     """Random weights in 8 bits, calibrated on next to nothing, good for the time alone; or why there are none."""
     from lsp_ros.training.quantize import quantize
@@ -89,7 +90,7 @@ def feature_maps(avatar: Avatar, motion: FaceMotion, size: str) -> list[np.ndarr
 
 def build_engines(
     renderer: Renderer, names: Sequence[str], threads: int, reference: bool = True
-) -> tuple[dict[str, Engine], list[dict]]:
+) -> tuple[dict[str, Engine], list[dict[str, Any]]]:
     """{description: engine} of all variants of the engines named, and what is missing here: {'engine', 'reason'}.
 
     The first is PyTorch in float32 on the CPU, with ``reference`` whether it was named or not.
@@ -119,7 +120,7 @@ def measure_engines(
     frames: int = FRAMES,
     warm_up: int = WARM_UP,
     tick: Callable[[], None] = lambda: None,
-) -> Iterator[dict]:
+) -> Iterator[dict[str, Any]]:
     """A row of figures for each engine: wall milliseconds a picture, ratio to and difference from PyTorch f32."""
     engines, missing = build_engines(renderer, names, threads)
     count = parameter_count(load_generator(renderer.size, renderer.weights))
@@ -163,7 +164,7 @@ def measure_streams(
     warm_up: int = WARM_UP,
     tick: Callable[[], None] = lambda: None,
     least: int = LEAST_BATCHES,
-) -> Iterator[dict]:
+) -> Iterator[dict[str, Any]]:
     """A row for each engine and number of streams, whose pictures are drawn as one batch.
 
     ``frames`` are pictures, which make ``least`` batches at least; the warm-up is counted in batches.
@@ -182,7 +183,7 @@ def measure_batches(
     warm_up: int = WARM_UP,
     tick: Callable[[], None] = lambda: None,
     least: int = LEAST_BATCHES,
-) -> Iterator[dict]:
+) -> Iterator[dict[str, Any]]:
     """The rows of ``measure_streams`` for engines that are there."""
     for description, engine in engines.items():
         for count in streams:

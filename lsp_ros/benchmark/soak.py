@@ -6,7 +6,8 @@ minute before each row comes in the chunks of a live source and is timed.
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import psutil
@@ -35,7 +36,7 @@ def measure_soak(
     render_every: int = 0,
     threads: int | None = None,
     tick: Callable[[float], None] = lambda hours: None,
-) -> Iterator[dict]:
+) -> Iterator[dict[str, Any]]:
     """A row of figures for each simulated hour, or for each sixth of a run that is shorter than six.
 
     speech        (n,) float32 at 16 kHz, repeated with pauses
@@ -119,6 +120,6 @@ def memory(process: psutil.Process) -> dict[str, float]:
     return {f'{name}_mb': getattr(sizes, name) / MEGABYTE for name in ('rss', 'pss', 'uss')}
 
 
-def slope(hours, values) -> float | None:
+def slope(hours: Sequence[float], values: Sequence[float]) -> float | None:
     """Change an hour, by least squares, without the first row, in which buffers fill; None below four rows."""
     return float(np.polyfit(hours[1:], values[1:], 1)[0]) if len(values) >= 4 else None

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ def measure_stages(
     frames: int = FRAMES,
     warm_up: int = WARM_UP,
     tick: Callable[[], None] = lambda: None,
-) -> Iterator[dict]:
+) -> Iterator[dict[str, Any]]:
     """A row of figures for each part named and each of its precisions: milliseconds of processor time a frame.
 
     ``samples`` (n,) float32 speech at 16 kHz, repeated as often as needed.
@@ -100,7 +101,7 @@ def measure_stages(
 
 
 @contextmanager
-def one_thread():
+def one_thread() -> Iterator[None]:
     """PyTorch on one thread, without gradients, and as before afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

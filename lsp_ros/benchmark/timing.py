@@ -1,7 +1,7 @@
 """How anything here is timed: contenders take turns, warm-up is apart, percentiles are what is told."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def take_turns(
     return {name: summary(taken) for name, taken in times.items()}
 
 
-def summary(seconds) -> dict[str, float]:
+def summary(seconds: Sequence[float]) -> dict[str, float]:
     """Median, 95th and 99th percentile and least of some durations in milliseconds, and how many they were."""
     values = 1e3 * np.asarray(seconds, float)
     median, p95, p99 = (float(value) for value in np.percentile(values, [50, 95, 99]))

@@ -60,7 +60,9 @@ def first_poses(pixels: np.ndarray, shape: np.ndarray, camera: PinholeCamera) ->
     return euler, translation
 
 
-def linearise(shape: np.ndarray, euler: np.ndarray, translation: np.ndarray, camera: PinholeCamera):
+def linearise(
+    shape: np.ndarray, euler: np.ndarray, translation: np.ndarray, camera: PinholeCamera
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pixels (N, M, 2), their derivatives by the pose (N, M, 2, 6; degrees, cm) and by the point (N, M, 2, 3)."""
     turn = rotation(euler)
     turned = shape @ turn.swapaxes(-1, -2)  # (N, M, 3), also for shapes of (N, M, 3)
@@ -102,9 +104,9 @@ def adjust(
     w = weight * INDEPENDENT / weight.sum() / PIXEL**2
     stiff = 1 / SHAPE_SPREAD**2 * INDEPENDENT / M  # the shape's errors are neighbours', too
 
-    def cost(shape, euler, translation):
+    def cost(shape: np.ndarray, euler: np.ndarray, translation: np.ndarray) -> float:
         errors = pixels - project(to_camera(shape, euler, translation), camera.matrix)
-        return 0.5 * (w[:, None] * errors**2).sum() + 0.5 * stiff * ((shape - prior) ** 2).sum()
+        return float(0.5 * (w[:, None] * errors**2).sum() + 0.5 * stiff * ((shape - prior) ** 2).sum())
 
     best, damping = cost(shape, euler, translation), 1e-3
     for _ in range(rounds):

@@ -27,7 +27,7 @@ FORGET, HANDS, BODY = 1, 2, 4  # flags: a new clip begins; look for hands; find 
 class Seer:
     """MediaPipe's solutions, each made when it is first asked for."""
 
-    def __init__(self, task: str | None):
+    def __init__(self, task: str | None) -> None:
         import mediapipe
 
         self._mediapipe, self._task = mediapipe, task
@@ -53,7 +53,7 @@ class Seer:
             return None
         return np.array([(point.x * width, point.y * height, point.z * width) for point in found], np.float32)
 
-    def _task_landmarks(self, image: np.ndarray):
+    def _task_landmarks(self, image: np.ndarray) -> 'list[object] | None':  # of MediaPipe's landmarks
         vision = self._mediapipe.tasks.vision
         if not self._face:
             base = self._mediapipe.tasks.BaseOptions(model_asset_path=self._task)

@@ -183,7 +183,7 @@ class Sight:
 class Detector:
     """MediaPipe in a process of its own. A context manager."""
 
-    def __init__(self, python: Path | str | None = None, landmarker: Path | str | None = None):
+    def __init__(self, python: Path | str | None = None, landmarker: Path | str | None = None) -> None:
         """``python`` has mediapipe (default: $LSP_DETECTOR_PYTHON, else that of `make setup-capture`);
         ``landmarker`` is a face_landmarker.task to use instead of the models in the wheel."""
         python = Path(python or os.environ.get('LSP_DETECTOR_PYTHON') or PYTHON)
@@ -244,5 +244,5 @@ class Detector:
     def __enter__(self) -> 'Detector':
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -10,7 +10,6 @@ only if its key is the one now wanted; so a run may be killed at any moment, and
 touch.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,6 +43,7 @@ from lsp_ros.capture.video import (
     choose_crop,
     file_sha256,
     pictures,
+    short_names,
 )
 from lsp_ros.capture.work import CaptureConfig, CaptureError, Progress, work_key
 from lsp_ros.media import MediaError
@@ -66,7 +66,7 @@ class Capture:
         detector: Callable[[], FaceDetector],
         consent: Path | None,
         progress: Progress | None = None,
-    ):
+    ) -> None:
         """``detector()`` starts one (``lsp_ros.capture.landmarks``); it is only called if there is something to see."""
         self.folder, self.config, self.progress = Path(folder), config, progress or Progress()
         self.videos = [Path(video) for video in videos]
@@ -82,7 +82,10 @@ class Capture:
             raise CaptureError('All videos are held out: nothing is left to learn from.')
         self.names = dict(zip(self.digests, short_names(self.videos)))
         names = {f'{digest[:8]} {video.name}': digest for video, digest in zip(self.videos, self.digests)}
-        self.consent, self.record = consents.bind(consent, names) if consent else (None, None)
+        self.consent: dict[str, Any] | None = None
+        self.record: str | None = None
+        if consent:
+            self.consent, self.record = consents.bind(consent, names)
         self.work = self.folder / 'capture'
         self.work.mkdir(parents=True, exist_ok=True)
         self.sightings = Sightings(self.work, detector, config.landmarker)
@@ -302,7 +305,7 @@ class Capture:
         if self.record:
             (folder / consents.RECORD).write_text(self.record)
 
-    def _split(self, takes: list[Take], known: np.ndarray) -> dict[str, list]:
+    def _split(self, takes: list[Take], known: np.ndarray) -> dict[str, list[list[int]]]:
         """The ``split`` of ``dataset.yaml``. Where videos are held out, the last fifth of what is known of the
         others validates."""
         split = {'unknown': runs(~known)}
@@ -339,15 +342,3 @@ class CaptureResult:
         """(512, 512, 3) RGB of a timeline frame that has a picture."""
         k, row = self.shown[frame]
         return next(self.capture.sightings.images(self.takes[k], self.crop, np.array([row])))
-
-
-def short_names(files: list[Path]) -> list[str]:
-    """A name for each file: its own, with as many folders before it as tell it from the others."""
-    paths = [Path(os.path.abspath(file)) for file in files]
-    names = []
-    for path in paths:
-        depth = 1
-        while depth < len(path.parts) and sum(other.parts[-depth:] == path.parts[-depth:] for other in paths) > 1:
-            depth += 1
-        names.append('/'.join(path.parts[-depth:]))
-    return names

@@ -68,7 +68,7 @@ def _top(column: np.ndarray) -> float:
 class ShoulderTracker:
     """Follows both shoulders of one clip; its first picture is sought beside the key picture."""
 
-    def __init__(self, key: np.ndarray, lines: np.ndarray):
+    def __init__(self, key: np.ndarray, lines: np.ndarray) -> None:
         """``key`` (512, 512, 3) RGB; ``lines`` (18, 2) pixels in it."""
         self._key, self._lines = cv2.cvtColor(key, cv2.COLOR_RGB2GRAY), np.asarray(lines, np.float64)
         self._corners = [self._find_corners(part) for part in (self._lines[:SIDE], self._lines[SIDE:])]

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -189,7 +189,7 @@ class Sightings:
         for image in (images[:1] * WARM + images[1:])[1 - WARM :]:
             self.detector.see(image)
 
-    def images(self, take: Take, crop: Crop, rows: np.ndarray, encoded: bool = False) -> Iterator:
+    def images(self, take: Take, crop: Crop, rows: np.ndarray, encoded: bool = False) -> Iterator[Any]:
         """Kept pictures of a clip in order: (512, 512, 3) RGB, or the JPEG's bytes."""
         wanted = set(int(row) for row in rows)
         for first, file, key in self._pieces(take, crop):

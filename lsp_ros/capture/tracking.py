@@ -180,7 +180,7 @@ def track(
     mean, laid = mean_mesh(meshes[some])
     prior = mean[RIGID]
     weight = 1 / ((laid[:, RIGID, :2].std(axis=0) ** 2).sum(axis=-1) + 0.03**2)
-    tried = []
+    tried: list[tuple[float, float]] = []
     if focal is None:
         focal, tried = find_focal(pixels[some], prior, centre, weight)
     camera = PinholeCamera(focal, centre)

@@ -4,6 +4,7 @@ Time 0 of a clip is its first picture. The sound is cut or filled with silence t
 keep their own times, whatever the rate, constant or not.
 """
 
+import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -78,6 +79,18 @@ def file_sha256(path: Path) -> str:
     if not path.is_file():
         raise MediaError(f'{path}: there is no such file.')
     return sha256_of_file(path)
+
+
+def short_names(files: list[Path]) -> list[str]:
+    """A name for each file: its own, with as many folders before it as tell it from the others."""
+    paths = [Path(os.path.abspath(file)) for file in files]
+    names = []
+    for path in paths:
+        depth = 1
+        while depth < len(path.parts) and sum(other.parts[-depth:] == path.parts[-depth:] for other in paths) > 1:
+            depth += 1
+        names.append('/'.join(path.parts[-depth:]))
+    return names
 
 
 def duration(path: Path) -> float | None:

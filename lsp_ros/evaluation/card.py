@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from lsp_ros.avatar.consent import RECORD
 from lsp_ros.avatar.load import Avatar
@@ -12,7 +13,7 @@ FIGURES_FILE = 'figures.json'
 CARD_FILE = 'MODEL_CARD.md'
 
 
-def write_card(avatar: Avatar, figures: dict, notes: dict[str, str]) -> Path:
+def write_card(avatar: Avatar, figures: dict[str, Any], notes: dict[str, str]) -> Path:
     """Write ``figures.json`` and ``MODEL_CARD.md`` into the avatar's folder; returns the card's path.
 
     figures  'apc', 'mouth' {condition: figures}, 'head_pose', 'renderer' of lsp_ros.evaluation's protocols;
@@ -51,7 +52,7 @@ def write_card(avatar: Avatar, figures: dict, notes: dict[str, str]) -> Path:
     return card
 
 
-def _apc(figures: dict) -> str:
+def _apc(figures: dict[str, Any]) -> str:
     return '\n\n'.join(
         [
             '### Speech features (APC)',
@@ -70,7 +71,7 @@ def _apc(figures: dict) -> str:
     )
 
 
-def _mouth(conditions: dict[str, dict]) -> str:
+def _mouth(conditions: dict[str, dict[str, Any]]) -> str:
     any_one = next(iter(conditions.values()))
     rows = [
         [
@@ -121,8 +122,8 @@ def _percent(share: float) -> str:
     return f'{100 * share:.1f} %'
 
 
-def _head_pose(figures: dict) -> str:
-    def row(name: str, d: dict) -> list[str]:
+def _head_pose(figures: dict[str, Any]) -> str:
+    def row(name: str, d: dict[str, Any]) -> list[str]:
         values = [f'{d["landmarks"]:.1f} %', f'{d["velocity"]:.2f} %', f'{d["rotation"]:.1f}° / {d["position"]:.1f} %']
         return [name, *values]
 
@@ -155,7 +156,7 @@ def _triple(values: list[float]) -> str:
     return ', '.join(f'{value:.1f}' for value in values)
 
 
-def _renderer(figures: dict) -> str:
+def _renderer(figures: dict[str, Any]) -> str:
     distance = f'{figures["perceptual"]:.3f} ({figures["backbone"]})' if figures.get('backbone') else 'not measured'
     return '\n\n'.join(
         [

@@ -1,6 +1,7 @@
 """The paper's figures 8 and 9 as pictures: t-SNE of speech representations and of head poses (section 5.1)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -53,7 +54,7 @@ def nearest(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     return NearestNeighbors(n_neighbors=1).fit(others).kneighbors(rows)[0][:, 0]
 
 
-def figure8(avatar: Avatar, samples: np.ndarray, seed: int = 0) -> tuple[np.ndarray, dict]:
+def figure8(avatar: Avatar, samples: np.ndarray, seed: int = 0) -> tuple[np.ndarray, dict[str, Any]]:
     """Figure 8 for a stranger's speech: the picture, and mean distances to the person's speech.
 
     Original features, the person's own (the manifold's rows, a second set of which is the line to compare
@@ -88,7 +89,7 @@ def target_poses(avatar: Avatar, samples: np.ndarray, euler: np.ndarray, transla
     )
 
 
-def figure9(targets: list[Target], seed: int = 0) -> tuple[np.ndarray, dict]:
+def figure9(targets: list[Target], seed: int = 0) -> tuple[np.ndarray, dict[str, Any]]:
     """Figure 9: left the generated poses of each person, right with those of the training, K-means to 30 each;
     and how far generated poses are from the nearest of training, beside training poses from one another."""
     generated = [centres(target.generated, seed) for target in targets]

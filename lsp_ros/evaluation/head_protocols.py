@@ -52,8 +52,8 @@ def compare_heads(shown: list[tuple[Dataset, slice, list[tuple[np.ndarray, np.nd
 
 def still_head(dataset: Dataset, frames: int) -> tuple[np.ndarray, np.ndarray]:
     """A head that rests at the mean pose of a person's training footage: euler and translation, (frames, 3) each."""
-    rows = dataset.training_mask
-    return tuple(np.broadcast_to(part[rows].mean(axis=0), (frames, 3)) for part in (dataset.euler, dataset.translation))
+    euler, translation = (part[dataset.training_mask].mean(axis=0) for part in (dataset.euler, dataset.translation))
+    return np.broadcast_to(euler, (frames, 3)), np.broadcast_to(translation, (frames, 3))
 
 
 def evaluate_head_pose(avatar: Avatar, dataset: Dataset, seeds: Iterable[int] = range(8)) -> dict[str, Any]:
@@ -79,10 +79,10 @@ def evaluate_head_pose(avatar: Avatar, dataset: Dataset, seeds: Iterable[int] = 
         taken = np.concatenate([np.arange(s, s + pieces) for s in rng.choice(usable, -(-count // pieces))])[:count]
         other.append((dataset.euler[taken], dataset.translation[taken]))
 
-    def compared(motions: list) -> dict[str, Any]:
+    def compared(motions: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
         return compare_heads([(dataset, part, motions)])
 
-    def distances(figures: dict) -> dict[str, Any]:
+    def distances(figures: dict[str, Any]) -> dict[str, Any]:
         return {entry.name: figures[entry.name] for entry in fields(HeadDistances)}
 
     own = compared([(motion.euler[:count], motion.translation[:count]) for motion in moved])

@@ -2,6 +2,7 @@
 its protocol and what did not run."""
 
 from dataclasses import replace
+from typing import Any
 
 from lsp_ros.evaluation.paper_tables import Row
 from lsp_ros.evaluation.protocol_texts import (
@@ -21,7 +22,9 @@ TITLES = {
 PARTS = {'input': 'input (on {base})', 'architecture': 'architecture', 'data': 'training data (on {base})'}
 
 
-def table(name: str, rows: list[Row], found: dict[str, dict], command: str, notes: dict[str, str] | None = None) -> str:
+def table(
+    name: str, rows: list[Row], found: dict[str, dict[str, Any]], command: str, notes: dict[str, str] | None = None
+) -> str:
     """One of the paper's tables; ``found`` are results by row, ``command`` is what would measure the missing ones.
 
     ``notes`` say, by row, in what it was measured otherwise than the command asks for: its name bears a star, and it
@@ -43,14 +46,14 @@ def table(name: str, rows: list[Row], found: dict[str, dict], command: str, note
     return '\n\n'.join(parts)
 
 
-def _training(result: dict) -> str:
+def _training(result: dict[str, Any]) -> str:
     done = result['trained']
     if not done:
         return 'none'
     return f'{done["steps"]:.0f} steps, {done["minutes"]:.1f} min, {result["machine"]}'
 
 
-def _table1(rows: list[Row], found: dict[str, dict]) -> tuple[list[str], list[list]]:
+def _table1(rows: list[Row], found: dict[str, dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     header = [
         'look-ahead',
         'paper: error (mm)',
@@ -75,8 +78,8 @@ def _table1(rows: list[Row], found: dict[str, dict]) -> tuple[list[str], list[li
     return header, lines
 
 
-def _table2(rows: list[Row], found: dict[str, dict]) -> tuple[list[str], list[list]]:
-    def heads(figures: dict | None) -> list[str]:
+def _table2(rows: list[Row], found: dict[str, dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    def heads(figures: dict[str, Any] | None) -> list[str]:
         if not figures:
             return ['', '', '']
         return [
@@ -96,7 +99,7 @@ def _table2(rows: list[Row], found: dict[str, dict]) -> tuple[list[str], list[li
     return header, lines
 
 
-def _table3(rows: list[Row], found: dict[str, dict]) -> tuple[list[str], list[list]]:
+def _table3(rows: list[Row], found: dict[str, dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     header = [
         '',
         'variant',
@@ -134,7 +137,7 @@ def _table3(rows: list[Row], found: dict[str, dict]) -> tuple[list[str], list[li
     return header, lines
 
 
-def lips(found: dict[str, dict], films: dict[str, dict]) -> str:
+def lips(found: dict[str, dict[str, Any]], films: dict[str, dict[str, Any]]) -> str:
     """The lip-closure score and the offset of sound and mouth, by recording; and the offset of finished films."""
     rows = []
     for name, f in found.items():
@@ -171,7 +174,7 @@ def lips(found: dict[str, dict], films: dict[str, dict]) -> str:
     return '\n\n'.join(parts)
 
 
-def figures(found: dict) -> str:
+def figures(found: dict[str, Any]) -> str:
     """Figures 8 and 9: their pictures, and what can be said of them in numbers."""
     eight = found['figure8']
     rows = [[name, f'{eight[f"{name}_to_target"]:.2f}'] for name in ('original', 'reconstructed', 'target')]

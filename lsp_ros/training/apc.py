@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -73,7 +74,7 @@ class APCTraining(CarriesState, lightning.LightningModule):
         return torch.optim.Adam(self.parameters(), self.config.lr, self.config.betas)
 
 
-class Streams(torch.utils.data.Dataset):
+class Streams(torch.utils.data.Dataset[Any]):
     """Utterances laid end to end in ``batch`` parallel streams; item k is segment k of all of them.
 
     ``place``: which of how many devices this is; each has ``batch`` streams of its own.
@@ -162,11 +163,11 @@ class APCData(lightning.LightningDataModule):
             np.save(scratch, mel)
         return mel
 
-    def train_dataloader(self) -> torch.utils.data.DataLoader:
+    def train_dataloader(self) -> torch.utils.data.DataLoader[Any]:
         self.train.lay(self.trainer.current_epoch if self.trainer else 0)
         return Batches(self.train, batch_size=None, shuffle=False)
 
-    def val_dataloader(self) -> torch.utils.data.DataLoader:
+    def val_dataloader(self) -> torch.utils.data.DataLoader[Any]:
         return torch.utils.data.DataLoader(self.val, batch_size=None)
 
 

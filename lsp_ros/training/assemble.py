@@ -103,7 +103,7 @@ def pixel_size(data: Dataset) -> float:
 
 def pose_range(data: Dataset) -> dict[str, list[float]]:
     """The poses that the person's training footage holds, but for the outliers."""
-    limits = {}
+    limits: dict[str, list[float]] = {}
     mean = data.translation[data.training_mask].mean(axis=0)
     for key, values in (('euler', data.euler), ('translation', data.translation - mean)):
         low, high = np.percentile(values[data.training_mask], [POSE_OUTLIERS, 100 - POSE_OUTLIERS], axis=0)

@@ -33,6 +33,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -64,7 +65,7 @@ class Dataset:
     """A dataset folder in memory, sound and pictures excepted: those are read when asked for."""
 
     path: Path
-    manifest: dict
+    manifest: dict[str, Any]
     points: np.ndarray
     euler: np.ndarray
     translation: np.ndarray
@@ -250,7 +251,7 @@ def load_dataset(path: Path | str) -> Dataset:
 
 def write_dataset(
     path: Path | str,
-    manifest: dict,
+    manifest: dict[str, Any],
     tracks: dict[str, np.ndarray],
     samples: np.ndarray,
     phones: list[tuple[str, float, float]] | None = None,

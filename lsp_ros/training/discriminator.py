@@ -16,7 +16,7 @@ JUDGED_CHANNELS = RENDERER_INPUTS + 3
 class PatchDiscriminator(nn.Module):
     """4x4 convolutions of stride 2, 2, 2, 1, 1 and widths w, 2w, 4w, 8w, 1."""
 
-    def __init__(self, channels: int = JUDGED_CHANNELS, width: int = 64):
+    def __init__(self, channels: int = JUDGED_CHANNELS, width: int = 64) -> None:
         super().__init__()
         widths = [channels, width, 2 * width, 4 * width, 8 * width]
         self.layers = nn.ModuleList()
@@ -40,7 +40,7 @@ class PatchDiscriminator(nn.Module):
 class Discriminator(nn.Module):
     """Patch discriminators at full and at half resolution."""
 
-    def __init__(self, channels: int = JUDGED_CHANNELS, width: int = 64, scales: int = 2):
+    def __init__(self, channels: int = JUDGED_CHANNELS, width: int = 64, scales: int = 2) -> None:
         super().__init__()
         self.scales = nn.ModuleList(PatchDiscriminator(channels, width) for _ in range(scales))
 

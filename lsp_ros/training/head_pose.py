@@ -5,6 +5,7 @@ Each item is a window with a full receptive field of history before ``sequence``
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -110,7 +111,7 @@ class HeadPoseTraining(lightning.LightningModule):
         return torch.optim.Adam(self.parameters(), self.config.lr, self.config.betas)
 
 
-class PoseWindows(torch.utils.data.Dataset):
+class PoseWindows(torch.utils.data.Dataset[Any]):
     """Windows of ``POSE_RECEPTIVE_FIELD + sequence`` states with the features that lie look-ahead later.
 
     How a window is heard is drawn anew for each ``epoch``, or, not to ``augment``, as training mostly hears it.
@@ -118,7 +119,7 @@ class PoseWindows(torch.utils.data.Dataset):
 
     epoch = 0
 
-    def __init__(self, tracks: list, config: HeadPoseTrainingConfig, stride: int, augment: bool) -> None:
+    def __init__(self, tracks: list[Any], config: HeadPoseTrainingConfig, stride: int, augment: bool) -> None:
         self.tracks, self.config, self.augment = tracks, config, augment
         self.length = POSE_RECEPTIVE_FIELD + config.sequence
         self.starts = [
@@ -146,7 +147,7 @@ class PoseWindows(torch.utils.data.Dataset):
         )
 
 
-class Draw(DistributedSampler):
+class Draw(DistributedSampler[Any]):
     """``count`` windows, drawn anew each epoch by seed and epoch alone; each device has a share of them."""
 
     def __init__(self, windows: PoseWindows, count: int, device: int, devices: int, seed: int) -> None:
@@ -183,13 +184,13 @@ class HeadPoseData(lightning.LightningDataModule):
         self.train = PoseWindows(training, config, config.stride, True)
         self.val = PoseWindows(validation, config, config.sequence, False)
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[Any]:
         self.train.epoch = self.trainer.current_epoch
         sampler = Draw(self.train, self.config.windows, *place(self), self.config.seed)
         sampler.set_epoch(self.train.epoch)
         return Batches(self.train, self.config.batch, sampler=sampler, drop_last=True)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader[Any]:
         device, devices = place(self)
         sampler = DistributedSampler(self.val, devices, device, shuffle=False)
         return DataLoader(self.val, self.config.batch, sampler=sampler)

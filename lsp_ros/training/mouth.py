@@ -7,6 +7,7 @@ streams and the LSTM's state is carried from one to the next, because a live LST
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -31,6 +32,9 @@ from lsp_ros.training.trainer import (
     read_weights,
     seed,
 )
+
+State = tuple[Tensor, Tensor]
+"""Of the LSTM: hidden and cell."""
 
 _UPPER = [list(MOUTH_OUTPUT).index(k) for k in UPPER_LIP_INNER]
 _LOWER = [list(MOUTH_OUTPUT).index(k) for k in LOWER_LIP_INNER]
@@ -93,10 +97,12 @@ class MouthTraining(CarriesState, lightning.LightningModule):
         self.mean_gaps.copy_(torch.from_numpy(data.mean[UPPER_LIP_INNER, 1] - data.mean[LOWER_LIP_INNER, 1]))
         self.opening.fill_(data.opening)
 
-    def forward(self, features: Tensor, state=None):
+    def forward(self, features: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         return self.net(features, state)
 
-    def losses(self, features: Tensor, truth: Tensor, known: Tensor, state) -> tuple[Tensor, Tensor, tuple]:
+    def losses(
+        self, features: Tensor, truth: Tensor, known: Tensor, state: State | None
+    ) -> tuple[Tensor, Tensor, State | None]:
         """features (B, T, 1024), truth (B, T, 75) and known (B, T), both already delayed by d."""
         displacement, state = self.net(features, state)
         displacement = displacement.float()
@@ -131,7 +137,7 @@ class MouthTraining(CarriesState, lightning.LightningModule):
         return torch.optim.Adam(self.parameters(), self.config.lr, self.config.betas)
 
 
-class MouthStreams(torch.utils.data.Dataset):
+class MouthStreams(torch.utils.data.Dataset[Any]):
     """Runs of consecutive frames laid end to end in ``batch`` streams; item k is sequence k of all of them.
 
     runs: (features {'raw', 'projected'} (n, 1024), displacement (n, 75), known (n,)) of each run of frames.
@@ -139,7 +145,7 @@ class MouthStreams(torch.utils.data.Dataset):
     """
 
     def __init__(
-        self, runs: list, config: MouthTrainingConfig, batch: int, shuffle: bool, place: tuple[int, int] = (0, 1)
+        self, runs: list[Any], config: MouthTrainingConfig, batch: int, shuffle: bool, place: tuple[int, int] = (0, 1)
     ) -> None:
         self.runs, self.config, self.batch, self.shuffle, self.place = runs, config, batch, shuffle, place
         self.lay(0)
@@ -217,11 +223,11 @@ class MouthData(lightning.LightningDataModule):
         self.train = MouthStreams(training, config, config.batch, True, place(self))
         self.val = MouthStreams(validation, config, min(8, config.batch), False)
 
-    def train_dataloader(self) -> torch.utils.data.DataLoader:
+    def train_dataloader(self) -> torch.utils.data.DataLoader[Any]:
         self.train.lay(self.trainer.current_epoch if self.trainer else 0)
         return Batches(self.train, batch_size=None)
 
-    def val_dataloader(self) -> torch.utils.data.DataLoader:
+    def val_dataloader(self) -> torch.utils.data.DataLoader[Any]:
         return torch.utils.data.DataLoader(self.val, batch_size=None)
 
 

@@ -50,7 +50,7 @@ class VGG19(Backbone):
 
     name, relative = 'vgg19', False
 
-    def __init__(self, weights: dict[str, Tensor]):
+    def __init__(self, weights: dict[str, Tensor]) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = 3
@@ -80,7 +80,7 @@ class VGG19(Backbone):
 class Fire(nn.Module):
     """Squeeze to few channels, expand by a 1x1 and a 3x3 convolution side by side."""
 
-    def __init__(self, channels: int, squeeze: int, expand: int):
+    def __init__(self, channels: int, squeeze: int, expand: int) -> None:
         super().__init__()
         self.squeeze = nn.Conv2d(channels, squeeze, 1)
         self.expand1 = nn.Conv2d(squeeze, expand, 1)
@@ -96,7 +96,7 @@ class SqueezeNet(Backbone):
 
     name, relative = 'squeezenet1.0', True
 
-    def __init__(self, arrays: dict[str, np.ndarray]):
+    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 96, 7, stride=2)
         self.fires = nn.ModuleDict({str(k): Fire(*shape) for k, shape in SQUEEZENET_FIRES.items()})

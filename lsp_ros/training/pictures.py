@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from lsp_ros.training.candidates import choose_candidates
 from lsp_ros.training.dataset import Dataset, DatasetError, in_ranges
 
 
-class Pictures(torch.utils.data.Dataset):
+class Pictures(torch.utils.data.Dataset[Any]):
     """Pictures of a dataset, decoded once and kept in memory (786 kB each), with their feature maps, which show the
     shoulders unless ``upper_body`` is False.
 
@@ -30,7 +31,7 @@ class Pictures(torch.utils.data.Dataset):
         subpixel: bool = False,
         upper_body: bool = True,
         pictures: Sequence[np.ndarray] | None = None,
-    ):
+    ) -> None:
         """``pictures``: those of the frames, RGB; by default the dataset's own."""
         if not frames:
             raise DatasetError(f'{dataset.path}: no pictures for this part of the split')

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -33,6 +34,9 @@ from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.resources import find_sample
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, PoseMode
 from lsp_ros.speech.stage import SpeechStage
+
+if TYPE_CHECKING:
+    import openvino
 
 CALIBRATION_MAPS, TRIAL_MAPS = 120, 40  # of speech
 CALIBRATION_POSES = 60  # of the farthest poses; all corners of the range are tried
@@ -63,7 +67,7 @@ class Quantised:
         return said
 
 
-def quantize_avatar(folder: str | os.PathLike, step: Callable[[str], None] = lambda _: None) -> Quantised:
+def quantize_avatar(folder: str | os.PathLike[str], step: Callable[[str], None] = lambda _: None) -> Quantised:
     """Makes the renderer in 8 bits of an avatar and puts it into its folder. ``step`` is told what begins.
 
     Then measures which precision is the quickest here, for the next start on this machine.
@@ -260,7 +264,7 @@ def _reach(
     return cv2.dilate(drawn.astype(np.uint8), np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), np.uint8)) > 0
 
 
-def _after_last_convolution(model) -> list[str]:
+def _after_last_convolution(model: 'openvino.Model') -> list[str]:
     """The names of all that makes pixels of the last convolution's output: they are cheap, and shown."""
     last = [each for each in model.get_ordered_ops() if each.get_type_name().startswith('Convolution')][-1]
     found, todo = [], [last]
@@ -274,7 +278,7 @@ def _after_last_convolution(model) -> list[str]:
     return found
 
 
-def _bytes(model) -> tuple[bytes, bytes]:
+def _bytes(model: 'openvino.Model') -> tuple[bytes, bytes]:
     from lsp_ros.openvino_import import openvino
 
     with tempfile.TemporaryDirectory() as folder:

@@ -37,7 +37,7 @@ def config_on_cpu(network: str, minutes: float) -> TrainingConfig:
     return RendererTrainingConfig.on_cpu(minutes)
 
 
-def config_of(run: Path, network: str) -> TrainingConfig:
+def config_of(run: Path, network: str) -> Any:
     """The configuration that a network of the run was trained with; the defaults where the run does not say."""
     kind, folder = CONFIGS[network], run / network
     return read_config(kind, folder) if (folder / SETTINGS_FILE).is_file() else kind()

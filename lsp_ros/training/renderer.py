@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -54,7 +55,7 @@ def teach(teacher: Path, dataset: Dataset, frames: list[int], folder: Path) -> n
 class PictureData(lightning.LightningDataModule):
     """Training and validation pictures of one dataset folder; what a teacher draws is kept in the folder ``out``."""
 
-    def __init__(self, dataset: Dataset, config: RendererTrainingConfig, out: Path | None = None):
+    def __init__(self, dataset: Dataset, config: RendererTrainingConfig, out: Path | None = None) -> None:
         super().__init__()
         self.dataset, self.config, self.out = dataset, config, out
 
@@ -75,14 +76,14 @@ class PictureData(lightning.LightningDataModule):
             frames = [frames[k] for k in kept]
         self.val = Pictures(self.dataset, frames, subpixel, config.upper_body)
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[Any]:
         # Shuffled by seed and epoch alone, so that a resumed run sees the same batches.
         device, devices = place(self)
         sampler = DistributedSampler(self.train, devices, device, seed=self.config.seed, drop_last=True)
         sampler.set_epoch(self.trainer.current_epoch)
         return Batches(self.train, self.config.batch, sampler=sampler, num_workers=self.config.workers, drop_last=True)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader[Any]:
         device, devices = place(self)
         sampler = DistributedSampler(self.val, devices, device, shuffle=False)
         return DataLoader(self.val, self.config.batch, sampler=sampler, num_workers=self.config.workers)

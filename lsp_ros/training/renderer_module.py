@@ -94,7 +94,7 @@ class RendererTrainingConfig(TrainingConfig):
 class RendererTraining(lightning.LightningModule):
     """Generator and discriminator, one step each a batch."""
 
-    def __init__(self, config: RendererTrainingConfig, candidates: np.ndarray, backbone: Backbone | None):
+    def __init__(self, config: RendererTrainingConfig, candidates: np.ndarray, backbone: Backbone | None) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.config = config

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -62,7 +63,7 @@ def place(data: lightning.LightningDataModule) -> tuple[int, int]:
     return (data.trainer.global_rank, data.trainer.world_size) if data.trainer else (0, 1)
 
 
-class Batches(torch.utils.data.DataLoader):
+class Batches(torch.utils.data.DataLoader[Any]):
     """A loader of training batches that goes on, within an epoch, where a checkpoint left it.
 
     The order of its batches must depend on seed and epoch alone.
@@ -76,11 +77,11 @@ class Batches(torch.utils.data.DataLoader):
     def load_state_dict(self, state: dict[str, int]) -> None:
         self._skip = state['given']
 
-    def __iter__(self) -> Iterator:
+    def __iter__(self) -> Iterator[Any]:
         skip, self._skip = self._skip, 0  # now, not with the first batch: an epoch that was over gives none
         return self._count(super().__iter__(), skip)
 
-    def _count(self, batches: Iterator, skip: int) -> Iterator:
+    def _count(self, batches: Iterator[Any], skip: int) -> Iterator[Any]:
         for number, batch in enumerate(batches, start=1):
             if number > skip:
                 self._given = number
@@ -95,10 +96,10 @@ class LinearDecay(callbacks.Callback):
         self.spent, self.batches = 0.0, 0
         self._tick: float | None = None
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return {'spent': self.spent, 'batches': self.batches}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         self.spent, self.batches = state['spent'], state.get('batches', 0)
 
     @property
@@ -118,7 +119,9 @@ class LinearDecay(callbacks.Callback):
             share = max(share, self.spent / (60.0 * self.config.max_minutes))
         return min(1.0, share)
 
-    def on_train_batch_start(self, trainer, module, batch, batch_idx) -> None:
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         # Chance depends on seed, epoch, batch and device alone, so that a resumed run goes on as if it had not stopped.
         chance = (self.config.seed, trainer.current_epoch, batch_idx, trainer.global_rank)
         torch.manual_seed(int(np.random.SeedSequence(chance).generate_state(1)[0]))
@@ -133,7 +136,9 @@ class LinearDecay(callbacks.Callback):
         module.log('lr', lr)
         module.log('budget', share, prog_bar=True)
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         self.batches = trainer.fit_loop.total_batch_idx + 1
         now = time.monotonic()
         self.spent += now - self._tick
@@ -143,7 +148,7 @@ class LinearDecay(callbacks.Callback):
         if self.over:
             trainer.should_stop = True
 
-    def on_validation_start(self, trainer, module) -> None:
+    def on_validation_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self._tick = None  # validation is not training time; it goes on with the next batch
 
 
@@ -151,7 +156,7 @@ class KeptModel(callbacks.ModelCheckpoint):
     """Saved with each validation; stays what it is when its run folder is moved, where Lightning's forgets how good
     its model was."""
 
-    def __init__(self, folder: Path, name: str, **options) -> None:
+    def __init__(self, folder: Path, name: str, **options: Any) -> None:
         # Not at an epoch's end: ``last``, saved after ``best``, could then not tell that it is the best.
         super().__init__(
             folder, name, save_on_train_epoch_end=False, every_n_epochs=1, enable_version_counter=False, **options
@@ -161,7 +166,7 @@ class KeptModel(callbacks.ModelCheckpoint):
     def state_key(self) -> str:
         return super().state_key.replace(type(self).__qualname__, callbacks.ModelCheckpoint.__qualname__, 1)
 
-    def load_state_dict(self, state_dict: dict) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         def here(path: str) -> str:
             return str(Path(self.dirpath, Path(path).name)) if path else path
 
@@ -177,7 +182,7 @@ def fit(
     config: TrainingConfig,
     monitor: str = 'val_loss',
     mode: str = 'min',
-    extra_callbacks: tuple = (),
+    extra_callbacks: tuple[lightning.Callback, ...] = (),
     reload_data: bool = False,
 ) -> Path:
     """Train, or go on training, in the folder ``out``; returns the best checkpoint.
@@ -194,8 +199,8 @@ def fit(
     best, last = KeptModel(out, 'best', monitor=monitor, mode=mode), KeptModel(out, 'last')
     decay, resume = LinearDecay(config), out / 'last.ckpt'
     if resume.exists() and (out / 'best.ckpt').exists():
-        decay.load_state_dict(_kept(resume, decay))
-        if decay.over and torch.isfinite(_kept(out / 'best.ckpt', best)['best_model_score']):
+        decay.load_state_dict(_callback_state(resume, decay))
+        if decay.over and torch.isfinite(_callback_state(out / 'best.ckpt', best)['best_model_score']):
             return out / 'best.ckpt'  # Lightning would do one batch more
     if rank_zero_only.rank == 0:
         (out / SETTINGS_FILE).write_text(json.dumps(asdict(config), indent=1) + '\n')
@@ -232,7 +237,7 @@ def fit(
     return out / 'best.ckpt'
 
 
-def _kept(checkpoint: Path, callback: lightning.Callback) -> dict:
+def _callback_state(checkpoint: Path, callback: lightning.Callback) -> dict[str, Any]:
     """What a checkpoint remembers of a callback."""
     state = torch.load(checkpoint, map_location='cpu', weights_only=True, mmap=True)
     return state['callbacks'][callback.state_key]
@@ -242,7 +247,9 @@ class CarriesState:
     """For a LightningModule whose recurrent ``_state`` goes from batch to batch: an epoch begins without one,
     validation has one of its own, and a checkpoint within an epoch keeps that of every device."""
 
-    _state = None
+    trainer: lightning.Trainer
+    device: torch.device
+    _state: Any = None
 
     def on_train_epoch_start(self) -> None:
         self._state = None
@@ -253,7 +260,7 @@ class CarriesState:
     def on_validation_epoch_end(self) -> None:
         self._state = self._saved
 
-    def on_save_checkpoint(self, checkpoint: dict) -> None:
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self._state is None:
             return
         states = [self._state]
@@ -262,7 +269,7 @@ class CarriesState:
             torch.distributed.all_gather_object(states, move_data_to_device(self._state, 'cpu'))
         checkpoint['carried'] = states
 
-    def on_load_checkpoint(self, checkpoint: dict) -> None:
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         states = checkpoint.get('carried', [])
         # On another number of devices the streams are others, too, and begin without a state.
         if len(states) == self.trainer.world_size:

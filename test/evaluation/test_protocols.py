@@ -11,12 +11,14 @@ from synthetic_dataset import tracks, write_synthetic
 
 from lsp_ros.avatar.landmarks import lip_gap
 from lsp_ros.avatar.load import Avatar
+from lsp_ros.evaluation import head_protocols, mouth_protocols, playback
 from lsp_ros.evaluation.apc_figures import apc_figures
 from lsp_ros.evaluation.card import write_card
 from lsp_ros.evaluation.head_protocols import compare_heads, evaluate_head_pose
 from lsp_ros.evaluation.mouth_protocols import evaluate_film, evaluate_lips, evaluate_mouth, film_opening
 from lsp_ros.evaluation.picture_protocols import evaluate_renderer
-from lsp_ros.evaluation.playback import hear, move, with_projection
+from lsp_ros.evaluation.playback import move, with_projection
+from lsp_ros.signals import SpeechFeatures
 from lsp_ros.training.dataset import load_dataset
 
 
@@ -28,9 +30,27 @@ def dataset(tmp_path_factory):
     return load_dataset(folder)
 
 
-@pytest.fixture
-def avatar(tiny_avatar_copy):
-    return Avatar.load(tiny_avatar_copy)
+@pytest.fixture(scope='module')
+def avatar(tiny_avatar):
+    return Avatar.load(tiny_avatar)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def heard_once():
+    """Each recording is heard once with each share of projection: the outcome is the same every time, and nothing
+    takes longer."""
+    known: dict[tuple, SpeechFeatures] = {}
+
+    def hear(avatar: Avatar, samples: np.ndarray) -> SpeechFeatures:
+        key = avatar.path, avatar.manifest.speech, samples.tobytes()
+        if key not in known:
+            known[key] = playback.hear(avatar, samples)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (mouth_protocols, head_protocols):
+            patch.setattr(module, 'hear', hear)
+        yield
 
 
 def test_the_mouth_is_judged_on_what_the_live_stages_show(avatar, dataset):
@@ -38,7 +58,7 @@ def test_the_mouth_is_judged_on_what_the_live_stages_show(avatar, dataset):
     assert figures['bilabials'] == 2
     assert figures['closed_by_hard_lips'] <= figures['closed']
     assert figures['seconds'] == pytest.approx(6.0, abs=0.05)
-    motion = move(avatar, hear(avatar, dataset.read_audio()))
+    motion = move(avatar, mouth_protocols.hear(avatar, dataset.read_audio()))
     # A recording whose truth is what the avatar does has no error.
     arrays = tracks(len(motion)) | {'points': motion.points}
     same = replace(dataset, **{name: np.asarray(value, np.float32) for name, value in arrays.items()})
@@ -48,7 +68,7 @@ def test_the_mouth_is_judged_on_what_the_live_stages_show(avatar, dataset):
 
 def test_projection_can_be_left_out_without_touching_the_avatar(avatar, dataset):
     samples = dataset.read_audio()
-    projected, raw = hear(avatar, samples), hear(with_projection(avatar, 0.0), samples)
+    projected, raw = (mouth_protocols.hear(each, samples) for each in (avatar, with_projection(avatar, 0.0)))
     assert np.abs(projected.values - raw.values).max() > 0.01
     assert avatar.manifest.speech.projection == 1.0
 
@@ -98,7 +118,7 @@ def test_phones_of_which_the_mouth_is_not_known_do_not_count(avatar, dataset):
 def test_a_film_whose_picture_is_late_is_found_out(avatar, dataset, late):
     """Without landmarks and whatever else is to be seen: the film's mouth is dark inside, as far as it is open."""
     samples = dataset.read_audio()
-    gap = lip_gap(move(avatar, hear(avatar, samples)).points)
+    gap = lip_gap(move(avatar, mouth_protocols.hear(avatar, samples)).points)
     opening = (gap - gap.min()) / np.ptp(gap)
 
     def film():
@@ -143,7 +163,8 @@ def test_apc_figures_are_those_of_the_best_validation(tmp_path):
         apc_figures(tmp_path / 'nothing')
 
 
-def test_the_card_holds_every_figure_and_stays_when_the_avatar_is_loaded(avatar, dataset):
+def test_the_card_holds_every_figure_and_stays_when_the_avatar_is_loaded(tiny_avatar_copy, dataset):
+    avatar = Avatar.load(tiny_avatar_copy)
     figures = {
         'apc': {'val_loss': 0.0523, 'predict_last_frame': 0.0612},
         'mouth': {'projected': evaluate_mouth(avatar, dataset), 'raw': evaluate_mouth(avatar, dataset, projection=0.0)},

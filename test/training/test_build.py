@@ -24,7 +24,7 @@ from lsp_ros.training.dataset import load_dataset
 from lsp_ros.training.mouth import MouthTrainingConfig
 from lsp_ros.training.networks import train
 from lsp_ros.training.recipes import CONFIGS, changed, config_on_cpu
-from lsp_ros.training.run_folder import listener, trained
+from lsp_ros.training.run_folder import give, listener, trained, weights_file
 
 
 @pytest.fixture(scope='module')
@@ -124,6 +124,17 @@ def test_an_avatar_needs_all_trainings(tmp_path, folder):
 
 def test_weights_are_rounded_to_what_is_shipped(run):
     assert all(tensor.dtype == torch.float16 for tensor in trained(run, 'apc').values())
+
+
+def test_what_a_training_found_comes_before_what_was_given(tmp_path):
+    with pytest.raises(ValueError, match='train mouth first'):
+        trained(tmp_path, 'mouth')
+    give(tmp_path, 'mouth', {'weight': np.ones(3, np.float32), 'count': np.array([3])})
+    given = trained(tmp_path, 'mouth')
+    assert given['weight'].dtype == torch.float16 and given['count'].dtype == torch.int64
+    torch.save({'state_dict': {'net.weight': torch.zeros(3)}}, tmp_path / 'mouth' / 'best.ckpt')
+    assert weights_file(tmp_path, 'mouth') == tmp_path / 'mouth' / 'best.ckpt'
+    assert not trained(tmp_path, 'mouth')['weight'].any()
 
 
 def test_the_pose_range_is_that_of_the_training_frames(folder):

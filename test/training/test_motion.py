@@ -35,11 +35,20 @@ def folder(tmp_path_factory):
     return write_synthetic(tmp_path_factory.mktemp('data') / 'nobody', seconds=32.0)
 
 
-@pytest.fixture
-def listener(tmp_path):
+@pytest.fixture(scope='module')
+def listener(tmp_path_factory):
+    """Shared, so that each recording is heard once for all tests."""
     torch.manual_seed(0)
     rows = np.random.default_rng(0).normal(0, 0.1, (32, 512)).astype(np.float32)
-    return Listener(APC().eval(), Manifold(rows), tmp_path / 'features')
+    return Listener(APC().eval(), Manifold(rows), tmp_path_factory.mktemp('features'))
+
+
+@pytest.fixture(scope='module')
+def mouth(folder, listener, tmp_path_factory):
+    """A mouth that has learned from the folder: its configuration, its run folder and its weights."""
+    config = MouthTrainingConfig(epochs=1, batch=2, sequence=60, hearings=2, accelerator='cpu')
+    run = tmp_path_factory.mktemp('mouth')
+    return config, run, train_mouth([folder], run, listener, config)
 
 
 def test_lip_gaps_are_those_of_the_landmark_scheme():
@@ -187,17 +196,15 @@ def test_frames_that_are_not_known_do_not_teach():
         assert training.losses(features, truth, torch.zeros_like(known), None)[:2] == (0, 0)
 
 
-def test_the_mouth_learns_from_a_folder_and_goes_on(folder, listener, tmp_path):
-    config = MouthTrainingConfig(epochs=1, batch=2, sequence=60, hearings=2, accelerator='cpu')
-    weights = train_mouth([folder], tmp_path / 'mouth', listener, config)
+def test_the_mouth_learns_from_a_folder_and_goes_on(folder, listener, mouth):
+    config, run, weights = mouth
     assert sum(w.numel() for name, w in weights.items() if 'running' not in name and 'num_' not in name) == 3_064_395
-    again = train_mouth([folder], tmp_path / 'mouth', listener, config)
+    again = train_mouth([folder], run, listener, config)
     assert all(torch.equal(again[name], weights[name]) for name in weights)
 
 
-def test_a_mouth_begins_with_another_ones_weights_and_keeps_their_average(folder, listener, tmp_path):
-    config = MouthTrainingConfig(epochs=1, batch=2, sequence=60, hearings=1, accelerator='cpu')
-    first = train_mouth([folder], tmp_path / 'first', listener, config)
+def test_a_mouth_begins_with_another_ones_weights_and_keeps_their_average(folder, listener, mouth, tmp_path):
+    config, _, first = mouth
     save_file({name: tensor.contiguous() for name, tensor in first.items()}, tmp_path / 'mouth.safetensors')
     still = replace(config, start=str(tmp_path / 'mouth.safetensors'), lr=0.0, lr_end=0.0, average_decay=0.5)
     weights = train_mouth([folder], tmp_path / 'second', listener, still)
@@ -303,7 +310,8 @@ def test_the_head_learns_from_a_folder(folder, listener, tmp_path):
     assert sum(w.numel() for name, w in weights.items() if 'running' not in name and 'num_' not in name) == 4_266_915
 
 
-def test_features_are_heard_once_and_kept(folder, listener):
+def test_features_are_heard_once_and_kept(folder, listener, tmp_path):
+    listener = replace(listener, cache=tmp_path)
     samples = load_dataset(folder).read_audio()
     first, short = listener.features([samples, samples[:16_000]])
     assert set(first) == {'raw', 'projected'}
