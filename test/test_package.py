@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 
 import lsp_ros
 from lsp_ros.graph.configuration import NODES, setting, settings_of
-from lsp_ros.nodes import conversions
+from lsp_ros.live import pcm
 from lsp_ros.nodes.lifecycle import StreamNode
 from lsp_ros.nodes.parameters import AUTOSTART, AVATAR
 
@@ -80,10 +80,10 @@ def test_a_node_declares_what_the_table_of_settings_says(name):
 
 
 def test_the_audio_formats_that_may_be_named_are_those_that_can_be_read():
-    assert setting('topic_encoding').choices == tuple(conversions.ENCODINGS)
+    assert setting('topic_encoding').choices == tuple(pcm.ENCODINGS)
     rate, channels = setting('topic_rate'), setting('topic_channels')
-    assert (rate.low, rate.high) == (conversions.LOWEST_RATE, conversions.HIGHEST_RATE)
-    assert channels.high == conversions.MOST_CHANNELS
+    assert (rate.low, rate.high) == (pcm.LOWEST_RATE, pcm.HIGHEST_RATE)
+    assert channels.high == pcm.MOST_CHANNELS
 
 
 @pytest.mark.parametrize('name', NODES)
