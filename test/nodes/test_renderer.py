@@ -3,8 +3,8 @@
 import gc
 import weakref
 
-from motion_messages import motion_message
 from rclpy.lifecycle import TransitionCallbackReturn
+from ros_messages import motion_message
 
 from lsp_ros.avatar.load import Avatar
 from lsp_ros.nodes.renderer import OutputStream, RendererNode

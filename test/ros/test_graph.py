@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from motion_messages import motion_message
+from ros_messages import motion_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from lsp_ros import timeline

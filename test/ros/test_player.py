@@ -1,5 +1,6 @@
 """What the player does with what it gets: waits, warns, plays and films."""
 
+import json
 import os
 
 import av
@@ -34,6 +35,33 @@ def test_pictures_that_come_too_late_are_counted_and_the_right_delay_is_told(gra
             break
     graph.until_counted('player', 'late pictures', 10)
     assert 'ms late; set presentation_delay to 1.' in player.said()
+
+
+def test_ctrl_c_leaves_a_whole_film_and_a_report(graph, tmp_path):
+    """Without a loudspeaker, which is told, and without a window."""
+    film, report = tmp_path / 'film.mp4', tmp_path / 'report.json'
+    player = graph.start('player', record=film, report=report, window=False, device='none')
+    images, audio = graph.publisher(Image, 'image', IMAGE_QOS), graph.publisher(AudioChunk, 'audio')
+    start_ns = graph.node.get_clock().now().nanoseconds
+    frames = iter(range(10_000))
+
+    def shown():
+        frame = next(frames)
+        samples = np.full(533, 0.1, np.float32)
+        first = frame * len(samples)
+        audio.publish(audio_to_message(AudioBlock('s', first, start_ns + timeline.samples_to_ns(first), samples)))
+        header = header_at(start_ns + frame * timeline.NANOSECONDS_PER_SECOND // 30)
+        images.publish(image_to_message(np.full((512, 512, 3), frame % 256, np.uint8), header))
+        return float(graph.diagnostics.get('player', {}).get('images per second', 0)) > 0
+
+    graph.until(shown, 'the player gets no pictures')
+    graph.until(lambda: "no loudspeaker 'none'" in player.said(), 'the missing loudspeaker is not told')
+    assert player.end() == 0
+    figures = json.loads(report.read_text())
+    assert figures['images']['received'] > 0 and figures['sound']['chunks'] > 0
+    with av.open(str(film)) as opened:
+        shown = sum(1 for _ in opened.decode(video=0))
+    assert shown == figures['images']['received'] + figures['film']['repeated'] - figures['film']['skipped']
 
 
 def film(graph, path, frames, **parameters):
