@@ -36,6 +36,9 @@ class Portrait:
     whole_clip      processes motion as the authors do offline, with the whole clip at hand: every picture comes
                     with ``flush``, so take ``film``; no head-pose commands
 
+    It changes nothing of the process that it runs in. For an avatar whose speech is projected onto its manifold, a
+    program that is short of cores sets ``OPENBLAS_NUM_THREADS=1`` before it imports NumPy: see ``SpeechStage``.
+
     Raises AvatarError for an avatar that cannot be used and ValueError for other arguments.
     """
 

@@ -4,26 +4,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lsp_ros.avatar.landmarks import BROWS
+from lsp_ros.avatar.landmarks import BROWS, EYES
 from lsp_ros.motion.footage import Footage
 from lsp_ros.motion.liveliness import Liveliness
 from lsp_ros.motion.track import Track, TrackState
 from lsp_ros.signals import Block
 
+EYES_AND_BROWS = np.concatenate([EYES, BROWS])
+
 
 @dataclass(frozen=True)
 class EyeMotion(Block):
-    """Eyes and brows of N frames, float32 in the head frame.
+    """Eyes and brows of N frames: ``points`` (N, 28, 3) float32 head-frame points ``EYES_AND_BROWS``."""
 
-    eyes   (N, 16, 3) points ``landmarks.EYES``
-    brows  (N, 12, 3) points ``landmarks.BROWS``
-    """
-
-    eyes: np.ndarray
-    brows: np.ndarray
+    points: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.eyes)
+        return len(self.points)
 
 
 @dataclass
@@ -51,7 +48,11 @@ class EyeTrack(Track[EyeMotion, EyeTrackState]):
         self.idle_amplitude = idle_amplitude
         self._footage = footage
         self._begin = begin
-        self._mean_brows = mean_points[BROWS].astype(np.float32)
+        self._table = footage.table
+        self._rest = footage.rest_eyes.ravel()
+        if footage.rest_brows is not None:
+            self._rest = np.concatenate([self._rest, footage.rest_brows.ravel()])
+        self._still = mean_points[EYES_AND_BROWS].astype(np.float32).ravel()
         self.reset()
 
     def new_state(self) -> EyeTrackState:
@@ -65,16 +66,16 @@ class EyeTrack(Track[EyeMotion, EyeTrackState]):
         """Nothing to hear."""
 
     def _show(self, first: int, count: int) -> EyeMotion:
-        footage = self._footage
-        eyes, brows = np.empty((count, 16, 3), np.float32), np.empty((count, 12, 3), np.float32)
-        for row, ahead in enumerate(self._activity(count)):
-            lively = self.state.liveliness.step(ahead, self.idle_amplitude)
-            played_eyes, played_brows = footage.at(first + row + self._begin)
+        points = np.empty((count, len(self._still)), np.float32)
+        points[:] = self._still
+        rest, moving, eyes = self._rest, len(self._rest), 3 * len(EYES)
+        shares = np.empty(moving, np.float32)
+        for row in range(count):
+            lively = self.state.liveliness.step(self._activity(row), self.idle_amplitude)
             # Half a blink looks ill: lids move in full unless there is next to no motion at all.
-            blinking = np.float32(min(1.0, 4 * lively))
-            eyes[row] = footage.rest_eyes + blinking * (played_eyes - footage.rest_eyes)
-            if played_brows is None:
-                brows[row] = self._mean_brows
-            else:
-                brows[row] = footage.rest_brows + np.float32(lively) * (played_brows - footage.rest_brows)
-        return EyeMotion(first, eyes, brows)
+            shares[:eyes], shares[eyes:] = min(1.0, 4 * lively), lively
+            moved = points[row, :moving]
+            np.subtract(self._table[self._footage.row(first + row + self._begin)], rest, out=moved)
+            moved *= shares
+            moved += rest
+        return EyeMotion(first, points.reshape(count, -1, 3))

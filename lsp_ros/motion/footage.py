@@ -85,6 +85,11 @@ class Footage:
         """Rows that are played before or in the loop."""
         return self._end
 
+    @property
+    def table(self) -> np.ndarray:
+        """(rows, 48 or 84) float32: x, y, z of each eye point, then of each brow point if there are any."""
+        return self._rows
+
     def row(self, frame: int) -> int:
         """Which row a frame shows; exact for any whole number."""
         at = frame + self._offset

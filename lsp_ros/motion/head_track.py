@@ -187,8 +187,8 @@ class HeadTrack(Track[HeadMotion, HeadTrackState]):
 
     def _show(self, first: int, count: int) -> HeadMotion:
         motion = HeadMotion(first, np.empty((count, 6)), np.empty(count, np.uint8), np.empty(count, bool))
-        for row, ahead in enumerate(self._activity(count)):
-            lively = self.state.liveliness.step(ahead, self.idle_amplitude)
+        for row in range(count):
+            lively = self.state.liveliness.step(self._activity(row), self.idle_amplitude)
             motion.poses[row], motion.source[row], motion.clamped[row] = self._pose(first + row, lively)
         return motion
 

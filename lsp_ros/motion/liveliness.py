@@ -22,7 +22,11 @@ class MouthGate:
 
     def step(self, ahead: Iterable[bool]) -> float:
         """Activity of this frame and the ones known ahead -> weight 0..1 of this frame."""
-        until = next((k for k, spoken in enumerate(islice(ahead, BRIDGE_FRAMES + 1)) if spoken), BRIDGE_FRAMES + 1)
+        until = BRIDGE_FRAMES + 1  # frames to go until somebody speaks, as far as that matters
+        for frame, spoken in enumerate(islice(ahead, BRIDGE_FRAMES + 1)):
+            if spoken:
+                until = frame
+                break
         if until == 0:
             self._since = 0
             return 1.0

@@ -22,7 +22,10 @@ JAW_OUTPUTS = 7
 
 @dataclass(frozen=True)
 class MouthMotion(Block):
-    """The mouth of N frames: ``points`` (N, 25, 3) float32 head-frame points ``landmarks.MOUTH_OUTPUT``."""
+    """Faces of which only the mouth moves: ``points`` (N, 73, 3) float32 in the head frame.
+
+    Jaw and lips, ``landmarks.MOUTH_OUTPUT``, are the mouth's own; all others stand where the mean face has them.
+    """
 
     points: np.ndarray
 
@@ -62,14 +65,16 @@ class MouthTrack(Track[MouthMotion, MouthTrackState]):
         self._network_ahead = settings.look_ahead
         self._rests = settings.rests
         self._join_lips = join_lips
-        self._moved = slice(0 if settings.contour else JAW_OUTPUTS, None)
+        moved = slice(0 if settings.contour else JAW_OUTPUTS, None)
         amplitude = np.ones((len(MOUTH_OUTPUT), 3), np.float32)
         amplitude[JAW_OUTPUTS:] = settings.amplitude
-        self._amplitude = amplitude[self._moved]
-        self._rest = face.mouth_rest.astype(np.float32)[self._moved]
-        self._moved_points = MOUTH_OUTPUT[self._moved]
-        self._rest_points = face.mouth_mean[self._moved_points].astype(np.float32) + self._rest
-        self._face = face.mean_points.astype(np.float32)
+        rest = face.mouth_rest.astype(np.float32)
+        # Points in a row, x, y, z of each: one small array at a time costs less than three dimensions of it.
+        self._face = face.mean_points.astype(np.float32).ravel()
+        self._places = (3 * MOUTH_OUTPUT[moved, None] + np.arange(3)).ravel()
+        self._moved = slice(3 * (moved.start or 0), None)
+        self._amplitude, self._rest = amplitude[moved].ravel(), rest[moved].ravel()
+        self._rest_points = face.mouth_mean.astype(np.float32).ravel()[self._places] + self._rest
         self.reset()
 
     def new_state(self) -> MouthTrackState:
@@ -90,14 +95,14 @@ class MouthTrack(Track[MouthMotion, MouthTrackState]):
 
     def _show(self, first: int, count: int) -> MouthMotion:
         state = self.state
-        said = np.array([state.displacements.popleft() for _ in range(count)])
-        moved = said.reshape(count, len(MOUTH_OUTPUT), 3)[:, self._moved] * self._amplitude - self._rest
-        weights = [state.gate.step(ahead) for ahead in self._activity(count)]
-        if self._rests:
-            moved = np.array(weights, np.float32)[:, None, None] * moved
-        # A whole face: the lips are joined by the places of their landmarks.
-        faces = np.repeat(self._face[None], count, axis=0)
-        faces[:, self._moved_points] = self._rest_points + moved
-        if self._join_lips:
-            faces = self._join_lips(faces)
-        return MouthMotion(first, faces[:, MOUTH_OUTPUT])
+        faces = np.empty((count, len(self._face)), np.float32)
+        faces[:] = self._face
+        for row, face in enumerate(faces):
+            moved = state.displacements.popleft()[self._moved] * self._amplitude - self._rest
+            weight = state.gate.step(self._activity(row))
+            if self._rests:
+                moved *= np.float32(weight)
+            moved += self._rest_points
+            face[self._places] = moved
+        points = faces.reshape(count, -1, 3)
+        return MouthMotion(first, self._join_lips(points) if self._join_lips else points)

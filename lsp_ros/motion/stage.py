@@ -14,6 +14,8 @@ from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT
 from lsp_ros.avatar.load import Avatar
 from lsp_ros.avatar.manifest import AvatarError
 from lsp_ros.motion.eye_track import EyeMotion, EyeTrack
+from lsp_ros.avatar.avatar import Avatar, AvatarError
+from lsp_ros.motion.eye_track import EYES_AND_BROWS, EyeMotion, EyeTrack
 from lsp_ros.motion.filters import GaussianSmoother, LowPass, WholeClip
 from lsp_ros.motion.footage import Footage, Posture
 from lsp_ros.motion.head_pose_live import HeadPoseSampler
@@ -126,7 +128,6 @@ class MotionStage(Streaming[SpeechFeatures, FaceMotion | None, MotionState]):
         self._finish = made.finish
         self.parts = (self.mouth, self.head, self.eyes) + ((made.finish,) if made.finish else ())
         self._face = face
-        self._mean_points = face.mean_points.astype(np.float32)
         self._shoulder_amplitude = manifest.upper_body.amplitude
         self.reset()
 
@@ -212,7 +213,7 @@ class MotionStage(Streaming[SpeechFeatures, FaceMotion | None, MotionState]):
 
         As in the paper's offline form, the last speech feature is repeated to stand for what would follow.
         """
-        motion = self._zip(*(track.flush() for track in (self.mouth, self.head, self.eyes)))
+        motion = self._zip(self.mouth.flush(), self.head.flush(), self.eyes.flush())
         if self._finish:
             motion = FaceMotion.join([self._finished(motion), self._finish.flush()])
         self.reset()
@@ -240,7 +241,7 @@ class MotionStage(Streaming[SpeechFeatures, FaceMotion | None, MotionState]):
             )
 
     def _advance(self, features: SpeechFeatures) -> FaceMotion | None:
-        motion = self._zip(*(track.push(features) for track in (self.mouth, self.head, self.eyes)))
+        motion = self._zip(self.mouth.push(features), self.head.push(features), self.eyes.push(features))
         return self._finished(motion)
 
     def _finished(self, motion: FaceMotion | None) -> FaceMotion | None:
@@ -251,11 +252,8 @@ class MotionStage(Streaming[SpeechFeatures, FaceMotion | None, MotionState]):
         if mouth is None or head is None or eyes is None:
             return None
         N, face, state = len(mouth), self._face, self.state
-        points = np.empty((N, *self._mean_points.shape), np.float32)
-        points[:] = self._mean_points
-        points[:, MOUTH_OUTPUT] = mouth.points
-        points[:, EYES] = eyes.eyes
-        points[:, BROWS] = eyes.brows
+        points = mouth.points
+        points[:, EYES_AND_BROWS] = eyes.points
         translation = head.poses[:, 3:] + face.translation_mean
         moved = self._shoulder_amplitude * (translation - face.shoulder_translation)
         state.next_out += N

@@ -51,7 +51,7 @@ class Track(Streaming[SpeechFeatures, Motion | None, TrackStateType], Generic[Mo
         if state.next_frame is None:
             state.next_frame = features.first_frame
         values = np.asarray(features.values, np.float32)
-        state.last_row = values[-1, -1].copy()
+        state.last_row = values[-1, -1]
         self._hear(values.reshape(len(values), -1))
         state.active.extend(np.asarray(features.active, bool).tolist())
         return self._complete()
@@ -77,14 +77,13 @@ class Track(Streaming[SpeechFeatures, Motion | None, TrackStateType], Generic[Mo
             return None
         motion = self._show(state.next_frame, count)
         state.next_frame += count
+        for _ in range(count):
+            state.active.popleft()
         return motion
 
-    def _activity(self, count: int) -> Iterator[Iterator[bool]]:
-        """For each of the next frames, whether somebody speaks in it and in those known ahead; takes them off."""
-        active, window = self.state.active, self._look_ahead + 1
-        for _ in range(count):
-            yield islice(active, window)
-            active.popleft()
+    def _activity(self, row: int) -> Iterator[bool]:
+        """Whether somebody speaks in a row of what is shown now, and in the frames known ahead of it."""
+        return islice(self.state.active, row, row + self._look_ahead + 1)
 
     @abstractmethod
     def _hear(self, rows: np.ndarray) -> None:
@@ -96,4 +95,4 @@ class Track(Streaming[SpeechFeatures, Motion | None, TrackStateType], Generic[Mo
 
     @abstractmethod
     def _show(self, first: int, count: int) -> Motion:
-        """The motion of ``count`` frames from ``first`` on; takes them off the activity."""
+        """The motion of ``count`` frames from ``first`` on."""
