@@ -48,7 +48,7 @@ def process() -> dict:
 def use(avatar: str, what: str) -> None:
     samples = (0.1 * np.random.default_rng(0).normal(size=2_000)).astype(np.float32)
     if what == 'stages':
-        from lsp_ros.avatar.avatar import Avatar
+        from lsp_ros.avatar.load import Avatar
         from lsp_ros.motion.clip import whole_clip_stage
         from lsp_ros.motion.stage import MotionStage
         from lsp_ros.speech.stage import SpeechStage

@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 
 from lsp_ros.avatar.architecture import FEATURE_SIZE
-from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT
 from lsp_ros.avatar.load import Avatar
 from lsp_ros.avatar.manifest import AvatarError
-from lsp_ros.motion.eye_track import EyeMotion, EyeTrack
-from lsp_ros.avatar.avatar import Avatar, AvatarError
 from lsp_ros.motion.eye_track import EYES_AND_BROWS, EyeMotion, EyeTrack
 from lsp_ros.motion.filters import GaussianSmoother, LowPass, WholeClip
 from lsp_ros.motion.footage import Footage, Posture

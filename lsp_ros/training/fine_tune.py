@@ -13,8 +13,7 @@ from typing import Any
 from lsp_ros.avatar.architecture import POSE_RECEPTIVE_FIELD
 from lsp_ros.avatar.consent import RECORD
 from lsp_ros.avatar.load import Avatar, find_avatar
-from lsp_ros.capture.work import work_key
-from lsp_ros.storage import sha256_of_file, write_file
+from lsp_ros.storage import key_of, sha256_of_file, write_file
 from lsp_ros.training.assemble import build_avatar
 from lsp_ros.training.dataset import Dataset, load_dataset, runs
 from lsp_ros.training.networks import train
@@ -25,6 +24,7 @@ from lsp_ros.training.run_folder import give, weights_file
 TEACHER = 'presenter'
 FEWEST_POSES = 120  # frames of a sequence that head motion can be learned from
 MOUTH_MINUTES = 10.0  # it begins with a mouth that knows how to speak; more only learns the footage by heart
+KEY_VERSION = 2  # of the keys in a run folder
 MOUTH_STREAMS = 10  # sequences that the validation footage of the mouth is cut into, at least
 
 
@@ -85,7 +85,7 @@ def learn(
         if file is not None and file.is_file()
     ]
     looks = configs['mouth'].look_ahead, head.look_ahead
-    key = work_key('avatar', str(folder.resolve()), size, looks, [sha256_of_file(file) for file in made_of])
+    key = run_key('avatar', str(folder.resolve()), size, looks, [sha256_of_file(file) for file in made_of])
     marker, quick = run / 'avatar.key', folder / f'renderer_{size}.int8.xml'
     if marker.is_file() and marker.read_text() == key and (folder / 'avatar.yaml').is_file() and quick.is_file():
         return
@@ -95,9 +95,14 @@ def learn(
     write_file(marker, key)
 
 
+def run_key(*parts: object) -> str:
+    """A short hash, 32 hexadecimal digits, of anything that JSON can write and of ``KEY_VERSION``."""
+    return key_of([KEY_VERSION, *parts])[:32]
+
+
 def check_same(data: Dataset, run: Path) -> None:
     """ValueError where the run folder began to learn from other footage: it may know what is held out now."""
-    wanted = work_key(*(data.manifest.get(part) for part in ('camera', 'split', 'capture')))
+    wanted = run_key(*(data.manifest.get(part) for part in ('camera', 'split', 'capture')))
     file = run / 'footage.key'
     if file.is_file() and file.read_text() != wanted:
         raise ValueError(

@@ -15,17 +15,9 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
 from rclpy.parameter import Parameter
 
-from lsp_ros import signals, timeline
 from lsp_ros.avatar.consent import record_text
 from lsp_ros.avatar.load import Avatar
 from lsp_ros.avatar.save import add_consent
-from lsp_ros.live.pcm import LOWEST_RATE
-from lsp_ros.live.stamped import AudioBlock, FrameStamp
-from lsp_ros.msg import AudioChunk, FaceMotion, HeadPoseCommand, SpeechFeatures
-from lsp_ros.nodes.conversions import audio_to_message, features_to_message, header_at, image_to_message, stamp_ns
-from lsp_ros.nodes.qos import AUDIO_QOS, IMAGE_QOS, LOSSY_QOS, STATE_QOS
-from lsp_ros.avatar.avatar import Avatar, add_consent
-from lsp_ros.avatar.consent import record_text
 from lsp_ros.msg import AudioChunk, FaceMotion
 
 nan = float('nan')
