@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
+_CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def shipped_folders(kind: str) -> list[Path]:

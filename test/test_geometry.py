@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lsp_ros.geometry import project, rotation, to_camera
 
-GOLDEN = Path(__file__).parents[1] / 'golden'
+GOLDEN = Path(__file__).parent / 'golden'
 degrees = st.floats(-180, 180)
 
 
