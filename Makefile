@@ -10,6 +10,8 @@ DETECTOR_PYTHON ?= $(shell for python in python3.12 python3.11 python3.10 $(PYTH
 PIP_FLAGS ?=
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
+# How many tests run at once. Tests that start a whole graph come one by one whatever this says.
+TEST_WORKERS ?= 2
 BENCH_FLAGS ?=
 
 BIN := $(VENV)/bin
@@ -19,6 +21,7 @@ INPUTS := pyproject.toml setup.py CMakeLists.txt package.xml requirements/constr
 # The constraints hold for the packages that build the messages, too.
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_BUILD_CONSTRAINT=requirements/constraints.txt \
 	$(BIN)/python -m pip install --constraint requirements/constraints.txt $(PIP_FLAGS)
+PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadgroup
 # Where there is a display, the OpenCV that can open a window takes the place of the headless one. Asked at every demo: a
 # machine that was set up without a display may have one later. Where that one cannot be loaded, it is tried only once.
 HEADLESS = import cv2, re, sys; sys.exit(not re.search(r"GUI:\s+NONE", cv2.getBuildInformation()))
@@ -36,10 +39,10 @@ demo: setup  ## watch the avatar speak through the live ROS 2 graph; writes demo
 	$(BIN)/lsp demo $(DEMO_FLAGS)
 
 test: setup-test lint  ## lint and the whole test suite
-	$(BIN)/python -m pytest $(TEST_FLAGS)
+	$(PYTEST) $(TEST_FLAGS)
 
 test-fast: setup-test  ## the tests that start no process and take less than two seconds each
-	$(BIN)/python -m pytest -m 'not ros and not slow' $(TEST_FLAGS)
+	$(PYTEST) -m 'not ros and not slow' $(TEST_FLAGS)
 
 lint: setup-test  ## ruff, the type checker and the spelling
 	$(BIN)/ruff check .

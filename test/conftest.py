@@ -34,12 +34,23 @@ settings.load_profile('lsp_ros')
 
 pytest_plugins = ['avatar_fixture', 'ros_fixture']
 
-ROS_TESTS = Path(__file__).parent / 'ros'
+TESTS = Path(__file__).parent
+# Whole graphs of processes: one at a time, also where two workers run the tests (pytest -n 2 --dist loadgroup).
+GRAPHS = ('ros', 'cli/test_live_graph.py', 'benchmark/test_bench_command.py')
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Markers by place; and which tests stay together in one worker: those of a file, and all that run a graph."""
+    graphs, others = [], []
     for item in items:
-        if ROS_TESTS in item.path.parents:
+        path = item.path.relative_to(TESTS)
+        if path.parts[0] == 'ros':
             item.add_marker('ros')
-        if item.path.name == 'test_gpu.py':
+        if path.name == 'test_gpu.py':
             item.add_marker('gpu')
+        runs_a_graph = path.as_posix().startswith(GRAPHS)
+        item.add_marker(pytest.mark.xdist_group('graph' if runs_a_graph else path.as_posix()))
+        (graphs if runs_a_graph else others).append(item)
+    if hasattr(config, 'workerinput'):
+        items[:] = graphs + others  # the longest group must not begin last
