@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lsp_ros.errors import LspError
 from lsp_ros.storage import key_of
 
 VERSION = 2  # of what the steps compute: another one makes all of it anew
@@ -31,7 +32,7 @@ class CaptureConfig:
     held_out: tuple[Path, ...] = ()
 
 
-class CaptureError(ValueError):
+class CaptureError(LspError, ValueError):
     """Footage that no avatar can be made of; one sentence."""
 
 

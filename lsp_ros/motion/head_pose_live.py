@@ -158,8 +158,7 @@ def _bias(weights: dict[str, np.ndarray], name: str) -> np.ndarray:
 def _graph(weights: dict[str, np.ndarray], precision: str, streams: int) -> 'Model':
     """Features (B, 1024), last pose state (B, 12), each layer's input of one dilation ago (14, B, 128) ->
     (B, 25) of which the first number says nothing, and each layer's input now (14, B, 128)."""
-    import openvino
-    import openvino.opset13 as op
+    from lsp_ros.openvino_import import op, openvino
 
     features = op.parameter([streams, FRAME_FEATURES], np.float32)
     poses = op.parameter([streams, POSE_STATE], np.float32)

@@ -48,8 +48,7 @@ class MouthPredictor:
 
 def _graph(weights: dict[str, np.ndarray], precision: str, streams: int) -> 'Model':
     """Features (B, 1024), hidden and cell state (3, B, 256) -> displacements (B, 75), hidden and cell state."""
-    import openvino
-    import openvino.opset13 as op
+    from lsp_ros.openvino_import import op, openvino
 
     features = op.parameter([streams, FRAME_FEATURES], np.float32)
     hidden = op.parameter([MOUTH_LAYERS, streams, MOUTH_HIDDEN], np.float32)

@@ -53,8 +53,7 @@ class FeatureEncoder:
 
 def _graph(weights: dict[str, np.ndarray], precision: str, streams: int) -> 'Model':
     """Mel rows (2, B, 80) and state (3, B, 512) -> the state after each row (2, 3, B, 512); gates as in PyTorch."""
-    import openvino
-    import openvino.opset13 as op
+    from lsp_ros.openvino_import import op, openvino
 
     mel = op.parameter([FEATURES_PER_FRAME, streams, MEL_BANDS], np.float32)
     state = op.parameter([APC_LAYERS, streams, FEATURE_SIZE], np.float32)

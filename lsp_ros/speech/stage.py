@@ -37,10 +37,10 @@ class SpeechStage(Streaming[np.ndarray, SpeechFeatures | None, SpeechState]):
     manifold; ``projection`` of the manifest mixes projected and raw features (1 = projected).
     ``precision`` of the APC, int8 or f32 (:mod:`lsp_ros.openvino_graph`).
 
-    Where the manifest projects at all, its products take microseconds: waking a second BLAS thread for them
-    costs more than it saves, most of all on a busy machine. A program that runs the stage frame by frame sets
-    ``OPENBLAS_NUM_THREADS=1`` before NumPy is imported, as the nodes and ``lsp`` do (:mod:`lsp_ros.blas`); the
-    stage itself changes nothing.
+    Where the manifest projects at all, its products take microseconds: waking a second BLAS thread for them costs more
+    than it saves, most of all on a busy machine. A program that runs the stage frame by frame sets
+    ``OPENBLAS_NUM_THREADS=1`` before NumPy is imported, as the nodes and ``lsp`` do (:mod:`lsp_ros.blas`); the stage
+    itself changes nothing.
     """
 
     look_ahead = FRAME_SUPPORT

@@ -279,7 +279,7 @@ def _after_last_convolution(model: 'openvino.Model') -> list[str]:
 
 
 def _bytes(model: 'openvino.Model') -> tuple[bytes, bytes]:
-    from lsp_ros.openvino_import import openvino
+    import openvino
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'model.xml'
