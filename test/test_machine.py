@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from lsp_ros.machine import QUICK_INSTRUCTIONS, instructions, processor
 
 
@@ -17,6 +19,7 @@ def test_the_instructions_are_those_that_the_system_names():
     assert set(instructions()) == flags & set(QUICK_INSTRUCTIONS)
 
 
+@pytest.mark.slow
 def test_naming_the_machine_loads_nothing_that_would_disturb_a_measurement():
     """A benchmark sets the number of threads before NumPy is first imported."""
     code = 'import sys, lsp_ros.machine; sys.exit(any(name in sys.modules for name in ("numpy", "torch", "rclpy")))'

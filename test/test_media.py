@@ -40,6 +40,7 @@ def test_resampling_in_any_chunks_is_resampling_at_once_and_the_count_is_exact(r
     np.testing.assert_array_equal(in_chunks(AudioResampler(rate), samples, cuts), whole)
 
 
+@pytest.mark.slow
 def test_resampling_ten_minutes_in_odd_chunks_does_not_drift():
     resampler = AudioResampler(44100)
     chunk = np.zeros(4410 - 1, np.float32)
@@ -158,6 +159,7 @@ def film(path, frame_rate=60, seconds=2):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('frame_rate', [30, 60])
 def test_picture_and_sound_of_a_film_change_at_the_same_moment(tmp_path, frame_rate):
     path = film(tmp_path / 'film.mp4', frame_rate)

@@ -88,6 +88,7 @@ def head_pose_commands(draw):
     return fill(message, draw)
 
 
+@pytest.mark.slow
 @given(st.one_of(audio_chunks(), speech_features(), face_motions(), head_pose_commands()))
 def test_a_message_arrives_as_it_was_sent(message):
     assert deserialize_message(serialize_message(message), type(message)) == message

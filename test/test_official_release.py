@@ -44,6 +44,8 @@ from lsp_ros.signals import SpeechFeatures
 from lsp_ros.speech.apc_live import FeatureEncoder
 from lsp_ros.speech.manifold import Manifold
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parent / 'golden' / 'release'
 SETTINGS = {'normal': {'seed': 11, 'id': 'RefNormal'}, 'large': {'seed': 29, 'id': 'RefLarge'}}
 FRAMES = 687  # of the recording; the authors' program gives 15 less

@@ -42,12 +42,14 @@ def does_not_grow(error: np.ndarray) -> bool:
     return error[-half_minute:].mean() < 1.2 * error[:half_minute].mean()
 
 
+@pytest.mark.slow
 def test_speech_features_stay_near_for_minutes(heard):
     error = np.abs(heard['int8'] - heard['f32'])
     assert 0 < error.mean() < 0.002 and error.max() < 0.05
     assert does_not_grow(error)
 
 
+@pytest.mark.slow
 def test_the_mouth_stays_near_for_minutes(avatar, heard):
     """The whole way: features and mouth in int8 against both in f32."""
     predictors = {precision: MouthPredictor(avatar.weights('mouth'), precision) for precision in PRECISIONS}
@@ -58,6 +60,7 @@ def test_the_mouth_stays_near_for_minutes(avatar, heard):
     assert does_not_grow(error)
 
 
+@pytest.mark.slow
 def test_the_head_draws_from_nearly_the_same_distribution(avatar, heard):
     """Given the same past, half a minute of it."""
     rows, scale = heard['f32'][: 30 * FRAME_RATE], avatar.manifest.head_pose.noise_scale
@@ -75,6 +78,7 @@ def test_the_head_draws_from_nearly_the_same_distribution(avatar, heard):
     assert np.abs(widened).max() < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('precision', PRECISIONS)
 def test_a_stream_in_a_batch_says_what_it_says_alone(avatar, heard, precision):
     features = np.stack([heard[precision][k * 1000 : k * 1000 + 20] for k in range(3)])
@@ -97,6 +101,7 @@ def test_an_unknown_precision_is_refused(avatar, network):
         network(avatar.weights(name), precision='int4')
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_safe_when_networks_are_gone():
     """In a process of its own, which would die: OpenVINO has a hand in how signals are handled."""
     program = """
@@ -122,6 +127,7 @@ print(len(came))
     assert (ran.returncode, ran.stdout) == (0, '3\n'), ran.stderr
 
 
+@pytest.mark.slow
 def test_a_cpu_with_avx2_alone_says_the_same(avatar):
     """OpenVINO's kernels are limited to it, in a process of their own."""
     program = f"""

@@ -86,6 +86,7 @@ def test_the_audio_formats_that_may_be_named_are_those_that_can_be_read():
     assert channels.high == pcm.MOST_CHANNELS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', NODES)
 def test_ros2_run_finds_the_node(name):
     program = Path(get_package_prefix('lsp_ros'), 'lib', 'lsp_ros', name)
@@ -113,6 +114,7 @@ print('size', max(int(b, 16) - int(a, 16) for line in lines if re.search('/dev/s
 """
 
 
+@pytest.mark.slow
 def test_the_fast_dds_profile_makes_room_for_pictures():
     environment = {**os.environ, 'FASTDDS_DEFAULT_PROFILES_FILE': str(ROOT / 'config' / 'fastdds.xml')}
     result = subprocess.run(

@@ -14,6 +14,8 @@ from lsp_ros.portrait import Portrait
 from lsp_ros.rendering.engines.factory import make_engine
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, PoseMode
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = 8_111  # 30 frames and a part of one
 
 

@@ -17,6 +17,8 @@ from lsp_ros.signals import FaceMotion
 from lsp_ros.speech.stage import SpeechStage
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE
 
+pytestmark = pytest.mark.slow
+
 HELD_OUT = Path(__file__).parent / 'golden' / 'presenter_held_out.npz'
 """Four pictures of a sentence that nothing was trained on, with the true motion."""
 SILENCE_SECONDS = 2

@@ -96,6 +96,7 @@ def test_every_output_waits_for_the_stated_look_ahead_and_not_longer(case):
     conformance.check_look_ahead(case, step=max(1, case.length // 97))
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=8)
 def test_any_chunking_gives_what_one_push_gives(case, data):
@@ -148,6 +149,7 @@ def rows(columns: int) -> np.ndarray:
     return np.random.default_rng(5).normal(0, 0.5, (12, 3, columns)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('precision', PRECISIONS)
 def test_the_apc_says_of_each_stream_of_a_batch_what_it_says_alone(avatar, precision):
     encoder = FeatureEncoder(avatar.weights('apc'), precision)
@@ -156,6 +158,7 @@ def test_the_apc_says_of_each_stream_of_a_batch_what_it_says_alone(avatar, preci
     )
 
 
+@pytest.mark.slow
 def test_the_apc_hears_any_number_of_rows_at_once(avatar):
     encoder = FeatureEncoder(avatar.weights('apc'))
     mel = rows(80).swapaxes(0, 1)
@@ -166,6 +169,7 @@ def test_the_apc_hears_any_number_of_rows_at_once(avatar):
     np.testing.assert_allclose(pieces.hidden, whole.hidden, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('precision', PRECISIONS)
 def test_the_mouth_says_of_each_stream_of_a_batch_what_it_says_alone(avatar, precision):
     weights = avatar.weights('mouth')

@@ -94,6 +94,7 @@ def test_an_unknown_size_is_refused():
         load_generator('huge', {})
 
 
+@pytest.mark.slow
 def test_the_table_costs_a_command_nothing():
     program = (
         'import sys\n'

@@ -15,6 +15,8 @@ import soundfile
 from lsp_ros.benchmark.live import read_figures
 from lsp_ros.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 120  # seconds that a busy machine may take; nothing here is timed
 
 with_ros = pytest.mark.skipif(

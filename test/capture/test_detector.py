@@ -70,6 +70,7 @@ def test_what_lies_between_the_named_places_has_equal_distances(picture):
     assert abs(face[[38, 40], 1].mean() - face[39, 1]) < 0.05 * np.linalg.norm(face[37] - face[41])
 
 
+@pytest.mark.slow
 @needs_it
 def test_the_built_in_avatar_is_captured_as_it_moved(tmp_path):
     """Three seconds of it, drawn by its own stages, through the whole of ``lsp create``: its motion is the truth."""

@@ -20,6 +20,8 @@ from lsp_process import (
     with_ros,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @with_ros
 def test_up_starts_again_what_dies_and_ends_everything_at_ctrl_c(tiny_avatar):

@@ -19,6 +19,7 @@ from lsp_ros.graph.supervisor import SECONDS_TO_END
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_help_needs_none_of_the_heavy_packages():
     script = 'import sys, lsp_ros.cli.main as m; m.build_parser(); print(*sorted(sys.modules))'
     modules = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, check=True).stdout.split()

@@ -16,6 +16,7 @@ from lsp_ros.graph.configuration import NODES, SETTINGS, setting, settings_of
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_the_table_needs_no_package():
     script = 'import sys, lsp_ros.graph.configuration; print(*sys.modules)'
     modules = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True, check=True).stdout.split()

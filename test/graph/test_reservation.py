@@ -53,6 +53,7 @@ def test_no_domain_is_domain_0(monkeypatch):
         assert is_reserved('/no_domain_is_domain_0')
 
 
+@pytest.mark.slow
 def test_a_killed_holder_holds_nothing_nor_do_the_processes_that_it_started():
     holder = subprocess.Popen([sys.executable, '-c', HOLD], stdout=subprocess.PIPE, text=True)
     try:

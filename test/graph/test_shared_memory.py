@@ -3,9 +3,12 @@
 import os
 import subprocess
 
+import pytest
+
 from lsp_ros.graph.shared_memory import clear_shared_memory
 
 
+@pytest.mark.slow
 def test_only_shared_memory_of_the_dead_is_removed(tmp_path):
     for name in ('fastdds_1', 'fastdds_2', 'fastrtps_3', 'fastdds_port4', 'fastdds_5', 'another'):
         for path in (tmp_path / name, tmp_path / f'{name}_el'):

@@ -15,6 +15,7 @@ def test_the_latest_value_is_kept():
     assert latest.take() == 3
 
 
+@pytest.mark.slow
 def test_a_closed_one_lets_its_reader_go():
     latest, taken = LatestValue(), []
     reader = threading.Thread(target=lambda: taken.append(latest.take()))
@@ -27,6 +28,7 @@ def test_a_closed_one_lets_its_reader_go():
 # Several workers
 
 
+@pytest.mark.slow
 def test_what_several_workers_make_comes_out_in_the_order_of_the_work():
     order, shown, work = ReorderBuffer(), [], iter(range(40))
 
@@ -48,6 +50,7 @@ def test_what_several_workers_make_comes_out_in_the_order_of_the_work():
     assert shown == list(range(40))
 
 
+@pytest.mark.slow
 def test_a_worker_that_fails_holds_up_nobody():
     order, shown = ReorderBuffer(), []
     first, _ = order.take(lambda: 'first')
@@ -130,6 +133,7 @@ def test_streams_of_one_group_are_taken_together_one_item_each():
     assert take() == [('a3', 'A3'), ('a2', 'A2')]
 
 
+@pytest.mark.slow
 def test_a_closed_queue_lets_its_reader_go():
     queue, taken = FairQueue(longest_wait=1.0), []
     reader = threading.Thread(target=lambda: taken.append(queue.take()))

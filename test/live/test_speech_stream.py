@@ -29,6 +29,7 @@ class Listening:
         return self.stage.pieces[-1] if new or len(self.stage.pieces) > pieces else None
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(160, 320), min_size=3, max_size=40), st.data())
 def test_whatever_is_lost_doubled_or_late_the_speech_stage_gets_an_unbroken_stream(sizes, data):
     samples = numbered(sum(sizes))

@@ -54,6 +54,7 @@ def test_output_depends_on_255_states_before_it_and_not_on_its_own(network):
     assert (seen[0], seen[-1]) == (at - POSE_RECEPTIVE_FIELD, at - 1)
 
 
+@pytest.mark.slow
 def test_cached_steps_equal_the_recomputation_of_255_frames(network):
     """Section 3.3 live: what was said before a frame and the poses shown give the same distribution."""
     B, T, before = 2, 150, POSE_RECEPTIVE_FIELD - 1
@@ -74,6 +75,7 @@ def test_cached_steps_equal_the_recomputation_of_255_frames(network):
     assert np.abs(poses.numpy() - expected).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_streams_in_a_batch_do_not_touch_one_another(network):
     features = np.random.default_rng(1).normal(0, 1, (30, 3, 1024)).astype(np.float32)
     noise = np.random.default_rng(2).normal(0, 1, (30, 3, 12))
@@ -86,6 +88,7 @@ def test_streams_in_a_batch_do_not_touch_one_another(network):
     np.testing.assert_allclose(np.array(run([0, 1, 2]))[:, [1]], np.array(run([1])), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_motion(network):
     sampler = HeadPoseSampler(weights(network))
     silence = np.zeros((1, 1024), np.float32)
@@ -98,6 +101,7 @@ def test_the_same_seed_gives_the_same_motion(network):
     assert np.abs(run(5) - run(6)).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_noise_scale_zero_gives_the_mean(network):
     sampler = HeadPoseSampler(weights(network), noise_scale=0)
     features = np.ones((1, 1024), np.float32)
@@ -105,6 +109,7 @@ def test_noise_scale_zero_gives_the_mean(network):
     np.testing.assert_allclose(sampler.sample(state, features), sampler.step(twin, features)[0], atol=1e-7)
 
 
+@pytest.mark.slow
 def test_an_adversarial_network_cannot_leave_the_trained_range(network):
     """32 streams x 10 s of arbitrary features: five minutes of a head that is told to leave."""
     sampler = HeadPoseSampler(wild(network), noise_scale=1.0, limits=LIMITS)
@@ -121,6 +126,7 @@ def test_an_adversarial_network_cannot_leave_the_trained_range(network):
     assert clamped > 32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('precision', PRECISIONS)
 def test_numbers_that_are_not_finite_hold_the_last_pose_and_are_counted(network, precision):
     sampler = HeadPoseSampler(weights(network), limits=LIMITS, precision=precision)

@@ -32,6 +32,7 @@ def test_live_form_reads_the_tensors_that_the_network_has():
     assert own == MOUTH
 
 
+@pytest.mark.slow
 def test_live_form_equals_the_network(network, predictor):
     features = np.random.default_rng(0).normal(0, 1, (2, 60, 1024)).astype(np.float32)
     with torch.inference_mode():

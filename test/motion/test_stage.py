@@ -96,6 +96,7 @@ def test_a_frame_waits_for_the_stated_look_ahead_and_not_longer(avatar):
         assert motion is None or (motion.first_frame, len(motion)) == (frame - 18, 1)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=5), st.sampled_from([0.0, 1.5]))
 @settings(max_examples=8, deadline=None)
 def test_any_chunking_gives_the_same_motion(avatar, chunks, smoothing):
@@ -188,6 +189,7 @@ def test_idle_amplitude_scales_idle_motion_and_leaves_speech_alone(avatar):
     assert np.abs(np.diff(quiet.euler, axis=0)).max() < 2 * np.abs(np.diff(lively.euler, axis=0)).max() + 0.05
 
 
+@pytest.mark.slow
 def test_the_head_also_goes_where_the_person_slowly_went(avatar):
     features, posture = speech(900), Posture(avatar.face.posture)
     for seed in (0, 3):

@@ -31,6 +31,7 @@ def test_a_room_does_not_hear_itself_unless_it_is_asked_for(make_node, stream, p
     assert player.sounds.read(stamp, 320).max() == heard
 
 
+@pytest.mark.slow
 def test_the_player_is_silent_at_once_when_the_speech_is_cancelled(make_node):
     """What it has received ahead of its time is not played any more."""
     player, executor = make_node(Player, sound=False, window=False), SingleThreadedExecutor()

@@ -59,12 +59,14 @@ def corners(presenter, spoken, stage, draw):
     return draw([stage.feature_maps(motion[frame : frame + 1])[0] for frame in frames])
 
 
+@pytest.mark.slow
 def test_no_corner_of_the_trained_poses_loses_a_part_of_the_head(corners):
     exact, small = corners
     assert psnr(exact, small).min() > 45
     assert (np.abs(exact - small).max(axis=3) > 40).sum(axis=(1, 2)).max() < 20  # a missing ear is a thousand
 
 
+@pytest.mark.slow
 def test_speech_is_drawn_near_float32_and_the_background_stands(spoken, stage, draw, corners):
     exact, small = draw(spread(stage, spoken, 12))
     assert psnr(exact, small).min() > 45
@@ -79,6 +81,7 @@ def test_speech_is_drawn_near_float32_and_the_background_stands(spoken, stage, d
     assert never.sum() > 5000 and (small == small[0]).all(axis=(0, 3))[never].all()
 
 
+@pytest.mark.slow
 def test_the_first_start_on_a_machine_draws_at_once_without_torch(tmp_path):
     program = (
         'import sys, numpy as np\n'

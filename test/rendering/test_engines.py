@@ -49,6 +49,7 @@ def psnr(a, b):
     return 10 * np.log10(255**2 / max(1e-9, np.mean((a.astype(float) - b) ** 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('size', ['live', 'normal'])
 def test_engines_agree(size):
     weights, _, candidates = setting(size)
@@ -90,6 +91,7 @@ def test_a_picture_stays_when_the_next_is_drawn():
     np.testing.assert_array_equal(first, kept)
 
 
+@pytest.mark.slow
 def test_a_second_start_needs_no_torch(tmp_path, cache):
     weights, size, candidates = setting('live')
     first = build_engine('openvino', weights, size, candidates).render(lines())
@@ -147,6 +149,7 @@ def test_where_the_gpu_cannot_draw_the_cpu_does(monkeypatch, caplog):
     assert 'the GPU is there but cannot draw' in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('started, there', [(0, 2), (100, 0)])
 def test_gpus_are_counted_by_the_driver_itself(tmp_path, started, there):
     """A library in the driver's place: no file of the driver and no torch is asked for."""

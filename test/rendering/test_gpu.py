@@ -57,6 +57,7 @@ def psnr(a, b):
     return 10 * np.log10(255**2 / max(1e-9, np.mean((a.astype(float) - b) ** 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'size, enlarge', [('live', phases), ('normal', phases), ('normal', transposed), ('large', phases)]
 )
@@ -72,6 +73,7 @@ def test_the_folded_network_draws_the_same_picture(size, enlarge):
     assert (folded != plain).mean() < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['torch', 'openvino'])
 def test_a_batch_is_its_pictures_one_by_one(name):
     pytest.importorskip(name)

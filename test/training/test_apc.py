@@ -93,6 +93,7 @@ def test_of_few_speakers_the_one_with_least_speech_validates(tmp_path):
     assert [file.stem for file, kept in zip(files, held) if kept] == ['bob-0', 'bob-1']
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_first_weights_whatever_happened_before(tmp_path):
     for k in range(4):
         soundfile.write(tmp_path / f'{k}.wav', 0.1 * np.random.default_rng(k).standard_normal(16_000), 16_000)
@@ -130,6 +131,7 @@ def test_a_corpus_of_clips_that_are_too_short_is_refused_in_a_sentence(tmp_path,
         train_apc([tmp_path], tmp_path / 'run', APCTrainingConfig(accelerator='cpu'))
 
 
+@pytest.mark.slow
 def test_it_learns_from_a_folder_of_speech_of_one_speaker(tmp_path):
     for k in range(4):
         soundfile.write(tmp_path / f'anna-{k}.wav', 0.1 * np.random.default_rng(k).standard_normal(16_000), 16_000)
@@ -137,6 +139,7 @@ def test_it_learns_from_a_folder_of_speech_of_one_speaker(tmp_path):
     assert train_apc([tmp_path], tmp_path / 'run', config)
 
 
+@pytest.mark.slow
 def test_it_learns_from_a_folder_of_speech(tmp_path):
     rng = np.random.default_rng(0)
     corpus = tmp_path / 'corpus'

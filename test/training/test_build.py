@@ -52,6 +52,7 @@ def run(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_an_avatar_is_put_together_and_loads(run, folder, tmp_path):
     build_avatar(run, folder, tmp_path / 'nobody')
     avatar = Avatar.load(tmp_path / 'nobody')
@@ -63,6 +64,7 @@ def test_an_avatar_is_put_together_and_loads(run, folder, tmp_path):
     assert avatar.manifold().shape == (40, 512)
 
 
+@pytest.mark.slow
 def test_a_new_avatar_comes_with_its_renderer_in_8_bits(run, folder, tmp_path, monkeypatch, capsys):
     pytest.importorskip('nncf')
     monkeypatch.setattr(quantize, 'CALIBRATION_MAPS', 6)  # as many as it takes to see that it is done
@@ -74,6 +76,7 @@ def test_a_new_avatar_comes_with_its_renderer_in_8_bits(run, folder, tmp_path, m
     assert 'renderer in 8 bits' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_one_command_trains_all_networks_and_writes_the_avatar(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, 'nncf', None)  # quantising has its own test
     data = write_synthetic(tmp_path / 'data', seconds=30.0, pictures=12)
@@ -187,6 +190,7 @@ def test_settings_are_changed_by_name_and_kind():
         changed(MouthTrainingConfig(), epochs='many')
 
 
+@pytest.mark.slow
 def test_the_manifold_is_made_again_for_another_apc_or_other_datasets(run, folder, tmp_path, caplog):
     copy = shutil.copytree(run, tmp_path / 'run')
     other = write_synthetic(tmp_path / 'other', seconds=12.0, seed=1)
@@ -211,6 +215,7 @@ def test_the_manifold_is_made_again_for_another_apc_or_other_datasets(run, folde
     assert made(folder)[0] != first[0]
 
 
+@pytest.mark.slow
 def test_the_head_is_trained_through_the_run_folder(run, tmp_path):
     copy = shutil.copytree(run, tmp_path / 'run')
     (copy / 'manifold.npy').unlink()

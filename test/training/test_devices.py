@@ -10,6 +10,8 @@ import pytest
 import soundfile
 from synthetic_dataset import write_synthetic
 
+pytestmark = pytest.mark.slow
+
 NETWORKS = ('renderer', 'apc', 'mouth', 'head_pose')
 
 

@@ -20,6 +20,7 @@ def test_a_network_of_the_built_in_avatar_takes_the_place_of_a_trained_one(tmp_p
             np.testing.assert_array_equal(weights[name].numpy(), value.astype(weights[name].numpy().dtype))
 
 
+@pytest.mark.slow
 def test_eight_seconds_become_an_avatar(tmp_path, monkeypatch):
     pytest.importorskip('nncf')
     monkeypatch.setattr(quantize, 'CALIBRATION_MAPS', 4)

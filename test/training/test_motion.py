@@ -131,6 +131,7 @@ def test_mouth_and_head_are_validated_with_what_they_learn_from(share, heard):
     assert {windows[k][1].mean().item() for k in range(len(windows))} == {heard}
 
 
+@pytest.mark.slow
 def test_the_largest_opening_is_that_of_the_frames_that_are_learned_from(tmp_path, listener):
     """Half of this footage opens its mouth by 50 units and may not be learned from."""
     split = {'validation': [[960, 1200]], 'held_out': [[1200, 1500]], 'unknown': [[1500, 1920]]}
@@ -196,6 +197,7 @@ def test_frames_that_are_not_known_do_not_teach():
         assert training.losses(features, truth, torch.zeros_like(known), None)[:2] == (0, 0)
 
 
+@pytest.mark.slow
 def test_the_mouth_learns_from_a_folder_and_goes_on(folder, listener, mouth):
     config, run, weights = mouth
     assert sum(w.numel() for name, w in weights.items() if 'running' not in name and 'num_' not in name) == 3_064_395
@@ -203,6 +205,7 @@ def test_the_mouth_learns_from_a_folder_and_goes_on(folder, listener, mouth):
     assert all(torch.equal(again[name], weights[name]) for name in weights)
 
 
+@pytest.mark.slow
 def test_a_mouth_begins_with_another_ones_weights_and_keeps_their_average(folder, listener, mouth, tmp_path):
     config, _, first = mouth
     save_file({name: tensor.contiguous() for name, tensor in first.items()}, tmp_path / 'mouth.safetensors')
@@ -304,12 +307,14 @@ def test_only_the_last_frames_of_a_window_count():
     assert training.loss((states, features)) == expected
 
 
+@pytest.mark.slow
 def test_the_head_learns_from_a_folder(folder, listener, tmp_path):
     config = HeadPoseTrainingConfig(epochs=1, batch=4, sequence=20, windows=8, accelerator='cpu')
     weights = train_head_pose([folder, folder], tmp_path / 'head', listener, config)
     assert sum(w.numel() for name, w in weights.items() if 'running' not in name and 'num_' not in name) == 4_266_915
 
 
+@pytest.mark.slow
 def test_features_are_heard_once_and_kept(folder, listener, tmp_path):
     listener = replace(listener, cache=tmp_path)
     samples = load_dataset(folder).read_audio()

@@ -112,6 +112,7 @@ def test_a_renderer_begins_with_the_weights_of_another(tmp_path):
         RendererTraining(config, candidates, None)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_colour_loss(tmp_path):
     training = module(epochs=40, gan_start=2.0, lr=1e-2)
     before = colour_loss(training)
