@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from lsp_ros import timeline
 from lsp_ros.avatar.load import Avatar
 from lsp_ros.benchmark.processes import Meter
+from lsp_ros.errors import LspError
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.speech.stage import SpeechStage
 
@@ -23,7 +24,7 @@ LETTERS_OF_LOG = 3000
 """Of what the nodes said, shown where the graph did not run."""
 
 
-class MeasurementError(RuntimeError):
+class MeasurementError(LspError, RuntimeError):
     """Nothing could be measured; one sentence."""
 
 

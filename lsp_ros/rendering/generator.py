@@ -237,7 +237,8 @@ def load_generator(size: str, weights: Mapping[str, np.ndarray]) -> Generator | 
     """
     renderer_size(size)
     shapes = {name: value.shape for name, value in weights.items()}
-    network = LiveGenerator(*live_widths(shapes)) if size == 'live' else Generator(size, unet_width(shapes))
+    with torch.random.fork_rng(devices=[]):  # first weights are drawn, in vain: the host program's numbers stay its own
+        network = LiveGenerator(*live_widths(shapes)) if size == 'live' else Generator(size, unet_width(shapes))
     try:
         network.load_state_dict({key: torch.tensor(value) for key, value in weights.items()}, strict=True)
     except RuntimeError as error:

@@ -48,7 +48,7 @@ class BakedRenderer(nn.Module):
             else:
                 first, *rest = generator.unet.model
                 assert isinstance(first, nn.Conv2d)
-                self.first = nn.Conv2d(1, first.out_channels, 3, stride=2, padding=1, bias=False)
+                self.first = nn.utils.skip_init(nn.Conv2d, 1, first.out_channels, 3, stride=2, padding=1, bias=False)
                 self.first.weight = nn.Parameter(first.weight[:, :1].clone())
                 self.body = nn.Sequential(*rest)
                 constants = (F.conv2d(pictures, first.weight[:, 1:], stride=2, padding=1),)
