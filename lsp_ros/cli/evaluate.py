@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lsp_ros.cli.arguments import Commands, command
-from lsp_ros.cli.training_arguments import add_training_arguments
+from lsp_ros.cli.training_arguments import add_run_folder, add_training_arguments
 
 KINDS = {
     'table1': 'the error of the mouth over its look-ahead, 0 to 500 ms (trains eight mouths)',
@@ -76,14 +76,7 @@ def add_commands(commands: Commands) -> None:
         if kind.startswith('table') or kind == 'all':
             add_training_arguments(parser, renderer=True)
         else:
-            parser.add_argument(
-                '--run',
-                dest='folder',
-                type=Path,
-                default=Path('runs'),
-                metavar='FOLDER',
-                help='where pictures and figures go',
-            )
+            add_run_folder(parser, 'where pictures and figures go')
         parser.add_argument(
             '--markdown',
             type=Path,

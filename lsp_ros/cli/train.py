@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lsp_ros.avatar.architecture import RENDERER_SIZES
 from lsp_ros.cli.arguments import Commands, command
-from lsp_ros.cli.training_arguments import add_training_arguments
+from lsp_ros.cli.training_arguments import add_run_folder, add_training_arguments
 
 NETWORKS = {
     'apc': 'the speech representation (paper section 3.1) from any speech',
@@ -55,14 +55,7 @@ def add_commands(commands: Commands) -> None:
     )
     parser.add_argument('dataset', type=Path, metavar='DATASET', help="the person's dataset folder")
     parser.add_argument('-o', '--output', type=Path, required=True, metavar='FOLDER', help='the avatar folder to write')
-    parser.add_argument(
-        '--run',
-        dest='folder',
-        type=Path,
-        default=Path('runs'),
-        metavar='FOLDER',
-        help='that the networks were trained in',
-    )
+    add_run_folder(parser, 'that the networks were trained in')
     parser.add_argument(
         '--size',
         choices=tuple(RENDERER_SIZES),

@@ -12,16 +12,14 @@ TRAINING_OPTIONS = ('epochs', 'batch', 'lr', 'seed', 'precision', 'accelerator',
 """Options that are settings of the same name in ``lsp_ros.training``; the command finds their names as ``settings``."""
 
 
+def add_run_folder(parser: argparse.ArgumentParser, what_for: str) -> None:
+    """``--run``: the folder of a training, which the command finds as ``folder``."""
+    parser.add_argument('--run', dest='folder', type=Path, default=Path('runs'), metavar='FOLDER', help=what_for)
+
+
 def add_training_arguments(parser: argparse.ArgumentParser, renderer: bool) -> None:
     """``renderer``: also what only its training has."""
-    parser.add_argument(
-        '--run',
-        dest='folder',
-        type=Path,
-        default=Path('runs'),
-        metavar='FOLDER',
-        help='where checkpoints and logs go; the same command goes on where it was stopped',
-    )
+    add_run_folder(parser, 'where checkpoints and logs go; the same command goes on where it was stopped')
     parser.add_argument(
         '--on-cpu',
         type=amount,
