@@ -148,11 +148,11 @@ def track_shoulders(
     edges = np.flatnonzero(np.diff(segment, prepend=np.nan, append=np.nan) != 0)
     for first, stop in zip(edges[:-1], edges[1:]):
         part = slice(first, stop)
-        points[part], known[part] = _settle(points[part], seen[part], times[part])
+        points[part], known[part] = _smooth_stretch(points[part], seen[part], times[part])
     return points, known
 
 
-def _settle(points: np.ndarray, seen: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _smooth_stretch(points: np.ndarray, seen: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One stretch, (N, 18, 2) and (N, 2) bool: smooth, filled where a shoulder was not seen; (N,) bool where known."""
     points, known = points.copy(), np.ones(len(times), bool)
     for side in range(2):
