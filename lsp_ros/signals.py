@@ -58,6 +58,14 @@ class Block:
         return cls(given[0].first_frame, *columns)
 
     @classmethod
+    def whole(cls: type[BlockType], blocks: Iterable[BlockType | None]) -> BlockType:
+        """The same where there is something to join; ValueError where no block holds a frame."""
+        joined = cls.join(blocks)
+        if joined is None:
+            raise ValueError(f'there are no frames of {cls.__name__} to join')
+        return joined
+
+    @classmethod
     def columns(cls) -> tuple[str, ...]:
         """Names of the arrays."""
         return tuple(field.name for field in fields(cls))[1:]

@@ -147,7 +147,7 @@ def _unknown_keys(kind: Any, table: object, where: str) -> Iterator[tuple[str, l
     kind = _plain(kind)
     if not is_dataclass(kind) or not isinstance(table, Mapping):
         return
-    known: dict[str, Any] = _hints(kind)  # type: ignore[arg-type]
+    known: dict[str, Any] = _hints(kind)  # type: ignore[arg-type]  # classes can be hashed
     for name in table:
         if name not in known:
             yield _under(where, name), list(known)

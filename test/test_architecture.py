@@ -2,13 +2,15 @@
 
 import ast
 import functools
+import re
 from collections.abc import Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / 'lsp_ros'
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / 'lsp_ros'
 FILES = sorted(PACKAGE.rglob('*.py'))
 
 # The rooms, from the top down: a room imports from those below it alone. Rooms on one line do not know each other.
@@ -173,6 +175,12 @@ def test_no_file_is_a_drawer():
 def test_files_are_short_or_say_why_not():
     lengths = {name_of(path): len(path.read_text().splitlines()) for path in FILES}
     assert {name: length for name, length in lengths.items() if length > LONGEST and name not in LONG_FILES} == {}
+
+
+@pytest.mark.parametrize('page', ['README.md', 'CONTRIBUTING.md', 'docs/architecture.md'])
+def test_a_page_names_files_that_are_there(page):
+    named = re.findall(r'`([\w./-]+(?:\.py|/))`', (ROOT / page).read_text())
+    assert named and [name for name in named if not ((ROOT / name).exists() or (PACKAGE / name).exists())] == []
 
 
 def test_no_exception_outlives_its_reason():

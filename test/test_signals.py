@@ -20,5 +20,8 @@ def test_cutting_and_joining_give_the_block_back():
 
 def test_nothing_joined_is_nothing_and_frames_are_not_skipped():
     assert SpeechFeatures.join([None, None]) is None
+    with pytest.raises(ValueError, match='no frames of SpeechFeatures'):
+        SpeechFeatures.whole([None, None])
+    assert len(SpeechFeatures.whole([None, block(0, 2), block(2, 1)])) == 3
     with pytest.raises(ValueError, match='steps of 1, not 2'):
         block(0, 4)[::2]

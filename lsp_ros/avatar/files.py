@@ -191,7 +191,7 @@ def parse_face(data: bytes, path: Path) -> Face:
     scale = float(arrays.pop('scale'))
     if not scale > 0:
         raise AvatarError(f'{path}: scale must be above 0, not {scale}.')
-    return Face(**{'brows': None, 'posture': None, **arrays}, scale=scale)  # type: ignore[arg-type]
+    return Face(brows=arrays.pop('brows', None), posture=arrays.pop('posture', None), **arrays, scale=scale)
 
 
 def parse_image(data: bytes, path: Path) -> np.ndarray:

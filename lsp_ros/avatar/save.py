@@ -71,7 +71,7 @@ def write_avatar(
     arrays = {entry.name: getattr(face, entry.name) for entry in fields(Face)}
     packed = io.BytesIO()
     given = {key: np.asarray(value, np.float32) for key, value in arrays.items() if value is not None}
-    np.savez_compressed(packed, **given)  # type: ignore[arg-type]
+    np.savez_compressed(packed, **given)  # type: ignore[arg-type]  # takes them for ``allow_pickle``, too
     files[FACE_FILE] = packed.getvalue()
     candidates = np.asarray(candidates)
     if candidates.shape != (CANDIDATES, PICTURE, PICTURE, 3) or candidates.dtype != np.uint8:

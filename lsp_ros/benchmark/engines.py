@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from lsp_ros.signals import FaceMotion
 FRAMES, WARM_UP = 100, 5
 RANDOM = 'random weights'
 LEAST_BATCHES = 10
-VARIANTS = (
+VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     # The reference first: every other row's ratio is to it.
     ('torch', {'device': 'cpu'}),
     ('torch', {'device': 'cuda'}),
@@ -88,6 +89,10 @@ def feature_maps(avatar: Avatar, motion: FaceMotion, size: str) -> list[np.ndarr
     return [draw(*pair, RENDERER_SIZES[size].subpixel) for pair in zip(*projected, strict=True)]
 
 
+def _draw_batch(engine: Engine, batch: np.ndarray, _: int) -> np.ndarray:
+    return engine.render_batch(batch)
+
+
 def build_engines(
     renderer: Renderer, names: Sequence[str], threads: int, reference: bool = True
 ) -> tuple[dict[str, Engine], list[dict[str, Any]]]:
@@ -97,8 +102,10 @@ def build_engines(
     """
     engines: dict[str, Engine] = {}
     missing = []
-    int8 = [('openvino', {'precision': 'int8', 'int8': renderer.int8})] if renderer.int8 is not None else []
-    for number, (name, options) in enumerate([*VARIANTS, *int8]):
+    variants = list(VARIANTS)
+    if renderer.int8 is not None:
+        variants.append(('openvino', {'precision': 'int8', 'int8': renderer.int8}))
+    for number, (name, options) in enumerate(variants):
         if name not in names and not (reference and number == 0):
             continue
         try:
@@ -125,15 +132,12 @@ def measure_engines(
     engines, missing = build_engines(renderer, names, threads)
     count = parameter_count(load_generator(renderer.size, renderer.weights))
     about = {'size': renderer.size, 'weights': renderer.origin, 'parameters': count}
-    taken = take_turns(
-        {
-            name: lambda frame, engine=engine: engine.render(renderer.maps[frame % len(renderer.maps)])
-            for name, engine in engines.items()
-        },
-        frames,
-        warm_up,
-        tick=tick,
-    )
+
+    def draw_with(engine: Engine, frame: int) -> np.ndarray:
+        return engine.render(renderer.maps[frame % len(renderer.maps)])
+
+    contenders = {name: partial(draw_with, engine) for name, engine in engines.items()}
+    taken = take_turns(contenders, frames, warm_up, tick=tick)
     reference = None
     for description, engine in engines.items():
         pictures = np.stack([engine.render(each) for each in renderer.maps[:2]]).astype(int)
@@ -193,7 +197,7 @@ def measure_batches(
                 engine.render_batch(batch)  # a new shape may be compiled or recorded first
                 ready = time.perf_counter() - began
                 taken = take_turns(
-                    {'batch': lambda _, engine=engine, batch=batch: engine.render_batch(batch)},
+                    {'batch': partial(_draw_batch, engine, batch)},
                     max(frames // count, least),
                     warm_up,
                     tick=tick,

@@ -18,7 +18,8 @@ def update_markdown(path: Path, sections: Mapping[str, str]) -> None:
         begin, end = f'<!-- lsp bench: {name} -->', f'<!-- end of {name} -->'
         block = f'{begin}\n\n{body}\n\n{end}'
         pattern = re.escape(begin) + '.*?' + re.escape(end)
-        page, count = re.subn(pattern, lambda _, block=block: block, page, flags=re.DOTALL)
+        # Backslashes doubled: a body is no template.
+        page, count = re.subn(pattern, block.replace('\\', '\\\\'), page, flags=re.DOTALL)
         if not count:
             page = f'{page.rstrip()}\n\n{block}\n'
     path.write_text(page)

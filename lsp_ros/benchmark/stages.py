@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,8 @@ def one_thread() -> Iterator[None]:
 
 def difference(part: Part, precision: str) -> float:
     """The largest difference between a part and its reference over the first frames."""
+    if part.reference is None:
+        raise ValueError(f'{part.label} has no reference')
     ours, reference = part.make[precision](), part.reference()
     return max(
         float(np.abs(np.asarray(ours(frame)) - np.asarray(reference(frame))).max()) for frame in range(COMPARED_FRAMES)
@@ -123,10 +126,10 @@ def difference(part: Part, precision: str) -> float:
 def parts(avatar: Avatar, samples: np.ndarray, names: Sequence[str], frames: int) -> Iterator[Part]:
     """The parts named, in the order of a frame's way, with what each of them needs as input for that many frames."""
     samples = np.resize(samples, timeline.frame_start(frames + 1) + SpeechStage.look_ahead).astype(np.float32)
-    features = SpeechFeatures.join([SpeechStage(avatar).push(samples)])
+    features = SpeechFeatures.whole([SpeechStage(avatar).push(samples)])
     rows = features.values.reshape(len(features), 1, -1)
     moved = MotionStage(avatar, seed=1)
-    motion = FaceMotion.join([moved.push(features), moved.flush()])
+    motion = FaceMotion.whole([moved.push(features), moved.flush()])
     makers = {
         'mel': lambda: mel_part(samples),
         'apc': lambda: apc_part(avatar, samples),
@@ -161,15 +164,14 @@ def parts(avatar: Avatar, samples: np.ndarray, names: Sequence[str], frames: int
 def in_each_precision(make: Callable[[str], Step]) -> dict[str, Callable[[], Step]]:
     """What runs live comes first."""
     return {
-        precision: lambda precision=precision: make(precision)
-        for precision in sorted(PRECISIONS, key=lambda precision: precision != LIVE)
+        precision: partial(make, precision) for precision in sorted(PRECISIONS, key=lambda precision: precision != LIVE)
     }
 
 
 def some_motion(avatar: Avatar, samples: np.ndarray, frames: int = 32) -> FaceMotion:
     """So many frames of the avatar's motion in the middle of some speech."""
-    features = SpeechStage(avatar).push(np.resize(samples, 10 * timeline.SAMPLE_RATE).astype(np.float32))
-    motion = MotionStage(avatar, seed=1).push(features)
+    heard = SpeechStage(avatar).push(np.resize(samples, 10 * timeline.SAMPLE_RATE).astype(np.float32))
+    motion = FaceMotion.whole([MotionStage(avatar, seed=1).push(SpeechFeatures.whole([heard]))])
     return motion[len(motion) // 2 : len(motion) // 2 + frames]
 
 

@@ -16,6 +16,7 @@ import argparse
 import os
 import struct
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,9 @@ class Seer:
         import mediapipe
 
         self._mediapipe, self._task = mediapipe, task
-        self._face = self._hands = self._body = None
+        self._face: Any = None
+        self._hands: Any = None
+        self._body: Any = None
         self._time = 0
 
     def forget(self) -> None:
@@ -53,7 +56,7 @@ class Seer:
             return None
         return np.array([(point.x * width, point.y * height, point.z * width) for point in found], np.float32)
 
-    def _task_landmarks(self, image: np.ndarray) -> 'list[object] | None':  # of MediaPipe's landmarks
+    def _task_landmarks(self, image: np.ndarray) -> list[Any] | None:  # of MediaPipe's landmarks
         vision = self._mediapipe.tasks.vision
         if not self._face:
             base = self._mediapipe.tasks.BaseOptions(model_asset_path=self._task)
@@ -68,12 +71,9 @@ class Seer:
         """(21, 2) float32 pixels for each hand, at most two."""
         if not self._hands:
             self._hands = self._mediapipe.solutions.hands.Hands(static_image_mode=True, max_num_hands=2)
-        size = image.shape[1], image.shape[0]
+        size = np.array([image.shape[1], image.shape[0]], np.float32)
         found = self._hands.process(image).multi_hand_landmarks or []
-        return [
-            np.array([(point.x, point.y) for point in hand.landmark], np.float32) * np.float32(size)
-            for hand in found[:2]
-        ]
+        return [np.array([(point.x, point.y) for point in hand.landmark], np.float32) * size for hand in found[:2]]
 
     def body(self, image: np.ndarray) -> np.ndarray:
         """(256, 256) uint8, how surely a pixel belongs to a person."""

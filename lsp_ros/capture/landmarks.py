@@ -198,15 +198,18 @@ class Detector:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, start_new_session=True
         )
+        requests, answers = self._process.stdin, self._process.stdout
+        assert requests and answers  # both are pipes
+        self._requests, self._answers = requests, answers
         self._read(len(b'ready'))
 
     def see(self, image: np.ndarray, flags: int = 0) -> Sight:
         """(height, width, 3) uint8 RGB; flags of ``lsp_ros.capture.detector``."""
         height, width, _ = image.shape
         try:
-            self._process.stdin.write(detector.REQUEST.pack(height, width, flags))
-            self._process.stdin.write(np.ascontiguousarray(image).data)
-            self._process.stdin.flush()
+            self._requests.write(detector.REQUEST.pack(height, width, flags))
+            self._requests.write(np.ascontiguousarray(image).data)
+            self._requests.flush()
         except BrokenPipeError:
             raise self._death() from None
         faces, hands = detector.ANSWER.unpack(self._read(detector.ANSWER.size))
@@ -220,7 +223,7 @@ class Detector:
         return np.frombuffer(self._read(int(np.prod(shape)) * np.dtype(kind).itemsize), kind).reshape(shape)
 
     def _read(self, size: int) -> bytes:
-        answer = self._process.stdout.read(size)
+        answer = self._answers.read(size)
         if len(answer) < size:
             raise self._death()
         return answer
@@ -232,13 +235,13 @@ class Detector:
 
     def close(self) -> None:
         if self._process.poll() is None:
-            self._process.stdin.close()
+            self._requests.close()
             try:
                 self._process.wait(5)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._process.stdout.close()
+        self._answers.close()
         os.close(self._errors)
 
     def __enter__(self) -> 'Detector':

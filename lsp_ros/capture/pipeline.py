@@ -238,8 +238,8 @@ class Capture:
         masks = [k for k, row in enumerate(seen.body_rows) if row in set(good.tolist())]
         if not masks:
             return
-        found = [(k, shoulder_lines(seen.bodies[k], to_lsp73(seen.faces[seen.body_rows[k]])[:, :2])) for k in masks]
-        found = [(k, lines) for k, lines in found if lines is not None]
+        sought = [(k, shoulder_lines(seen.bodies[k], to_lsp73(seen.faces[seen.body_rows[k]])[:, :2])) for k in masks]
+        found = [(k, lines) for k, lines in sought if lines is not None]
         if not found:
             return
         # The key picture is the one whose lines are most like all others': one bad silhouette must not decide.

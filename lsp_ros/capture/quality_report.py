@@ -182,7 +182,7 @@ def _left_out(result: CaptureResult) -> str:
 def _figure(image: np.ndarray, caption: str) -> str:
     small = cv2.resize(image, (PICTURE // 2, PICTURE // 2), interpolation=cv2.INTER_AREA)
     data = cv2.imencode('.jpg', small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
-    source = base64.b64encode(data).decode()
+    source = base64.b64encode(data.tobytes()).decode()
     return (
         f'<figure><img src="data:image/jpeg;base64,{source}" alt="">'
         f'<figcaption>{html.escape(caption)}</figcaption></figure>'

@@ -23,7 +23,7 @@ ENOUGH = 6  # corners that a transform needs
 SMOOTHING = 0.05  # seconds, standard deviation of the Gaussian
 LONGEST_LOSS = 0.5  # seconds without a measurement after which the shoulders are not known
 
-_FLOW = {'winSize': (21, 21), 'maxLevel': 3, 'criteria': (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.01)}
+_FLOW_ENDS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.01)
 
 
 def shoulder_lines(body: np.ndarray, face: np.ndarray) -> np.ndarray | None:
@@ -98,13 +98,9 @@ class ShoulderTracker:
         if len(corners) < ENOUGH:
             return None
         guess = (corners @ last[:, :2].T + last[:, 2]).astype(np.float32)
-        there, ok, _ = cv2.calcOpticalFlowPyrLK(
-            self._key, grey, corners, guess.copy(), flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **_FLOW
-        )
-        back, also, _ = cv2.calcOpticalFlowPyrLK(
-            grey, self._key, there, corners.copy(), flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **_FLOW
-        )
-        good = (ok[:, 0] & also[:, 0]).astype(bool) & (np.linalg.norm(back - corners, axis=1) < 1)
+        there, ok = _flow(self._key, grey, corners, guess)
+        back, also = _flow(grey, self._key, there, corners)
+        good = ok & also & (np.linalg.norm(back - corners, axis=1) < 1)
         if good.sum() < ENOUGH:
             return None
         transform, inside = cv2.estimateAffinePartial2D(corners[good], there[good], ransacReprojThreshold=2.0)
@@ -113,6 +109,23 @@ class ShoulderTracker:
         scale = np.hypot(transform[0, 0], transform[1, 0])
         tilt = np.degrees(np.arctan2(transform[1, 0], transform[0, 0]))
         return transform if 0.8 < scale < 1.25 and abs(tilt) < 20 else None
+
+
+def _flow(
+    before: np.ndarray, after: np.ndarray, corners: np.ndarray, guess: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where corners (N, 2) float32 of one grey picture are in another, sought from ``guess``; (N,) bool: found."""
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        before,
+        after,
+        corners,
+        guess.copy(),
+        winSize=(21, 21),
+        maxLevel=3,
+        criteria=_FLOW_ENDS,
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+    )
+    return there, found[:, 0].astype(bool)
 
 
 def track_shoulders(
@@ -135,11 +148,11 @@ def track_shoulders(
     edges = np.flatnonzero(np.diff(segment, prepend=np.nan, append=np.nan) != 0)
     for first, stop in zip(edges[:-1], edges[1:]):
         part = slice(first, stop)
-        points[part], known[part] = _settle(points[part], seen[part], times[part])
+        points[part], known[part] = _smooth_stretch(points[part], seen[part], times[part])
     return points, known
 
 
-def _settle(points: np.ndarray, seen: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _smooth_stretch(points: np.ndarray, seen: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One stretch, (N, 18, 2) and (N, 2) bool: smooth, filled where a shoulder was not seen; (N,) bool where known."""
     points, known = points.copy(), np.ones(len(times), bool)
     for side in range(2):

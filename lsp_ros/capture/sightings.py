@@ -17,7 +17,7 @@ from lsp_ros.capture import detector as flags
 from lsp_ros.capture.landmarks import Sight
 from lsp_ros.capture.take import Seen, Take
 from lsp_ros.capture.video import Clip, Crop, change, duration, find_cuts, pictures, sharpness, thumbnail
-from lsp_ros.capture.work import work_key
+from lsp_ros.capture.work import CaptureError, work_key
 from lsp_ros.storage import has_arrays, store_arrays, stored_arrays
 
 PIECE = 150  # pictures after which the work on a clip is kept
@@ -100,7 +100,8 @@ class Sightings:
         stored = stored_arrays(file, key)
         if stored is None:
             times, changes, boxes, due = [], [], [], 0.0
-            size = small = None
+            size: tuple[int, ...] = ()
+            small: np.ndarray | None = None
             seconds_in_all = duration(path)
             for _, seconds, image in pictures(path):
                 size, before, small = size or image.shape, small, thumbnail(image)
@@ -114,11 +115,10 @@ class Sightings:
                         boxes.append(face_box(face))
                     if seconds_in_all:
                         share(min(1.0, seconds / seconds_in_all))
-            cuts = np.array(find_cuts(np.array(changes)), int)
             stored = {
                 'times': np.array(times),
                 'size': np.array(size[:2]),
-                'cuts': cuts,
+                'cuts': np.array(find_cuts(np.array(changes)), int),
                 'boxes': np.array(boxes).reshape(-1, 4),
             }
             store_arrays(file, key, **stored)
@@ -136,7 +136,7 @@ class Sightings:
         share(1.0)
         # Without the pictures themselves, which are most of it: a long film's would not fit into memory.
         names = ('faces', 'hand', 'sharp', 'bodies', 'body_rows')
-        pieces = [stored_arrays(file, key, names) for _, file, key in parts]
+        pieces = [_kept(file, key, names) for _, file, key in parts]
         joined = {name: np.concatenate([piece.pop(name) for piece in pieces]) for name in names}
         # A hand that was found belongs to the pictures around, which nobody searched.
         rows = np.flatnonzero(joined['hand'])
@@ -196,11 +196,24 @@ class Sightings:
             inside = [row for row in range(first, min(first + PIECE, len(take.clip.times))) if row in wanted]
             if not inside:
                 continue
-            stored = stored_arrays(file, key, ('sizes', 'jpeg'))
+            stored = _kept(file, key, ('sizes', 'jpeg'))
             ends = np.cumsum(stored['sizes'])
             for row in inside:
                 data = stored['jpeg'][ends[row - first] - stored['sizes'][row - first] : ends[row - first]]
-                yield data.tobytes() if encoded else cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+                if encoded:
+                    yield data.tobytes()
+                    continue
+                image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+                assert image is not None  # it was encoded here, and the file has a checksum
+                yield image[..., ::-1]
+
+
+def _kept(file: Path, key: str, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Arrays of a piece that is known to be there; CaptureError where it has gone since."""
+    stored = stored_arrays(file, key, names)
+    if stored is None:
+        raise CaptureError(f'{file}: is gone or was changed during the run; start the command again.')
+    return stored
 
 
 def face_box(face: np.ndarray) -> np.ndarray:

@@ -1,12 +1,15 @@
 """What is known of each video, and which of its pictures are good."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from lsp_ros.avatar.architecture import PICTURE
+from lsp_ros.capture.detector import MASK, POINTS
 from lsp_ros.capture.landmarks import RIGID
 from lsp_ros.capture.video import GAP, Clip
+from lsp_ros.signals import SHOULDER_POINTS
 from lsp_ros.timeline import FRAME_RATE
 from lsp_ros.training.dataset import runs
 
@@ -36,19 +39,19 @@ class Seen:
     """What the detector saw in a clip's N pictures.
 
     faces (N, 478, 3) float32 pixels of the crop, NaN without a face; hand (N,) bool; sharp (N,) float32; bodies
-    (B, 256, 256) uint8 of the pictures body_rows (B,).
+    (B, 256, 256) uint8 of the pictures body_rows (B,). By default of no picture.
     """
 
-    faces: np.ndarray
-    hand: np.ndarray
-    sharp: np.ndarray
-    bodies: np.ndarray
-    body_rows: np.ndarray
+    faces: np.ndarray = field(default_factory=lambda: np.zeros((0, POINTS, 3), np.float32))
+    hand: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    sharp: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    bodies: np.ndarray = field(default_factory=lambda: np.zeros((0, MASK, MASK), np.uint8))
+    body_rows: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
 
 
 @dataclass
 class Take:
-    """One video's way through the steps; each step adds what it found.
+    """One video's way through the steps; each step adds what it found. What no step has found yet is empty.
 
     digest     SHA-256 of the file
     boxes      (K, 4) where the face was at the first look, in source pixels
@@ -64,11 +67,11 @@ class Take:
     digest: str
     clip: Clip
     boxes: np.ndarray
-    seen: Seen | None = None
+    seen: Seen = field(default_factory=Seen)
     leaps: tuple[int, ...] = ()
-    state: np.ndarray | None = None
-    tracked: np.ndarray | None = None
-    shoulders: np.ndarray | None = None
+    state: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int8))
+    tracked: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    shoulders: np.ndarray = field(default_factory=lambda: np.zeros((0, SHOULDER_POINTS, 2)))
     start: int = 0
     stop: int = 0
     pace: float = 1.0
@@ -79,7 +82,7 @@ class Take:
         """(N,) where the pictures are on the timeline: frames from ``start`` on, rarely whole."""
         return self.shift + self.clip.times * (self.pace * FRAME_RATE)
 
-    def seconds_at(self, frames: np.ndarray) -> np.ndarray:
+    def seconds_at(self, frames: npt.ArrayLike) -> np.ndarray:
         """Seconds of the file at timeline frames counted from ``start``."""
         return (np.asarray(frames) - self.shift) / (self.pace * FRAME_RATE)
 

@@ -98,7 +98,7 @@ def duration(path: Path) -> float | None:
     try:
         with av.open(str(path)) as container:
             stream = next(iter(container.streams.video), None)
-            if stream is not None and stream.duration:
+            if stream is not None and stream.duration and stream.time_base:
                 return float(stream.duration * stream.time_base)
             return container.duration / av.time_base if container.duration else None
     except (av.error.FFmpegError, OSError):
@@ -142,10 +142,10 @@ def pictures(path: Path, first: int = 0) -> Iterator[tuple[int, float, np.ndarra
 def as_shown(frame: av.VideoFrame, aspect: float) -> np.ndarray:
     """A decoded frame as RGB, turned as the recording device says and with square pixels."""
     # Where the file does not say which YCbCr it is, high definition is BT.709; swscale would take all for BT.601.
-    matrix = frame.colorspace
+    matrix: int | str = frame.colorspace
     if int(matrix) in (2, 0, 3) and frame.format.name.startswith('yuv'):
         matrix = 'ITU709' if frame.height >= 720 else 'ITU601'
-    image = frame.reformat(format='rgb24', src_colorspace=matrix).to_ndarray()
+    image: np.ndarray = frame.reformat(format='rgb24', src_colorspace=matrix).to_ndarray()
     if aspect != 1:
         image = cv2.resize(image, (round(image.shape[1] * aspect), image.shape[0]), interpolation=cv2.INTER_LINEAR)
     turns = round((getattr(frame, 'rotation', 0) or 0) / 90) % 4

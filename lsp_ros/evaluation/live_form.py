@@ -59,15 +59,15 @@ def with_smoothing(avatar: Avatar, mouth: float, rotation: float, translation: f
 
 def compare(avatar: Avatar, features: SpeechFeatures, seed: int = 0) -> dict[str, float]:
     """The figures of this module's protocol; ``features`` of at least 8 seconds."""
-    free = with_settings(avatar, pose_range=PoseRange(*np.tile(np.float64([[-1e9], [1e9]]), (2, 3))))
+    free = with_settings(avatar, pose_range=PoseRange(*np.tile([[-1e9], [1e9]], (2, 3))))
     live, offline = (
-        FaceMotion.join([stage.push(features), stage.flush()])
+        FaceMotion.whole([stage.push(features), stage.flush()])
         for stage in (MotionStage(free, seed=seed), whole_clip_stage(avatar, seed=seed))
     )
     live, offline = live[SETTLED : len(offline)], offline[SETTLED:]
     unit = 1000 * avatar.camera.metres_per_unit
     scale = avatar.face.scale
-    figures = {'frames': len(live)}
+    figures: dict[str, float] = {'frames': len(live)}
     neutral = avatar.face.mean_points
     parts = {
         'mouth': [scale * motion.points[:, MOUTH] for motion in (live, offline)],

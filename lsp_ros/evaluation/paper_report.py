@@ -74,7 +74,7 @@ def _table1(rows: list[Row], found: dict[str, dict[str, Any]]) -> tuple[list[str
                 f'{100 * stranger["closed"]:.0f} %' if stranger else '',
                 _training(found[row.key]),
             ]
-        lines.append([row.name, f'{row.paper["error_mm"]:.3f}', *cells])
+        lines.append([row.name, f'{row.paper["error_mm"]:.3f}' if row.paper else '', *cells])
     return header, lines
 
 
@@ -113,7 +113,8 @@ def _table3(rows: list[Row], found: dict[str, dict[str, Any]]) -> tuple[list[str
         'perceptual',
         'training',
     ]
-    lines, base = [], rows[0].changes['size']
+    base = rows[0].changes['size'] if rows[0].changes else ''
+    lines = []
     for row in rows:
         paper = row.paper
         told = [''] * 4

@@ -21,9 +21,18 @@ def with_settings(avatar: Avatar, **sections: Any) -> Avatar:
 
 def with_networks(avatar: Avatar, **networks: dict[str, np.ndarray]) -> Avatar:
     """The same avatar with other weights of 'apc', 'mouth', 'head_pose' or 'renderer'."""
-    other = copy.copy(avatar)
-    other.weights = lambda name: networks[name] if name in networks else avatar.weights(name)
-    return other
+    return _Refitted(avatar, networks)
+
+
+class _Refitted(Avatar):
+    """An avatar of which some networks have other weights."""
+
+    def __init__(self, avatar: Avatar, networks: dict[str, dict[str, np.ndarray]]) -> None:
+        vars(self).update(vars(avatar))
+        self._avatar, self._networks = avatar, networks
+
+    def weights(self, name: str) -> dict[str, np.ndarray]:
+        return self._networks[name] if name in self._networks else self._avatar.weights(name)
 
 
 def with_projection(avatar: Avatar, share: float) -> Avatar:
@@ -34,10 +43,10 @@ def with_projection(avatar: Avatar, share: float) -> Avatar:
 def hear(avatar: Avatar, samples: np.ndarray) -> SpeechFeatures:
     """The speech features of a clip, by the live stage."""
     stage = SpeechStage(avatar)
-    return SpeechFeatures.join([stage.push(samples), stage.flush()])
+    return SpeechFeatures.whole([stage.push(samples), stage.flush()])
 
 
 def move(avatar: Avatar, features: SpeechFeatures, seed: int = 0) -> FaceMotion:
     """The face motion of a clip, by the live stage."""
     stage = MotionStage(avatar, seed=seed)
-    return FaceMotion.join([stage.push(features), stage.flush()])
+    return FaceMotion.whole([stage.push(features), stage.flush()])

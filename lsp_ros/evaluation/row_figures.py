@@ -61,6 +61,7 @@ class Materials:
 
     @cached_property
     def stranger_heard(self) -> SpeechFeatures:
+        assert self.stranger is not None  # nobody asks without
         return hear(self.avatar, self.stranger.read_audio())
 
     @cached_property
@@ -92,7 +93,7 @@ def mouth_figures(materials: Materials, row: Row, config: MouthTrainingConfig, f
     mean = materials.avatar.face.mouth_mean
     net = MouthNet().eval()
     net.load_state_dict(train_mouth(materials.datasets, folder, materials.listener, config, mean))
-    figures = mouth_on_validation(materials, net, config)
+    figures: dict[str, Any] = {**mouth_on_validation(materials, net, config)}
     if materials.stranger:
         weights = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
         manifest = materials.avatar.manifest

@@ -122,9 +122,10 @@ class WholeClip(Streaming[BlockType, BlockType | None, list[BlockType]], Generic
         """No blocks."""
         return []
 
-    def push(self, block: BlockType) -> None:
-        """Keeps a block."""
+    def push(self, block: BlockType) -> BlockType | None:
+        """Keeps a block; nothing comes out yet."""
         self.state.append(block)
+        return None
 
     def flush(self) -> BlockType | None:
         """The processed clip, but for its last ``cut`` frames; None where nothing is left."""

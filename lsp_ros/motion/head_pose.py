@@ -13,6 +13,7 @@ from lsp_ros.avatar.architecture import (
     POSE_SKIP_CHANNELS,
     POSE_STATE,
 )
+from lsp_ros.motion.mouth import LSTMState
 
 LSTM_LAYERS = 3  # of the recurrent variant: as many as the mouth's
 
@@ -39,7 +40,7 @@ class ResidualLayer(nn.Module):
         past = F.pad(x, (0, 0, self.dilation, 0))[:, : x.shape[1]]
         halves = ((self.filter, self.cond_filter), (self.gate, self.cond_gate))
         weight = torch.cat([torch.cat([w.weight[..., 0], w.weight[..., 1], v.weight[..., 0]], 1) for w, v in halves])
-        bias = torch.cat([w.bias + v.bias for w, v in halves])
+        bias = torch.cat([_bias(w) + _bias(v) for w, v in halves])
         both = F.linear(torch.cat([past, x, c], dim=-1), weight, bias)
         y = torch.tanh(both[..., :POSE_CHANNELS]) * torch.sigmoid(both[..., POSE_CHANNELS:])
         return x + pointwise(self.residual, y), pointwise(self.skip, y)
@@ -48,6 +49,12 @@ class ResidualLayer(nn.Module):
 def pointwise(convolution: nn.Conv1d, x: torch.Tensor) -> torch.Tensor:
     """A convolution of kernel 1 on (B, T, C)."""
     return F.linear(x, convolution.weight[..., 0], convolution.bias)
+
+
+def _bias(convolution: nn.Conv1d) -> torch.Tensor:
+    """A convolution's bias, which all of ours have."""
+    assert convolution.bias is not None
+    return convolution.bias
 
 
 class HeadPoseNet(nn.Module):
@@ -66,9 +73,8 @@ class HeadPoseNet(nn.Module):
         self, dropout: float = 0.5, history: bool = True, speech: bool = True, recurrent: bool = False
     ) -> None:
         super().__init__()
-        self.encoder = nn.Sequential(
-            nn.Linear(FRAME_FEATURES, MLP), nn.BatchNorm1d(MLP), nn.LeakyReLU(0.2), nn.Linear(MLP, MLP)
-        )
+        heard = nn.Linear(FRAME_FEATURES, MLP)
+        self.encoder = nn.Sequential(heard, nn.BatchNorm1d(MLP), nn.LeakyReLU(0.2), nn.Linear(MLP, MLP))
         self.dropout = nn.Dropout1d(dropout)  # a whole track of the (B, 12, T) history at a time
         self.start1 = nn.Conv1d(POSE_STATE, POSE_CHANNELS, 1)
         self.start2 = nn.Conv1d(POSE_CHANNELS, POSE_CHANNELS, 1)
@@ -79,9 +85,9 @@ class HeadPoseNet(nn.Module):
         # The first of the 25 outputs is the logit of a mixture with one centre: it says nothing.
         self.end1 = nn.Conv1d(POSE_SKIP_CHANNELS, POSE_OUTPUTS, 1)
         self.end2 = nn.Conv1d(POSE_OUTPUTS, POSE_OUTPUTS, 1)
-        for there, reader in ((history, self.start1), (speech, self.encoder[0])):
+        for there, weight in ((history, self.start1.weight), (speech, heard.weight)):
             if not there:
-                nn.init.zeros_(reader.weight).requires_grad_(False)
+                nn.init.zeros_(weight).requires_grad_(False)
 
     def forward(self, poses: torch.Tensor, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Teacher-forced: poses (B, T, 12), features (B, T, 1024) -> mean (B, T, 12), -ln(sigma) (B, T, 12).
@@ -95,15 +101,18 @@ class HeadPoseNet(nn.Module):
         x = F.pad(poses, (0, 0, 1, 0))[:, :-1]  # (B, T, 12): the state before each frame
         if self.lstm is not None:
             return self.recur(x, c)[:2]
-        x, total = self._embed(x), 0.0
+        x, total = self._embed(x), x.new_zeros(())
         for layer in self.layers:
             x, skip = layer(x, c)
             total = total + skip
         return self._distribution(total)
 
-    def recur(self, before: torch.Tensor, c: torch.Tensor, state=None) -> tuple[torch.Tensor, torch.Tensor, tuple]:
+    def recur(
+        self, before: torch.Tensor, c: torch.Tensor, state: LSTMState | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, LSTMState]:
         """The recurrent variant, any number of steps: the poses (B, T, 12) before each frame, encoded speech
         (B, T, 512), the LSTM's state (None: the start) -> mean, -ln(sigma), state."""
+        assert self.lstm is not None
         skip, state = self.lstm(torch.cat([self._embed(before), c], dim=-1), state)
         return *self._distribution(skip), state
 

@@ -16,13 +16,14 @@ from lsp_ros.avatar.architecture import (
     HEAD_POSE,
     POSE_CHANNELS,
     POSE_DILATIONS,
+    POSE_SKIP_CHANNELS,
     POSE_STATE,
 )
 from lsp_ros.motion.pose_limits import PoseLimits
 from lsp_ros.openvino_graph import Compiled, check_weights, leaky_relu, linear, linear_norm, matrix
 
 if TYPE_CHECKING:
-    from openvino import Model
+    from openvino import Model, Node
 
 _LAYER, _AGO = np.arange(len(POSE_DILATIONS)), np.array(POSE_DILATIONS)
 
@@ -76,17 +77,17 @@ class PoseSampler(ABC, Generic[State]):
             state.held += int(broken.sum())
             pose[broken] = np.concatenate([before[broken, :6], np.zeros_like(before[broken, 6:])], axis=1)
         if self.limits is not None:
-            pose = self._bounded(state, pose, before)
+            pose = self._bounded(self.limits, state, pose, before)
         state.history = pose
         return pose
 
-    def _bounded(self, state: State, pose: np.ndarray, before: np.ndarray) -> np.ndarray:
-        speed, drawn, before = self.limits.speed, pose[:, :6], before[:, :6]
-        position = self.limits.soften(drawn)
-        state.clamped = np.zeros(len(drawn), bool) if position is drawn else self.limits.outside(drawn)
+    def _bounded(self, limits: PoseLimits, state: State, pose: np.ndarray, before: np.ndarray) -> np.ndarray:
+        speed, drawn, before = limits.speed, pose[:, :6], before[:, :6]
+        position = limits.soften(drawn)
+        state.clamped = np.zeros(len(drawn), bool) if position is drawn else limits.outside(drawn)
         # The first history is zero, which need not lie in the range of this person.
         position = np.minimum(np.maximum(position, before - speed), before + speed)
-        position = self.limits.clip(position)
+        position = limits.clip(position)
         velocity = np.where(position != drawn, position - before, pose[:, 6:])
         return np.concatenate([position, np.minimum(np.maximum(velocity, -speed), speed)], axis=1)
 
@@ -166,7 +167,7 @@ def _graph(weights: dict[str, np.ndarray], precision: str, streams: int) -> 'Mod
     rows, columns = op.constant(0), op.constant(1)
     older = op.split(past, rows, len(POSE_DILATIONS)).outputs()
 
-    def layer(x, name: str, precision: str = 'f32'):
+    def layer(x: 'Node', name: str, precision: str = 'f32') -> 'Node':
         return linear(x, matrix(_matrix(weights, name), precision), _bias(weights, name))
 
     # What is heard adds to filter and gate of each layer. The encoder's last layer is linear: it melts into all these.
@@ -179,7 +180,7 @@ def _graph(weights: dict[str, np.ndarray], precision: str, streams: int) -> 'Mod
     conditions = op.split(x, columns, len(names)).outputs()
 
     x = leaky_relu(layer(leaky_relu(layer(poses, 'start1')), 'start2'))
-    inputs, made, skip, skip_bias = [], [], [], 0.0
+    inputs, made, skip, skip_bias = [], [], [], np.zeros(POSE_SKIP_CHANNELS)
     for k in _LAYER:
         name = f'layers.{k}'
         inputs.append(op.unsqueeze(x, rows))

@@ -9,7 +9,7 @@ from lsp_ros.avatar.architecture import FRAME_FEATURES, MOUTH, MOUTH_HIDDEN, MOU
 from lsp_ros.openvino_graph import Compiled, check_weights, leaky_relu, linear, linear_norm, matrix
 
 if TYPE_CHECKING:
-    from openvino import Model
+    from openvino import Model, Node
 
 
 @dataclass
@@ -56,7 +56,7 @@ def _graph(weights: dict[str, np.ndarray], precision: str, streams: int) -> 'Mod
     rows, columns = op.constant(0), op.constant(1)
     hiddens, cells = op.split(hidden, rows, MOUTH_LAYERS).outputs(), op.split(cell, rows, MOUTH_LAYERS).outputs()
 
-    def layer(x, weight: np.ndarray, bias: np.ndarray, precision: str = precision):
+    def layer(x: 'Node', weight: np.ndarray, bias: np.ndarray, precision: str = precision) -> 'Node':
         return linear(x, matrix(weight, precision), bias)
 
     x = leaky_relu(layer(features, *linear_norm(weights, 'encoder.0', 'encoder.1')))

@@ -33,11 +33,11 @@ class MouthMotion(Block):
         return len(self.points)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class MouthTrackState(TrackState):
     """What the mouth remembers of its stream."""
 
-    network: MouthState | None = None
+    network: MouthState
     skip: int = 0  # outputs still to be dropped: the network had not heard its look-ahead
     displacements: deque[np.ndarray] = field(default_factory=deque)  # (75,) smoothed, not shown yet
     gate: MouthGate = field(default_factory=MouthGate)

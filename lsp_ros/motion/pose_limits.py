@@ -64,7 +64,7 @@ class PoseLimits:
 
     def outside(self, pose: np.ndarray) -> np.ndarray:
         """(..., 6) -> (...,) bool."""
-        return ((pose < self.low) | (pose > self.high)).any(axis=-1)
+        return np.logical_or.reduce((pose < self.low) | (pose > self.high), axis=-1)
 
 
 UNBOUNDED = PoseLimits(np.full(6, -1e9), np.full(6, 1e9))

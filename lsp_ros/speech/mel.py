@@ -41,8 +41,8 @@ def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
 
 def _filter_bank() -> np.ndarray:
     """(257, 80) triangles of unit area over the FFT bins."""
-    limits = _hz_to_mel(np.array([LOW_HZ, HIGH_HZ]))
-    edges = _mel_to_hz(np.linspace(*limits, MEL_BANDS + 2))
+    lowest, highest = _hz_to_mel(np.array([LOW_HZ, HIGH_HZ]))
+    edges = _mel_to_hz(np.linspace(lowest, highest, MEL_BANDS + 2))
     bins = np.fft.rfftfreq(FFT_SIZE, 1.0 / timeline.SAMPLE_RATE)[:, None]
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     triangles = np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre))

@@ -30,6 +30,7 @@ Frames of reference and the rotation convention are those of ``lsp_ros.signals``
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -181,7 +182,7 @@ class Dataset:
         return self.points[self.training_mask].mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
-def in_ranges(length: int, ranges: Ranges) -> np.ndarray:
+def in_ranges(length: int, ranges: Iterable[tuple[int, int]]) -> np.ndarray:
     """(length,) bool, True in the ranges [first, stop)."""
     mask = np.zeros(length, bool)
     for first, stop in ranges:
@@ -195,7 +196,7 @@ def runs(mask: np.ndarray) -> list[tuple[int, int]]:
     return [(int(first), int(stop)) for first, stop in zip(edges[::2], edges[1::2])]
 
 
-def _ranges(file: Path, key: str, value: object, length: int) -> Ranges:
+def _ranges(file: Path, key: str, value: Any, length: int) -> Ranges:
     try:
         ranges = tuple((int(first), int(stop)) for first, stop in value)
     except (TypeError, ValueError):
@@ -261,7 +262,8 @@ def write_dataset(
     path.mkdir(parents=True, exist_ok=True)
     manifest = {'format': FORMAT, 'landmarks': 'lsp73', 'frame_rate': FRAME_RATE, **manifest}
     (path / 'dataset.yaml').write_text(yaml.safe_dump(manifest, sort_keys=False))
-    np.savez_compressed(path / 'tracks.npz', **{name: np.asarray(tracks[name], np.float32) for name in TRACKS})
+    stored = {name: np.asarray(tracks[name], np.float32) for name in TRACKS}
+    np.savez_compressed(path / 'tracks.npz', **stored)  # type: ignore[arg-type]  # takes them for ``allow_pickle``, too
     soundfile.write(path / 'audio.wav', np.asarray(samples, np.float32), SAMPLE_RATE, subtype='PCM_16')
     if phones is not None:
         rounded = [[phone, round(float(start), 4), round(float(end), 4)] for phone, start, end in phones]

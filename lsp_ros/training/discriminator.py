@@ -22,7 +22,7 @@ class PatchDiscriminator(nn.Module):
         self.layers = nn.ModuleList()
         for depth in range(4):
             stride = 2 if depth < 3 else 1
-            layer = [nn.Conv2d(widths[depth], widths[depth + 1], 4, stride, padding=2)]
+            layer: list[nn.Module] = [nn.Conv2d(widths[depth], widths[depth + 1], 4, stride, padding=2)]
             if depth:
                 layer.append(nn.BatchNorm2d(widths[depth + 1]))
             self.layers.append(nn.Sequential(*layer, nn.LeakyReLU(0.2)))

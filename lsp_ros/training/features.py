@@ -79,7 +79,7 @@ class Listener:
                     found['projected'] = self.manifold.project(raw)[0]
                 found = {name: value.astype(np.float16).reshape(-1, FRAME_FEATURES) for name, value in found.items()}
                 with whole_file(files[k]) as scratch:
-                    np.savez(scratch, **found)
+                    np.savez(scratch, **found)  # type: ignore[arg-type]  # takes them for ``allow_pickle``, too
         features = []
         for file in files:
             with np.load(file, allow_pickle=False) as stored:

@@ -73,6 +73,8 @@ def network(config: HeadPoseTrainingConfig) -> HeadPoseNet:
 class HeadPoseTraining(lightning.LightningModule):
     """Negative log-likelihood of the true state under the predicted Gaussian."""
 
+    smallest_sigma: Tensor
+
     def __init__(self, config: HeadPoseTrainingConfig) -> None:
         super().__init__()
         self.config = config
@@ -81,7 +83,8 @@ class HeadPoseTraining(lightning.LightningModule):
         self.register_buffer('smallest_sigma', torch.full((POSE_STATE,), SMALLEST_SIGMA), persistent=False)
 
     def setup(self, stage: str) -> None:
-        self.smallest_sigma.copy_(smallest_sigma(self.trainer.datamodule.datasets[0].metres_per_unit))
+        data = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it without saying so
+        self.smallest_sigma.copy_(smallest_sigma(data.datasets[0].metres_per_unit))
 
     def loss(self, batch: tuple[Tensor, Tensor], remembered: Tensor | None = None) -> Tensor:
         """Of the true states, given the ``remembered`` ones (by default the true ones)."""
@@ -111,6 +114,10 @@ class HeadPoseTraining(lightning.LightningModule):
         return torch.optim.Adam(self.parameters(), self.config.lr, self.config.betas)
 
 
+Track = tuple[np.ndarray, list[dict[str, np.ndarray]]]
+"""States (n, 12) of a run of frames, and what is heard in each hearing of it: {'raw', 'projected'} (n, 1024)."""
+
+
 class PoseWindows(torch.utils.data.Dataset[Any]):
     """Windows of ``POSE_RECEPTIVE_FIELD + sequence`` states with the features that lie look-ahead later.
 
@@ -119,7 +126,7 @@ class PoseWindows(torch.utils.data.Dataset[Any]):
 
     epoch = 0
 
-    def __init__(self, tracks: list[Any], config: HeadPoseTrainingConfig, stride: int, augment: bool) -> None:
+    def __init__(self, tracks: list[Track], config: HeadPoseTrainingConfig, stride: int, augment: bool) -> None:
         self.tracks, self.config, self.augment = tracks, config, augment
         self.length = POSE_RECEPTIVE_FIELD + config.sequence
         self.starts = [
@@ -168,7 +175,8 @@ class HeadPoseData(lightning.LightningDataModule):
         for dataset in self.datasets[1:]:
             if dataset.metres_per_unit != self.datasets[0].metres_per_unit:
                 raise DatasetError(f'{dataset.path}: another unit of length than that of {self.datasets[0].path}')
-        training, validation = [], []
+        training: list[Track] = []
+        validation: list[Track] = []
         for number, dataset in enumerate(self.datasets):
             states, samples = pose_states(dataset, mean), dataset.read_audio()
             rng = np.random.default_rng(config.seed)
@@ -185,14 +193,14 @@ class HeadPoseData(lightning.LightningDataModule):
         self.val = PoseWindows(validation, config, config.sequence, False)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        self.train.epoch = self.trainer.current_epoch
+        self.train.epoch = self.trainer.current_epoch if self.trainer else 0
         sampler = Draw(self.train, self.config.windows, *place(self), self.config.seed)
         sampler.set_epoch(self.train.epoch)
         return Batches(self.train, self.config.batch, sampler=sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
         device, devices = place(self)
-        sampler = DistributedSampler(self.val, devices, device, shuffle=False)
+        sampler: DistributedSampler[Any] = DistributedSampler(self.val, devices, device, shuffle=False)
         return DataLoader(self.val, self.config.batch, sampler=sampler)
 
 

@@ -1,6 +1,7 @@
 """The losses of paper section 4.2, equation by equation. All are means, so that weights hold for any batch size."""
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -25,21 +26,26 @@ def head_pose_nll(
     return (0.5 * math.log(2 * math.pi) - n + 0.5 * ((truth - mean) * n.exp()) ** 2).mean()
 
 
+def _total(terms: Iterable[Tensor]) -> Tensor:
+    """The sum of some numbers on one device; zero of none."""
+    return sum(terms, start=torch.zeros(()))
+
+
 def discriminator_loss(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
     """Equation 12, least squares: real verdicts to 1, fake ones to 0; summed over the scales."""
-    return sum(
+    return _total(
         (r[-1].float() - 1).square().mean() + f[-1].float().square().mean() for r, f in zip(real, fake, strict=True)
     )
 
 
 def adversarial_loss(fake: list[list[Tensor]]) -> Tensor:
     """The generator's part of equation 12: fake verdicts to 1; summed over the scales."""
-    return sum((f[-1].float() - 1).square().mean() for f in fake)
+    return _total((f[-1].float() - 1).square().mean() for f in fake)
 
 
 def feature_matching_loss(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
     """Equation 15: mean absolute difference of the discriminator's inner features, summed over layers and scales."""
-    return sum(
+    return _total(
         (r.detach().float() - f.float()).abs().mean()
         for real_layers, fake_layers in zip(real, fake, strict=True)
         for r, f in zip(real_layers[:-1], fake_layers[:-1], strict=True)

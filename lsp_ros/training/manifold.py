@@ -25,7 +25,7 @@ def person_manifold(apc: APC, clips: list[np.ndarray], rows: int = 8192, seed: i
         active = np.repeat(speech_frames(samples), FEATURES_PER_FRAME)
         speech.append(features[active])
         silence.append(features[~active])
-    speech, silence = np.concatenate(speech), np.concatenate(silence)
-    quiet = min(len(silence), int(rows * SILENCE_SHARE))
-    parts = [rng.permutation(silence)[:quiet], rng.permutation(speech)[: rows - quiet]]
+    quiet_rows, loud_rows = np.concatenate(silence), np.concatenate(speech)
+    quiet = min(len(quiet_rows), int(rows * SILENCE_SHARE))
+    parts = [rng.permutation(quiet_rows)[:quiet], rng.permutation(loud_rows)[: rows - quiet]]
     return np.concatenate(parts)

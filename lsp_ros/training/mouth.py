@@ -81,6 +81,9 @@ def _weights(file: str) -> dict[str, Tensor]:
 class MouthTraining(CarriesState, lightning.LightningModule):
     """Equation 10 between the output at frame t + d and the truth at frame t."""
 
+    mean_gaps: Tensor
+    opening: Tensor
+
     def __init__(self, config: MouthTrainingConfig) -> None:
         super().__init__()
         self.config = config
@@ -93,7 +96,7 @@ class MouthTraining(CarriesState, lightning.LightningModule):
         self.register_buffer('opening', torch.tensor(float('inf')), persistent=False)
 
     def setup(self, stage: str) -> None:
-        data = self.trainer.datamodule
+        data = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it without saying so
         self.mean_gaps.copy_(torch.from_numpy(data.mean[UPPER_LIP_INNER, 1] - data.mean[LOWER_LIP_INNER, 1]))
         self.opening.fill_(data.opening)
 
@@ -102,15 +105,15 @@ class MouthTraining(CarriesState, lightning.LightningModule):
 
     def losses(
         self, features: Tensor, truth: Tensor, known: Tensor, state: State | None
-    ) -> tuple[Tensor, Tensor, State | None]:
+    ) -> tuple[Tensor, Tensor, State]:
         """features (B, T, 1024), truth (B, T, 75) and known (B, T), both already delayed by d."""
-        displacement, state = self.net(features, state)
-        displacement = displacement.float()
+        displacement, (hidden, cell) = self.net(features, state)
+        displacement, after = displacement.float(), (hidden.detach(), cell.detach())
         if not known.any():
             nothing = 0 * displacement.sum()
-            return nothing, nothing, tuple(s.detach() for s in state)
+            return nothing, nothing, after
         points = mouth_loss(displacement[known], truth[known])
-        return points, self.lip_loss(displacement[known], truth[known]), tuple(s.detach() for s in state)
+        return points, self.lip_loss(displacement[known], truth[known]), after
 
     def lip_loss(self, displacement: Tensor, truth: Tensor) -> Tensor:
         """Mean squared error of the inner lip gaps (N, 75), with more weight on closed lips that stand open."""
@@ -137,15 +140,18 @@ class MouthTraining(CarriesState, lightning.LightningModule):
         return torch.optim.Adam(self.parameters(), self.config.lr, self.config.betas)
 
 
+Run = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]
+"""Features {'raw', 'projected'} (n, 1024), displacement (n, 75) and known (n,) of a run of frames."""
+
+
 class MouthStreams(torch.utils.data.Dataset[Any]):
     """Runs of consecutive frames laid end to end in ``batch`` streams; item k is sequence k of all of them.
 
-    runs: (features {'raw', 'projected'} (n, 1024), displacement (n, 75), known (n,)) of each run of frames.
     place: which of how many devices this is; each has ``batch`` streams of its own.
     """
 
     def __init__(
-        self, runs: list[Any], config: MouthTrainingConfig, batch: int, shuffle: bool, place: tuple[int, int] = (0, 1)
+        self, runs: list[Run], config: MouthTrainingConfig, batch: int, shuffle: bool, place: tuple[int, int] = (0, 1)
     ) -> None:
         self.runs, self.config, self.batch, self.shuffle, self.place = runs, config, batch, shuffle, place
         self.lay(0)
@@ -199,7 +205,8 @@ class MouthData(lightning.LightningDataModule):
         self.datasets, self.mean, self.listener, self.config = datasets, mean, listener, config
 
     def setup(self, stage: str | None = None) -> None:
-        training, validation = [], []
+        training: list[Run] = []
+        validation: list[Run] = []
         config = self.config
         sounds = [dataset.read_audio() for dataset in self.datasets]
         for hearing in range(config.hearings):

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.utilities import rank_zero_only
-
 from lsp_ros.training.apc import train_apc
 from lsp_ros.training.assemble import build_avatar
 from lsp_ros.training.dataset import load_dataset
@@ -15,7 +13,7 @@ from lsp_ros.training.quantize import quantize_new_avatar
 from lsp_ros.training.recipes import CONFIGS
 from lsp_ros.training.renderer import train_renderer
 from lsp_ros.training.run_folder import listener
-from lsp_ros.training.trainer import TrainingConfig
+from lsp_ros.training.trainer import TrainingConfig, is_first_process
 
 
 def train(network: str, run: Path, sources: list[Path], config: Any) -> None:
@@ -40,6 +38,6 @@ def train_all(
     """Trains the four networks one after the other and writes the avatar; goes on where it was stopped."""
     for network in CONFIGS:
         train(network, run, corpus if network == 'apc' else datasets, configs[network])
-    if rank_zero_only.rank == 0:  # of the processes that train together
+    if is_first_process():
         build_avatar(run, datasets[0], folder)
         quantize_new_avatar(folder)

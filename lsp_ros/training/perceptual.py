@@ -55,7 +55,7 @@ class VGG19(Backbone):
         layers: list[nn.Module] = []
         channels = 3
         for width in VGG19_LAYERS:
-            if width == 'M':
+            if isinstance(width, str):  # 'M'
                 layers.append(nn.MaxPool2d(2))
             else:
                 layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
@@ -95,19 +95,22 @@ class SqueezeNet(Backbone):
     """SqueezeNet 1.0; slices after conv1 and fire modules 4, 6, 8 and 9 (1/2, 1/4, 1/8, 1/8, 1/16 of the size)."""
 
     name, relative = 'squeezenet1.0', True
+    mean: Tensor
 
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 96, 7, stride=2)
-        self.fires = nn.ModuleDict({str(k): Fire(*shape) for k, shape in SQUEEZENET_FIRES.items()})
+        fires = {str(k): Fire(*shape) for k, shape in SQUEEZENET_FIRES.items()}
+        self.fires = nn.ModuleDict(fires)
         self.register_buffer('mean', torch.tensor(CAFFE_MEAN_BGR).view(1, 3, 1, 1), persistent=False)
         names = {'conv1': self.conv1}
-        for index, fire in self.fires.items():
+        for index, fire in fires.items():
             names[f'fire{index}__conv1x1_1'] = fire.squeeze
             names[f'fire{index}__conv1x1_2'] = fire.expand1
             names[f'fire{index}__conv3x3_2'] = fire.expand3
         for name, layer in names.items():
-            for suffix, parameter in (('_w', layer.weight), ('_b', layer.bias)):
+            for own, parameter in layer.named_parameters():
+                suffix = f'_{own[0]}'  # of weight and bias
                 if name + suffix not in arrays:
                     raise ValueError(f'SqueezeNet weights lack the array {name + suffix}')
                 value = torch.from_numpy(np.asarray(arrays[name + suffix], np.float32))

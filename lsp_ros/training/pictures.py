@@ -30,7 +30,7 @@ class Pictures(torch.utils.data.Dataset[Any]):
         frames: list[int],
         subpixel: bool = False,
         upper_body: bool = True,
-        pictures: Sequence[np.ndarray] | None = None,
+        pictures: Sequence[np.ndarray] | np.ndarray | None = None,
     ) -> None:
         """``pictures``: those of the frames, RGB; by default the dataset's own."""
         if not frames:

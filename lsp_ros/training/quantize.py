@@ -29,7 +29,7 @@ from lsp_ros.motion.stage import MotionStage
 from lsp_ros.picture_metrics import psnr
 from lsp_ros.rendering.engines.engine import Engine, EngineError
 from lsp_ros.rendering.engines.factory import build_engine
-from lsp_ros.rendering.engines.openvino import LEAST_PSNR
+from lsp_ros.rendering.engines.openvino import LEAST_PSNR, OpenVinoEngine
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.resources import find_sample
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, PoseMode
@@ -104,6 +104,7 @@ def quantize_avatar(folder: str | os.PathLike[str], step: Callable[[str], None] 
         int8=made.renderer,
         measure=True,
     )
+    assert isinstance(engine, OpenVinoEngine)
     return replace(made, quickest=engine.precision)
 
 
@@ -149,7 +150,7 @@ def moving(avatar: Avatar, seed: int) -> FaceMotion:
         translation = poses.uniform(ranges.translation_min, ranges.translation_max)
         pose = pose_to_rep103(euler, translation, avatar.camera.metres_per_unit)
         motion.command(HeadPoseCommand(PoseMode.ABSOLUTE, *pose, transition=0.4, timeout=POSE_FRAMES / 60), frame)
-    return FaceMotion.join([*(motion.push(block) for block in heard), motion.flush()])
+    return FaceMotion.whole([*(motion.push(block) for block in heard), motion.flush()])
 
 
 def spread(stage: RenderStage, motion: FaceMotion, count: int) -> list[np.ndarray]:
@@ -254,10 +255,12 @@ def _reach(
 ) -> np.ndarray:
     """(512, 512) bool: where any picture differs from the base picture by more than rounding, and a margin around."""
     from lsp_ros.rendering.engines.baked import scale_candidates
-    from lsp_ros.rendering.generator import load_generator
+    from lsp_ros.rendering.generator import LiveGenerator, load_generator
 
-    base = load_generator(size, weights).prepare(scale_candidates(candidates)).base.detach()
-    base = (base[0].permute(1, 2, 0).numpy() + 1) * 127.5
+    generator = load_generator(size, weights)
+    assert isinstance(generator, LiveGenerator)  # no other has a base picture
+    picture = generator.prepare(scale_candidates(candidates)).base.detach()
+    base = (picture[0].permute(1, 2, 0).numpy() + 1) * 127.5
     drawn = np.zeros(base.shape[:2], bool)
     for each in maps:
         drawn |= (np.abs(engine.render(each) - base) > 1.5).any(axis=-1)

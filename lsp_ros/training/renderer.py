@@ -8,7 +8,6 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
-from lightning.pytorch.utilities import rank_zero_only
 from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
@@ -24,6 +23,7 @@ from lsp_ros.training.trainer import (
     Batches,
     checkpoint_weights,
     fit,
+    is_first_process,
     place,
     seed,
 )
@@ -63,13 +63,15 @@ class PictureData(lightning.LightningDataModule):
         config = self.config
         subpixel = renderer_size(config.size).subpixel
         frames = training_pictures(self.dataset, config.footage_minutes)
-        self.train = Pictures(self.dataset, frames, subpixel, config.upper_body)
+        own = Pictures(self.dataset, frames, subpixel, config.upper_body)
+        self.train: Pictures | torch.utils.data.ConcatDataset[Any] = own
         if config.teacher:
+            assert self.out is not None  # what the teacher draws is kept there
             moments = frames_to_imagine(self.dataset, config.teacher_pictures)
             drawn = teach(Path(config.teacher), self.dataset, moments, self.out)
             taught = Pictures(self.dataset, moments, subpixel, config.upper_body, pictures=drawn)
-            times = round(len(taught) / len(self.train) * (1 / config.teacher_share - 1))
-            self.train = torch.utils.data.ConcatDataset([taught, *[self.train] * max(1, times)])
+            times = round(len(taught) / len(own) * (1 / config.teacher_share - 1))
+            self.train = torch.utils.data.ConcatDataset([taught, *[own] * max(1, times)])
         frames = self.dataset.validation_pictures()
         if config.validation_pictures and config.validation_pictures < len(frames):
             kept = np.linspace(0, len(frames) - 1, config.validation_pictures).round().astype(int)
@@ -79,13 +81,15 @@ class PictureData(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         # Shuffled by seed and epoch alone, so that a resumed run sees the same batches.
         device, devices = place(self)
-        sampler = DistributedSampler(self.train, devices, device, seed=self.config.seed, drop_last=True)
-        sampler.set_epoch(self.trainer.current_epoch)
+        sampler: DistributedSampler[Any] = DistributedSampler(
+            self.train, devices, device, seed=self.config.seed, drop_last=True
+        )
+        sampler.set_epoch(self.trainer.current_epoch if self.trainer else 0)
         return Batches(self.train, self.config.batch, sampler=sampler, num_workers=self.config.workers, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
         device, devices = place(self)
-        sampler = DistributedSampler(self.val, devices, device, shuffle=False)
+        sampler: DistributedSampler[Any] = DistributedSampler(self.val, devices, device, shuffle=False)
         return DataLoader(self.val, self.config.batch, sampler=sampler, num_workers=self.config.workers)
 
 
@@ -99,7 +103,7 @@ def train_renderer(dataset: Path, out: Path, config: RendererTrainingConfig) -> 
     out.mkdir(parents=True, exist_ok=True)
     backbone = load_backbone(config.backbone) if config.backbone else None
     log.info('perceptual loss: %s', backbone.name if backbone else 'none')
-    if rank_zero_only.rank == 0:
+    if is_first_process():
         np.save(out / 'candidates.npy', candidates)
         (out / 'backbone.txt').write_text(f'{backbone.name if backbone else "none"}\n')
     seed(config)

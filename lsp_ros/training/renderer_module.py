@@ -9,13 +9,14 @@ adversarial losses may look at a crop that is mostly laid on the face instead of
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import lightning
 import numpy as np
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from lsp_ros.rendering.generator import LiveGenerator, build_generator, load_generator
@@ -94,6 +95,8 @@ class RendererTrainingConfig(TrainingConfig):
 class RendererTraining(lightning.LightningModule):
     """Generator and discriminator, one step each a batch."""
 
+    candidates: Tensor
+
     def __init__(self, config: RendererTrainingConfig, candidates: np.ndarray, backbone: Backbone | None) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -148,6 +151,7 @@ class RendererTraining(lightning.LightningModule):
     def _corners(self, landmarks: Tensor, index: int) -> list[tuple[int, int]]:
         """Top and left of each picture's crop; the same for the same seed, epoch and batch."""
         crop, config = self.config.crop, self.config
+        assert crop is not None
         rng = np.random.default_rng((config.seed, self.current_epoch, index, self.global_rank))
         last = self.candidates.shape[-1] - crop
         corners = []
@@ -155,13 +159,14 @@ class RendererTraining(lightning.LightningModule):
             corner = rng.integers(0, last + 1, 2)
             if rng.random() < config.face_share:
                 corner = (points[rng.integers(len(points)), ::-1] - crop / 2).round().astype(int)
-            corners.append(tuple(int(value) for value in corner.clip(0, last)))
+            top, left = corner.clip(0, last)
+            corners.append((int(top), int(left)))
         return corners
 
     def _look(self, pictures: Tensor, corners: list[tuple[int, int]] | None) -> Tensor:
-        if corners is None:
-            return pictures
         crop = self.config.crop
+        if corners is None or crop is None:
+            return pictures
         crops = [p[:, top : top + crop, left : left + crop] for p, (top, left) in zip(pictures, corners, strict=True)]
         return torch.stack(crops)
 
@@ -169,7 +174,7 @@ class RendererTraining(lightning.LightningModule):
         config = self.config
         feature_map, truth, landmarks = batch
         feature_map, truth = feature_map / 255, truth / 127.5 - 1
-        generator_optimizer, judge_optimizer = self.optimizers()
+        generator_optimizer, judge_optimizer = cast(list[LightningOptimizer], self.optimizers())
         corners = self._corners(landmarks, index) if config.crop else None
 
         picture = self(feature_map)

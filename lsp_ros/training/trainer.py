@@ -58,6 +58,11 @@ def seed(config: TrainingConfig) -> None:
     lightning.seed_everything(config.seed, workers=True, verbose=False)
 
 
+def is_first_process() -> bool:
+    """Whether this is the one, of the processes that train together, that writes files."""
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]  # Lightning puts it on the function
+
+
 def place(data: lightning.LightningDataModule) -> tuple[int, int]:
     """Which of how many devices this process trains on: the part of the data that it takes."""
     return (data.trainer.global_rank, data.trainer.world_size) if data.trainer else (0, 1)
@@ -77,7 +82,7 @@ class Batches(torch.utils.data.DataLoader[Any]):
     def load_state_dict(self, state: dict[str, int]) -> None:
         self._skip = state['given']
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch names a private class of its own
         skip, self._skip = self._skip, 0  # now, not with the first batch: an epoch that was over gives none
         return self._count(super().__iter__(), skip)
 
@@ -111,7 +116,7 @@ class LinearDecay(callbacks.Callback):
     def progress(self, trainer: lightning.Trainer) -> float:
         """Share of the budget that is spent, 0 to 1."""
         # Batches, not optimizer steps: a GAN takes two steps a batch.
-        batches = trainer.num_training_batches * trainer.max_epochs
+        batches = trainer.num_training_batches * (trainer.max_epochs or 0)
         share = (trainer.fit_loop.total_batch_idx + 1) / max(1, batches)
         if self.config.max_batches:
             share = max(share, (trainer.fit_loop.total_batch_idx + 1) / self.config.max_batches)
@@ -132,7 +137,8 @@ class LinearDecay(callbacks.Callback):
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
                 group['lr'] = lr * group.get('lr_scale', 1.0)
-        module.progress = share  # losses that begin during a run look at it
+        # Losses that begin during a run look at it.
+        module.progress = share  # type: ignore[assignment]  # torch says that modules hold tensors and modules alone
         module.log('lr', lr)
         module.log('budget', share, prog_bar=True)
 
@@ -141,6 +147,7 @@ class LinearDecay(callbacks.Callback):
     ) -> None:
         self.batches = trainer.fit_loop.total_batch_idx + 1
         now = time.monotonic()
+        assert self._tick is not None  # since the batch began
         self.spent += now - self._tick
         self._tick = now
         if trainer.world_size > 1:  # all stop at the same batch and learn at the same rate
@@ -167,8 +174,11 @@ class KeptModel(callbacks.ModelCheckpoint):
         return super().state_key.replace(type(self).__qualname__, callbacks.ModelCheckpoint.__qualname__, 1)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        assert self.dirpath is not None  # it was made with one
+        folder = Path(self.dirpath)
+
         def here(path: str) -> str:
-            return str(Path(self.dirpath, Path(path).name)) if path else path
+            return str(folder / Path(path).name) if path else path
 
         moved = {key: here(state_dict[key]) for key in ('best_model_path', 'kth_best_model_path', 'last_model_path')}
         models = {here(path): score for path, score in state_dict['best_k_models'].items()}
@@ -202,9 +212,9 @@ def fit(
         decay.load_state_dict(_callback_state(resume, decay))
         if decay.over and torch.isfinite(_callback_state(out / 'best.ckpt', best)['best_model_score']):
             return out / 'best.ckpt'  # Lightning would do one batch more
-    if rank_zero_only.rank == 0:
+    if is_first_process():
         (out / SETTINGS_FILE).write_text(json.dumps(asdict(config), indent=1) + '\n')
-    options = {
+    options: dict[str, Any] = {
         'default_root_dir': out,
         'accelerator': config.accelerator,
         'devices': config.devices,

@@ -224,7 +224,7 @@ def convert(
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter('ignore', DeprecationWarning)  # of tracing; the tested torch is pinned
         example = torch.zeros(1, PICTURE, PICTURE, dtype=torch.uint8)
-        traced = torch.jit.trace(renderer, example, check_trace=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(renderer, example, check_trace=False)
     decoder = TorchScriptPythonDecoder(traced)  # a name of its own: the front end does not keep it alive
     front_end = FrontEndManager().load_by_framework('pytorch')
     model = front_end.convert(front_end.load(decoder))

@@ -63,7 +63,7 @@ class TorchEngine(Engine):
             self.most_together = LARGEST_BATCH
             where = torch.cuda.get_device_name()
         else:
-            self._renderer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._renderer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stubs
         self.description = f'PyTorch {precision}, {where}'
 
     def warm_up(self, together: int = 1) -> None:
