@@ -143,8 +143,8 @@ def _head_pose() -> Shapes:
             f'layers.{layer}.gate': (channels, channels, 2),
             f'layers.{layer}.residual': (channels, channels, 1),
             f'layers.{layer}.skip': (skip, channels, 1),
-            f'layers.{layer}.cond_filter': (channels, FEATURE_SIZE, 1),
-            f'layers.{layer}.cond_gate': (channels, FEATURE_SIZE, 1),
+            f'layers.{layer}.cond_filter': (channels, MLP, 1),
+            f'layers.{layer}.cond_gate': (channels, MLP, 1),
         }
     return {**_layers(layers), **_norms(MLP, 'encoder.1')}
 

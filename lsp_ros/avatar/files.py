@@ -23,6 +23,7 @@ import yaml
 
 from lsp_ros.avatar import architecture
 from lsp_ros.avatar.architecture import CANDIDATES, FEATURE_SIZE, PICTURE
+from lsp_ros.avatar.landmarks import BROWS, EYES, MOUTH_OUTPUT
 from lsp_ros.avatar.manifest import AvatarError, Manifest, read_section
 from lsp_ros.signals import LANDMARKS, SHOULDER_POINTS
 from lsp_ros.storage import sha256
@@ -37,9 +38,9 @@ _NETWORK_NAMES = {'apc': 'APC', 'mouth': 'mouth', 'head_pose': 'head-pose'}
 _FACE_SHAPES = {
     'mean_points': (LANDMARKS, 3),
     'mouth_mean': (LANDMARKS, 3),
-    'mouth_rest': (25, 3),
-    'eyes': (None, 16, 3),
-    'brows': (None, 12, 3),
+    'mouth_rest': (len(MOUTH_OUTPUT), 3),
+    'eyes': (None, len(EYES), 3),
+    'brows': (None, len(BROWS), 3),
     'translation_mean': (3,),
     'shoulders': (SHOULDER_POINTS, 3),
     'shoulder_translation': (3,),

@@ -156,7 +156,7 @@ class Int8Settings:
     """The renderer in 8 bits, made by ``lsp quantize``.
 
     file       an OpenVINO graph; its numbers lie beside it, with the ending .bin
-    made_from  of which weights and candidate images (``avatar.renderer_content``)
+    made_from  of which weights and candidate images (``avatar.files.renderer_content``)
     psnr_mean, psnr_least  dB against float32, on feature maps that were not calibrated on
     """
 

@@ -39,13 +39,14 @@ from lsp_ros.capture.adjustment import (
 from lsp_ros.capture.face_shape import align, mean_mesh, spread_out
 from lsp_ros.capture.landmarks import RIGID, to_lsp73
 from lsp_ros.geometry import project, rotation, to_camera
+from lsp_ros.signals import LANDMARKS
 
 # What is expected of a head and a face, as standard deviations; more of it in ``lsp_ros.capture.adjustment``.
 TURN = 300.0  # degrees / s^2
 SHIFT = 60.0  # cm / s^2
 EXPRESSION = 1.0  # cm that a landmark leaves its mean across the line of sight
 DEPTH = 0.15  # cm that it leaves the mesh's depth
-ACCELERATION = np.full(73, 60.0)  # cm / s^2 of a landmark in the head frame; lids and lips are quick
+ACCELERATION = np.full(LANDMARKS, 60.0)  # cm / s^2 of a landmark in the head frame; lids and lips are quick
 ACCELERATION[MOUTH] = 300.0
 ACCELERATION[EYES] = 300.0
 ACCELERATION[CONTOUR] = 100.0
@@ -128,7 +129,7 @@ def track_points(
     euler, translation = head.euler, head.translation
     w = 1 / PIXEL**2
     for _ in range(3):  # the mean of each point, by all lines of sight
-        A, b = np.eye(3) / SHAPE_SPREAD**2 * np.ones((73, 1, 1)), np.zeros((73, 3))
+        A, b = np.eye(3) / SHAPE_SPREAD**2 * np.ones((LANDMARKS, 1, 1)), np.zeros((LANDMARKS, 3))
         for part in _parts(len(pixels)):
             seen, _, by_point = linearise(shape + displaced[part], euler[part], translation[part], camera)
             A += np.einsum('nmki,nmkj->mij', by_point, by_point, optimize=True) * w * INDEPENDENT_FRAMES / len(pixels)
@@ -138,13 +139,13 @@ def track_points(
     points = expected.copy()
     spread = np.diag([EXPRESSION**-2, EXPRESSION**-2, DEPTH**-2])
     for _ in range(2):
-        H, g = np.zeros((len(pixels), 73, 3, 3)), np.zeros((len(pixels), 73, 3))
+        H, g = np.zeros((len(pixels), LANDMARKS, 3, 3)), np.zeros((len(pixels), LANDMARKS, 3))
         for part in _parts(len(pixels)):
             seen, _, by_point = linearise(points[part], euler[part], translation[part], camera)
             H[part] = np.einsum('nmki,nmkj->nmij', by_point, by_point, optimize=True) * w + spread
             g[part] = np.einsum('nmki,nmk->nmi', by_point, pixels[part] - seen) * w
             g[part] += (expected[part] - points[part]) @ spread
-        for k in range(73):
+        for k in range(LANDMARKS):
             points[:, k] += smooth_step(H[:, k], g[:, k], points[:, k], times, segment, np.full(3, ACCELERATION[k]))
     return points
 

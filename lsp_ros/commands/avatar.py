@@ -34,7 +34,7 @@ def run_check(options: argparse.Namespace) -> None:
         ('camera', f'f = {manifest.camera.matrix[0, 0]:g} px, 1 unit = {manifest.camera.metres_per_unit:g} m'),
         ('renderer', manifest.renderer.size),
         ('manifold', f'{len(avatar.manifold())} rows, {manifest.speech.neighbours} neighbours'),
-        ('eyes and brows', f'{len(avatar.face.eyes) / 60:.1f} s of footage'),
+        ('eyes and brows', f'{len(avatar.face.eyes) / FRAME_RATE:.1f} s of footage'),
         ('look-ahead', f'{1000 * look_ahead:.0f} ms'),
         (
             'head turns',

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lsp_ros.avatar.architecture import RENDERER_SIZES
+from lsp_ros.avatar.architecture import PICTURE, RENDERER_SIZES
 from lsp_ros.avatar.landmarks import EYES, MOUTH
 from lsp_ros.avatar.load import Avatar
 from lsp_ros.geometry import project, to_camera
@@ -18,6 +18,7 @@ from lsp_ros.training.perceptual import Backbone, perceptual_distance
 from lsp_ros.training.pictures import read_picture
 
 WHOLE_PICTURE = ('l1', 'psnr', 'ssim', 'perceptual')
+SMALLEST_BOX = 12  # pixels along each side: SSIM's window has 11
 
 
 def evaluate_renderer(
@@ -78,5 +79,5 @@ def box_around(points: np.ndarray, margin: int = 12) -> tuple[slice, slice]:
     """Rows and columns of the box around pixel points, with a margin, at least as large as SSIM's window."""
     low = np.floor(points.min(axis=0)).astype(int) - margin
     high = np.ceil(points.max(axis=0)).astype(int) + margin
-    low, high = low.clip(0, 500), high.clip(12, 512)
+    low, high = low.clip(0, PICTURE - SMALLEST_BOX), high.clip(SMALLEST_BOX, PICTURE)
     return slice(low[1], high[1]), slice(low[0], high[0])

@@ -7,6 +7,7 @@ learn, so that without this a head stays near the middle.
 
 import numpy as np
 
+from lsp_ros.avatar.landmarks import BROWS, EYES
 from lsp_ros.timeline import FRAME_RATE
 
 FADE_FRAMES = 30  # half a second in which the end of the loop turns into its beginning
@@ -64,7 +65,7 @@ class Footage:
         rows = eyes[first:].reshape(N, -1).astype(np.float32)
         if brows is not None:
             rows = np.concatenate([rows, brows[first:].reshape(N, -1)], axis=1, dtype=np.float32)
-        self._eye_numbers = 16 * 3
+        self._eye_numbers = 3 * len(EYES)
         # Lid distance: upper lid 28 and 32 over lower lid 30 and 34, in the order of landmarks.EYES.
         lids = np.minimum(eyes[first:, 2, 1] - eyes[first:, 6, 1], eyes[first:, 10, 1] - eyes[first:, 14, 1])
         if not seamless:
@@ -101,7 +102,7 @@ class Footage:
 
     def _split(self, row: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         eyes, brows = row[: self._eye_numbers], row[self._eye_numbers :]
-        return eyes.reshape(16, 3), brows.reshape(12, 3) if len(brows) else None
+        return eyes.reshape(len(EYES), 3), brows.reshape(len(BROWS), 3) if len(brows) else None
 
 
 class Posture:

@@ -14,6 +14,7 @@ from lsp_ros.avatar.architecture import POSE_RECEPTIVE_FIELD
 from lsp_ros.avatar.consent import RECORD
 from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.storage import key_of, sha256_of_file, write_file
+from lsp_ros.timeline import FRAME_RATE
 from lsp_ros.training.assemble import build_avatar
 from lsp_ros.training.dataset import Dataset, load_dataset, runs
 from lsp_ros.training.networks import train
@@ -66,8 +67,8 @@ def learn(
         train('head_pose', run, [dataset], replace(head, sequence=min(head.sequence, room)))
     else:
         tell(
-            f'No stretch of the footage is long enough to learn how this head moves ({longest / 60:.1f} s): it moves '
-            f'as {TEACHER} does, within the range of this person.'
+            f'No stretch of the footage is long enough to learn how this head moves ({longest / FRAME_RATE:.1f} s): '
+            f'it moves as {TEACHER} does, within the range of this person.'
         )
         give_once(teacher, 'head_pose', run)
     train('renderer', run, [dataset], configs['renderer'])

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from lsp_ros.avatar import architecture
+from lsp_ros.avatar.landmarks import MOUTH_OUTPUT
 from lsp_ros.motion.head_pose import HeadPoseNet
 from lsp_ros.motion.mouth import MouthNet
 from lsp_ros.rendering.generator import Generator, LiveGenerator, build_generator, load_generator
@@ -31,6 +32,10 @@ def build(kind, *arguments, **options):
 )
 def test_the_table_is_what_a_network_has(table, network):
     assert shapes(build(network)) == table
+
+
+def test_the_mouth_network_gives_each_of_its_landmarks_a_place():
+    assert architecture.MOUTH_OUTPUTS == 3 * len(MOUTH_OUTPUT)
 
 
 @pytest.mark.parametrize('size', architecture.RENDERER_SIZES)
