@@ -213,7 +213,10 @@ def load_dataset(path: Path | str) -> Dataset:
     file = path / 'dataset.yaml'
     if not file.is_file():
         raise DatasetError(f'{file}: missing, so {path} is not a dataset folder')
-    manifest = yaml.safe_load(file.read_text())
+    try:
+        manifest = yaml.safe_load(file.read_text(encoding='utf-8'))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise DatasetError(f'{file}: is not valid YAML') from None
     if not isinstance(manifest, dict) or manifest.get('format') != FORMAT:
         raise DatasetError(f'{file}: not a dataset of format {FORMAT}')
     for key, allowed in (('landmarks', 'lsp73'), ('frame_rate', FRAME_RATE)):
@@ -222,6 +225,10 @@ def load_dataset(path: Path | str) -> Dataset:
     for key in ('name', 'licence', 'source', 'person', 'camera'):
         if key not in manifest:
             raise DatasetError(f'{file}: {key} is missing')
+    split = manifest.get('split') or {}
+    for key, table in (('camera', manifest['camera']), ('split', split)):
+        if not isinstance(table, dict):
+            raise DatasetError(f'{file}: {key} must be a table of keys and values, not {table!r}')
     if np.shape(manifest['camera'].get('matrix')) != (3, 3):
         raise DatasetError(f'{file}: camera.matrix is not 3x3')
     tracks_file = path / 'tracks.npz'
@@ -238,7 +245,6 @@ def load_dataset(path: Path | str) -> Dataset:
             raise DatasetError(f'{tracks_file}: {name} has shape {tracks[name].shape}, not {(length, *shape)}')
         if not np.isfinite(tracks[name]).all():
             raise DatasetError(f'{tracks_file}: {name} has values that are not finite')
-    split = manifest.get('split') or {}
     last_fifth = [[int(length * (1 - VALIDATION_SHARE)), length]]
     validation = _ranges(file, 'validation', split.get('validation', last_fifth), length)
     held_out = _ranges(file, 'held_out', split.get('held_out', []), length)

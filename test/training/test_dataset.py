@@ -94,11 +94,21 @@ def test_the_mean_face_comes_from_training_frames_alone(folder):
         ({'camera': {'matrix': [[1, 2], [3, 4]], 'metres_per_unit': 1}}, 'camera.matrix'),
         ({'split': {'held_out': [[10, 481]]}}, r'held_out has \[10, 481\]'),
         ({'split': {'validation': [5, 10]}}, 'split.validation'),
+        ({'camera': None}, 'camera must be a table of keys and values, not None'),
+        ({'camera': 5}, 'camera must be a table of keys and values, not 5'),
+        ({'split': [5, 10]}, 'split must be a table'),
     ],
 )
 def test_a_wrong_manifest_is_named(folder, changes, named):
     change(folder, **changes)
     with pytest.raises(DatasetError, match=named):
+        load_dataset(folder)
+
+
+@pytest.mark.parametrize('text', [b'name: [', b'name: \xff'])
+def test_a_manifest_that_is_no_yaml_is_one_sentence(folder, text):
+    (folder / 'dataset.yaml').write_bytes(text)
+    with pytest.raises(DatasetError, match='dataset.yaml: is not valid YAML'):
         load_dataset(folder)
 
 
