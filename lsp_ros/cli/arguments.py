@@ -14,11 +14,13 @@ Run: TypeAlias = str | Callable[[argparse.Namespace], str]
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows a default where there is one to show."""
+    """Shows a default where there is one to show, and the help does not say it itself."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        if action.default in (None, '', []) or isinstance(action.default, bool):
-            return action.help or ''
+        text = action.help or ''
+        said = 'default:' in text or '(default)' in text
+        if said or action.default in (None, '', [], ()) or isinstance(action.default, bool):
+            return text
         return super()._get_help_string(action) or ''
 
 
