@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lsp_ros.avatar.architecture import RENDERER_SIZES
 from lsp_ros.cli.arguments import Commands, amount, command, whole_number
+from lsp_ros.graph.configuration import setting
 from lsp_ros.rendering.engines import ENGINES
 
 STAGES = ('mel', 'apc', 'projection', 'speech', 'mouth', 'head-pose', 'eyes', 'motion', 'drawing', 'renderer')
@@ -28,7 +29,8 @@ def add_commands(commands: Commands) -> None:
         metavar='HOURS',
         help='push simulated hours through the stages as fast as they go; watch memory and speed',
     )
-    parser.add_argument('--avatar', default='presenter', metavar='NAME', help='a built-in avatar, or the folder of one')
+    avatar = setting('avatar')
+    parser.add_argument('--avatar', default=avatar.default, metavar='NAME', help=avatar.description)
     parser.add_argument('--speech', type=Path, default=None, metavar='FILE', help='instead of the bundled recording')
     parser.add_argument(
         '--threads',
@@ -89,7 +91,8 @@ def add_commands(commands: Commands) -> None:
     live.add_argument(
         '--warm-up', type=amount, default=5.0, metavar='SECONDS', help='from the first picture, not measured'
     )
-    live.add_argument('--frame-rate', type=int, default=60, choices=(30, 60), help='pictures a second')
+    rate = setting('frame_rate')
+    live.add_argument('--frame-rate', type=int, default=60, choices=rate.choices, help=rate.description)
     sources = live.add_mutually_exclusive_group()
     sources.add_argument(
         '--future',

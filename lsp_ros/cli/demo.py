@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lsp_ros.cli.arguments import Commands, add_avatar_arguments, command
+from lsp_ros.graph.configuration import setting
 
 
 def add_commands(commands: Commands) -> None:
@@ -16,5 +17,6 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument('--speech', type=Path, default=None, metavar='FILE', help='instead of the bundled recording')
     parser.add_argument('-o', '--output', type=Path, default=Path('demo.mp4'), metavar='FILE', help='the film')
     parser.add_argument('--report', type=Path, default=None, metavar='FILE', help='write all figures as JSON')
-    parser.add_argument('--namespace', default='/avatar', help='of all nodes and topics')
+    namespace = setting('namespace')
+    parser.add_argument('--namespace', default=namespace.default, help=namespace.description)
     add_avatar_arguments(parser, frame_rate=30)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from lsp_ros.cli.arguments import Commands, add_avatar_arguments, command, whole_number
+from lsp_ros.graph.configuration import setting
 from lsp_ros.text_to_speech import SPEAKERS
 
 
@@ -27,7 +28,7 @@ def add_commands(commands: Commands) -> None:
         help='speak through the live ROS graph, the one that '
         'runs with --source topic or one of its own, instead of making a film',
     )
-    say.add_argument('--namespace', default='/avatar', help='--live: of the graph')
+    say.add_argument('--namespace', default=setting('namespace').default, help='--live: of the graph')
     for parser in (render, say):
         parser.add_argument('-o', '--output', type=Path, default=Path('out.mp4'), metavar='FILE', help='the film')
         add_avatar_arguments(parser, frame_rate=60)
