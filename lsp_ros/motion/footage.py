@@ -1,4 +1,4 @@
-"""What hardly follows speech: the person's own footage, played in an endless seamless loop.
+"""Endless loops of the person's own footage, for the motion that hardly follows speech.
 
 Eyes and brows (paper section 3.3), and the slow part of the head's motion: where somebody looks for some seconds. The
 head-pose network sees four seconds of the past and is right about the next frame; what takes ten seconds it cannot

@@ -1,4 +1,4 @@
-"""What a face makes of whether somebody speaks: when the mouth may move, and how much all the rest does."""
+"""Speech activity -> how far the mouth follows its network, and how much of their motion head, eyes and brows show."""
 
 import math
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Networks that see: the features of the perceptual loss (paper equation 14) and of the perceptual distance.
+"""Pretrained networks for pictures: features of the perceptual loss (paper equation 14) and the perceptual distance.
 
 ``vgg19``       the paper's choice, ImageNet weights in torchvision's naming; from a file, or fetched by
                 ``torch.hub`` where the machine can reach it

@@ -1,4 +1,4 @@
-"""What every renderer engine is to the rest of the program."""
+"""The interface of all renderer engines, their error, and the checks of what they are given to draw."""
 
 from typing import Protocol
 
