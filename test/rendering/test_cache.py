@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lsp_ros.rendering.engines.cache import KEPT, cache_folder, is_kept, keep, temporary_cache
+from lsp_ros.rendering.engines.cache import cache_folder, is_kept, keep, temporary_cache
+from lsp_ros.storage import STORED_FOLDERS
 
 
 def fill(folder, text='network'):
@@ -19,12 +20,12 @@ def used(folder, when):
 
 
 def test_the_longest_unused_goes(tmp_path):
-    for number in range(KEPT):
+    for number in range(STORED_FOLDERS):
         fill(tmp_path / f'{number}')
         used(tmp_path / f'{number}', 1000 + number)
     assert is_kept(tmp_path / '0')  # which is use
     fill(tmp_path / 'new')
-    assert {path.name for path in tmp_path.iterdir()} == {'0', *map(str, range(2, KEPT)), 'new'}
+    assert {path.name for path in tmp_path.iterdir()} == {'0', *map(str, range(2, STORED_FOLDERS)), 'new'}
     assert (tmp_path / '0' / 'model').read_text() == 'network'
 
 

@@ -1,4 +1,4 @@
-"""What engines make once and keep on disk: each in a folder with a name made from its content."""
+"""The cache of the engines: converted networks on disk, each in a folder with a name made from its content."""
 
 import contextlib
 import logging
@@ -15,7 +15,6 @@ from lsp_ros.storage import has_folder, sha256, store_folder
 
 log = logging.getLogger(__name__)
 
-KEPT = 8
 _temporary: ContextVar[Path | None] = ContextVar('temporary', default=None)
 
 
@@ -76,6 +75,6 @@ def keep(folder: Path, write: Callable[[Path], object]) -> None:
     Where that fails, the next start converts again: a warning.
     """
     try:
-        store_folder(folder, write, KEPT)
+        store_folder(folder, write)
     except OSError as error:
         log.warning('the converted renderer cannot be kept in %s (%s); the next start converts it again', folder, error)
