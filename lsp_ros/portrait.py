@@ -14,6 +14,7 @@ import numpy as np
 
 from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.motion.stage import MotionStage
+from lsp_ros.rendering.engines.engine import Engine
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, RenderedFrame
 from lsp_ros.speech.stage import SpeechStage
@@ -27,7 +28,7 @@ class Portrait:
     """Speech features, motion and rendering of one avatar, one stream of speech at a time.
 
     avatar          an Avatar, the folder of one, or the name of a built-in one
-    engine          a renderer engine or its name: 'auto', 'torch', 'openvino'
+    engine          a renderer engine or its name: 'auto', 'torch', 'openvino', 'tensorrt'
     seed            of the head motion: same speech, same seed, same pictures
     idle_amplitude  how much the face moves while nobody speaks; 0 holds still
     mark            draws the small visible mark of generated content
@@ -44,15 +45,15 @@ class Portrait:
 
     def __init__(
         self,
-        avatar: Avatar | str | os.PathLike,
-        engine='auto',
+        avatar: Avatar | str | os.PathLike[str],
+        engine: str | Engine = 'auto',
         seed: int = 0,
         idle_amplitude: float = 1.0,
         mark: bool = True,
         frame_rate: int = FRAME_RATE,
         threads: int | None = None,
         whole_clip: bool = False,
-    ):
+    ) -> None:
         if frame_rate not in FRAME_RATES:
             raise ValueError(f'The frame rate is {frame_rate}; it must be 30 or 60 frames per second.')
         self.avatar = avatar if isinstance(avatar, Avatar) else Avatar.load(find_avatar(avatar))
