@@ -28,6 +28,7 @@ def audio_source():
     process.wait(timeout=PATIENCE)
 
 
+@pytest.mark.slow
 @with_ros
 def test_an_avatar_that_runs_is_seen_and_no_other_is_started_beside_it(audio_source, tmp_path, monkeypatch):
     assert GraphProbe(NAMESPACE, seconds=PATIENCE).seen() == Sighting(sources=1, heard=False)
@@ -42,6 +43,7 @@ def test_an_avatar_that_runs_is_seen_and_no_other_is_started_beside_it(audio_sou
     assert '[INFO]' not in (tmp_path / 'log').read_text()  # it loads meanwhile, but does not come into the graph
 
 
+@pytest.mark.slow
 @with_ros
 def test_where_nobody_speaks_nobody_is_seen():
     assert GraphProbe('/nobody').seen() == Sighting(sources=0, heard=False)
