@@ -34,6 +34,7 @@ from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.resources import find_sample
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, PoseMode
 from lsp_ros.speech.stage import SpeechStage
+from lsp_ros.timeline import FRAME_RATE
 
 if TYPE_CHECKING:
     import openvino
@@ -149,7 +150,8 @@ def moving(avatar: Avatar, seed: int) -> FaceMotion:
         euler = poses.uniform(ranges.euler_min, ranges.euler_max)
         translation = poses.uniform(ranges.translation_min, ranges.translation_max)
         pose = pose_to_rep103(euler, translation, avatar.camera.metres_per_unit)
-        motion.command(HeadPoseCommand(PoseMode.ABSOLUTE, *pose, transition=0.4, timeout=POSE_FRAMES / 60), frame)
+        command = HeadPoseCommand(PoseMode.ABSOLUTE, *pose, transition=0.4, timeout=POSE_FRAMES / FRAME_RATE)
+        motion.command(command, frame)
     return FaceMotion.whole([*(motion.push(block) for block in heard), motion.flush()])
 
 
