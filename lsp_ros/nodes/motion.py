@@ -40,7 +40,7 @@ class MotionNode(StreamNode):
         stage = MotionStage(avatar, seed=self.value('seed'), idle_amplitude=self.value('idle_amplitude'))
         self._stream = MotionStream(stage, self)
         self._units = Units(avatar.camera.metres_per_unit, float(avatar.face.scale))
-        self._camera_frame = self.value('camera_frame')
+        self._camera_frame = self.value('camera_frame') or camera_frame(self.get_namespace())
         self._publisher = self.add_publisher(FaceMotion, 'face_motion', FRAME_QOS)
         self.subscribe(SpeechFeatures, 'speech_features', FRAME_QOS, features_from_message, self._hear)
         self.subscribe(HeadPoseCommand, 'head_pose_command', FRAME_QOS, command_from_message, self._obey)
@@ -79,6 +79,12 @@ class MotionNode(StreamNode):
             self.count_event('frames')
         if frames:
             self.record_duration('computing', time.perf_counter() - began)
+
+
+def camera_frame(namespace: str) -> str:
+    """The frame of an avatar's camera: its own in each namespace, so that avatars side by side share none."""
+    name = namespace.strip('/')
+    return f'{name}_camera_optical_frame' if name else 'camera_optical_frame'
 
 
 def main(arguments: list[str] | None = None) -> int:
