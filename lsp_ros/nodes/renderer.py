@@ -101,7 +101,9 @@ class RendererNode(StreamNode):
             renderer=renderer,
             images=self.add_publisher(Image, f'{base}image', IMAGE_QOS),
             camera_infos=self.add_publisher(CameraInfo, f'{base}camera_info', IMAGE_QOS),
-            compressed=self.add_publisher(CompressedImage, f'{base}image/compressed', IMAGE_QOS),
+            compressed=self.add_publisher(
+                CompressedImage, self.transport_topic(f'{base}image', 'compressed'), IMAGE_QOS
+            ),
         )
         self.subscribe(
             FaceMotion,
