@@ -95,14 +95,22 @@ def pose_from_rep103(
     ``orientation`` (4,) x, y, z, w of any length above zero, identity faces the camera; ``translation`` (3,)
     metres. A turn by more than 85 degrees is cut to 85, about the same axis.
     """
-    q = np.asarray(orientation, float) / np.linalg.norm(orientation)
-    q = np.append(REP103_TO_CAMERA @ q[:3], q[3])
-    if q[3] < 0:
-        q = -q
+    q = _rep103_to_camera(np.asarray(orientation, float) / np.linalg.norm(orientation))
     sine = np.linalg.norm(q[:3])
     if 2 * np.arctan2(sine, q[3]) > LARGEST_ANGLE:
         q = np.append(q[:3] / sine * np.sin(LARGEST_ANGLE / 2), np.cos(LARGEST_ANGLE / 2))
     return quaternion_to_euler(q), REP103_TO_CAMERA @ np.asarray(translation, float) / metres_per_unit
+
+
+def euler_from_rep103(orientation: np.ndarray) -> np.ndarray:
+    """Unit quaternion (4,) x, y, z, w in the REP-103 head frame -> (ex, ey, ez) in degrees, however large the turn."""
+    return quaternion_to_euler(_rep103_to_camera(orientation))
+
+
+def _rep103_to_camera(q: np.ndarray) -> np.ndarray:
+    """A turn about the REP-103 head axes as one about the camera's, w >= 0."""
+    q = np.append(REP103_TO_CAMERA @ q[:3], q[3])
+    return q if q[3] >= 0 else -q
 
 
 def pose_to_rep103(euler: np.ndarray, translation: np.ndarray, metres_per_unit: float) -> tuple[np.ndarray, np.ndarray]:

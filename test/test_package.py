@@ -98,6 +98,19 @@ def test_ros2_run_finds_the_node(name):
     assert 'autostart' in result.stderr
 
 
+def test_every_node_is_in_one_group_of_the_diagnostic_aggregator():
+    given = yaml.safe_load((ROOT / 'config' / 'diagnostics.yaml').read_text())['/**']['ros__parameters']
+    groups = [group for group in given.values() if isinstance(group, dict)]
+    for node in NODES:
+        for name in (node, f'avatar/{node}', f'robot/face/{node}'):
+            matches = [
+                any(part in name for part in group.get('contains', []))
+                or any(re.fullmatch(regex, name) for regex in group.get('regex', []))
+                for group in groups
+            ]
+            assert matches.count(True) == 1, name
+
+
 @pytest.mark.parametrize('name', ['config/avatar.yaml', 'config/fastdds.xml', 'launch/avatar.launch.py', 'package.xml'])
 def test_the_share_folder_holds_what_the_checkout_holds(name):
     """If this fails after an edit, the package needs to be installed again (make does so)."""

@@ -17,6 +17,8 @@ LONGEST_LOADING = 600.0
 SECONDS_TO_APPEAR = 60.0
 """In which an avatar that was started on this machine is seen through DDS."""
 
+STANDBY = ('motion', 'renderer')
+
 Values = Mapping[str, Value | None]
 """{name of a setting: value}; None is what nobody gave, where a parameter file or the node's default holds."""
 
@@ -29,17 +31,21 @@ def avatar_graph(
     renderer: bool = True,
     player: bool = True,
     audio_in: str | None = None,
+    standby: bool = False,
 ) -> Graph:
     """The graph, not started.
 
-    ``renderer``, ``player``: False leaves that node out. ``audio_in``: the topic that source topic listens to. Raises
+    ``renderer``, ``player``: False leaves that node out. ``standby``: nodes without which there is no picture have a
+    second process that stands by. ``audio_in``: the topic that source topic listens to. Raises
     ValueError with a sentence where the avatar, the namespace or the folder of a file does not exist.
     """
     home = absolute_namespace(namespace)
     nodes = [node for node in NODES if (node != 'renderer' or renderer) and (node != 'player' or player)]
     default = setting('audio_in').default
     remappings = {str(default): audio_in} if audio_in not in (None, default) else {}
-    return Graph(parameters(checked(values, params_file), nodes), home, params_file, remappings)
+    # A file may name another avatar than the one that would be loaded ahead.
+    ahead = tuple(node for node in STANDBY if node in nodes) if standby and not params_file else ()
+    return Graph(parameters(checked(values, params_file), nodes), home, params_file, remappings, standby=ahead)
 
 
 def renderer_graph(values: Values, namespace: str, streams: list[str]) -> Graph:

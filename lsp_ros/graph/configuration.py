@@ -112,7 +112,14 @@ SETTINGS = (
             flags=(Flag('--no-renderer', False, 'the pictures come from another machine (lsp serve), compressed'),)),
     Setting('player', True, 'false: nothing is shown or played here',
             flags=(Flag('--no-player', False, 'neither show nor play: others subscribe'),)),
-    Setting('respawn', True, 'start a node again a second after it died', launch=True),
+    Setting('respawn', True, 'start a node again when it died: at once, then after growing delays', launch=True),
+    Setting('standby', True, 'a second process of motion and renderer has everything loaded, for when the first one '
+            'dies: half a second without a picture, for 0.5 GB of memory',
+            flags=(Flag('--no-standby', False, 'no second process of motion and renderer that takes over when the '
+                        'first one dies: saves 0.5 GB'),)),
+    Setting('use_sim_time', False, 'the time is that of /clock; false: as the parameter file says', launch=True),
+    Setting('log_level', 'info', 'what the nodes log', choices=('debug', 'info', 'warn', 'error', 'fatal'),
+            launch=True),
 
     # Of several nodes.
     Setting('autostart', True, 'configure and activate by itself; false leaves that to a lifecycle manager',
@@ -151,8 +158,8 @@ SETTINGS = (
             0, 2**31 - 1, flags=(Flag('--seed', metavar='N'),), shared=True),
     Setting('idle_amplitude', 1.0, 'size of the head motion while nobody speaks; 0: still', ('motion',), 0.0, 2.0,
             live=True, launch=True, flags=(Flag('--idle-amplitude', metavar='X'),), shared=True),
-    Setting('camera_frame', 'avatar_camera_optical_frame', 'frame_id of face_motion, image and camera_info',
-            ('motion',)),
+    Setting('camera_frame', '', 'frame_id of face_motion, image and camera_info; empty: the namespace and '
+            '_camera_optical_frame, such as avatar_camera_optical_frame', ('motion',)),
 
     # Of the renderer.
     Setting('streams', [''], 'namespaces to draw for, each with its own face_motion and image, as NAMESPACE or '

@@ -5,6 +5,7 @@ that says that it has finished its work, ends them all; none outlives this proce
 """
 
 import contextlib
+import json
 import subprocess
 import sys
 import tempfile
@@ -20,11 +21,13 @@ from lsp_ros.graph import process_lifetime
 from lsp_ros.graph.configuration import Value
 from lsp_ros.graph.environment import check_installed, environment
 from lsp_ros.graph.errors import GraphError
-from lsp_ros.graph.policy import SECONDS_TO_RESTART, RestartPolicy, Verdict
+from lsp_ros.graph.policy import RestartPolicy, Verdict
 from lsp_ros.graph.probe import GraphProbe
 from lsp_ros.graph.reservation import reserved
 from lsp_ros.graph.shared_memory import clear_shared_memory
 
+SECONDS_TO_STAND_BY = 20.0
+"""After a node's start: the start of the graph, or of a node in trouble, has the cores to itself."""
 SECONDS_TO_END = 15.0  # a player may have a film to finish
 
 
@@ -37,6 +40,10 @@ class Child:
     policy: RestartPolicy = field(default_factory=RestartPolicy)
     process: subprocess.Popen[bytes] | None = None
     restart_at: float | None = None
+    restarts: int = 0
+    last_end: str = ''
+    standby: subprocess.Popen[bytes] | None = None
+    standby_at: float = 0.0
 
     def let_begin(self) -> None:
         """To a node that was started waiting: it need not wait any longer."""
@@ -52,6 +59,7 @@ class Graph:
     namespace    of all nodes and topics
     params_file  a ROS parameter file that goes before ``parameters``
     remappings   {topic: topic}, for every node
+    standby      nodes for each of which a second process has everything loaded, to take over from one that died
     output       a file that takes what the nodes print; None: this terminal
     tell         called with a sentence when a node is started again
     """
@@ -60,6 +68,7 @@ class Graph:
     namespace: str = '/avatar'
     params_file: Path | None = None
     remappings: Mapping[str, str] = field(default_factory=dict)
+    standby: tuple[str, ...] = ()
     output: Path | None = None
     tell: Callable[[str], None] = lambda sentence: print(sentence, file=sys.stderr)
     children: list[Child] = field(default_factory=list, init=False)
@@ -125,17 +134,49 @@ class Graph:
 
     def _start(self, child: Child, output: IO[bytes] | None, waiting: bool = False) -> None:
         self._write_settings()
+        now = time.monotonic()
+        variables = process_lifetime.restart_variables(child.restarts, child.last_end) if child.restarts else {}
+        if not self._take_over(child, variables):
+            child.process = self._popen(child, output, waiting, variables)
+        child.policy.started(now)
+        child.restart_at = None
+        child.standby_at = now + SECONDS_TO_STAND_BY
+
+    def _popen(
+        self, child: Child, output: IO[bytes] | None, waiting: bool, variables: dict[str, str]
+    ) -> subprocess.Popen[bytes]:
+        variables = variables | ({process_lifetime.WAITING: '1'} if waiting else {})
         # A session of its own: Ctrl-C reaches the nodes through us, once, and not through the terminal as well.
-        child.process = subprocess.Popen(
+        return subprocess.Popen(
             child.command,
-            env=environment() | ({process_lifetime.WAITING: '1'} if waiting else {}),
+            env=environment() | variables,
             stdout=output,
             stderr=output,
             stdin=subprocess.PIPE if waiting else subprocess.DEVNULL,
             start_new_session=True,
         )
-        child.policy.started(time.monotonic())
-        child.restart_at = None
+
+    def _take_over(self, child: Child, variables: dict[str, str]) -> bool:
+        """Whether a process that stood by is the node from now on."""
+        standby, child.standby = child.standby, None
+        if standby is None or standby.stdin is None or standby.poll() is not None:
+            return False
+        try:
+            standby.stdin.write(''.join(f'{name}={value}\n' for name, value in variables.items()).encode())
+            standby.stdin.close()
+        except OSError:  # it died this moment
+            return False
+        child.process = standby
+        return True
+
+    def _stand_by(self, child: Child, output: IO[bytes] | None, now: float) -> None:
+        """See that a node which is needed at once has a process that stands by."""
+        if child.name not in self.standby or now < child.standby_at:
+            return
+        if child.standby is None or child.standby.poll() is not None:
+            child.standby_at = now + SECONDS_TO_STAND_BY
+            values = {process_lifetime.PREPARE: json.dumps(self.parameters[child.name])}
+            child.standby = self._popen(child, output, True, values)
 
     def _finished(self, child: Child, output: IO[bytes] | None) -> bool:
         """Sees after one node; True when it has finished its work."""
@@ -146,19 +187,27 @@ class Graph:
             return False
         status = child.process.poll() if child.process else None
         if status is None:
+            self._stand_by(child, output, now)
             return False
         decision = child.policy.ended(status, now)
         if decision.verdict is Verdict.GIVE_UP:
             raise GraphError(f'The node {child.name} {decision.how}, {decision.failures} times in a row.')
         if decision.verdict is Verdict.RESTART:
-            self.tell(f'The node {child.name} {decision.how}; it is started again.')
-            child.restart_at = now + SECONDS_TO_RESTART
+            when = f' in {decision.seconds:g} s' if decision.seconds else ''
+            self.tell(f'The node {child.name} {decision.how}; it is started again{when}.')
+            child.restarts += 1
+            child.last_end = decision.how
+            if not decision.seconds:
+                self._start(child, output)
+            else:
+                child.restart_at = now + decision.seconds
         return decision.verdict is Verdict.FINISH
 
 
 def end(children: list[Child], seconds: float = SECONDS_TO_END) -> None:
     """Asks the nodes to end, waits, and kills what does not; at a second Ctrl-C at once."""
-    running = [child.process for child in children if child.process and child.process.poll() is None]
+    started = [process for child in children for process in (child.process, child.standby) if process]
+    running = [process for process in started if process.poll() is None]
     try:
         for process in running:
             process.terminate()  # not SIGINT: a Python that is still importing would answer with a traceback

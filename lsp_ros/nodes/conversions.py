@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 
 from lsp_ros import timeline
 from lsp_ros.avatar.architecture import FEATURE_SIZE
-from lsp_ros.geometry import HALF_TURN, euler_to_quaternion, quaternion_to_euler
+from lsp_ros.geometry import euler_from_rep103, pose_to_rep103
 from lsp_ros.live.pcm import check_samples
 from lsp_ros.live.stamped import AudioBlock, FrameStamp
 from lsp_ros.motion.command import check_command
@@ -136,12 +136,13 @@ def motion_to_message(
     stamp: FrameStamp, motion: FaceMotion, index: int, units: Units, frame_id: str
 ) -> FaceMotionMessage:
     x, y, z = (float(value) * units.metres for value in motion.translation[index])
+    turn, _ = pose_to_rep103(motion.euler[index], np.zeros(3), units.metres)
     return FaceMotionMessage(
         header=header_at(stamp.stamp_ns, frame_id),
         stream_id=stamp.stream_id,
         frame=stamp.frame,
         landmarks=_scaled(motion.points[index], units.metres * units.scale),
-        head_pose=Pose(position=Point(x=x, y=y, z=z), orientation=quaternion_from_euler(motion.euler[index])),
+        head_pose=Pose(position=Point(x=x, y=y, z=z), orientation=quaternion_to_message(turn)),
         shoulders=_scaled(motion.shoulders[index], units.metres),
         speaking=bool(motion.speaking[index]),
         head_source=int(motion.source[index]),
@@ -162,7 +163,7 @@ def motion_from_message(message: FaceMotionMessage, units: Units) -> tuple[Frame
     motion = FaceMotion(
         first_frame=message.frame,
         points=landmarks.reshape(1, LANDMARKS, 3) / np.float32(units.metres * units.scale),
-        euler=euler_from_quaternion(message.head_pose.orientation)[None].astype(np.float32),
+        euler=euler_from_rep103(unit_quaternion(message.head_pose.orientation))[None].astype(np.float32),
         translation=translation[None].astype(np.float32),
         shoulders=shoulders.reshape(1, SHOULDER_POINTS, 3) / np.float32(units.metres),
         speaking=np.array([message.speaking], dtype=bool),
@@ -176,17 +177,9 @@ def _scaled(points: np.ndarray, factor: float) -> np.ndarray:
     return (np.asarray(points, dtype=np.float32) * np.float32(factor)).reshape(-1)
 
 
-def quaternion_from_euler(euler: np.ndarray) -> Quaternion:
-    """The quaternion of R = Rz(ez) Ry(ey) Rx(ex + 180), angles (3,) in degrees."""
-    x, y, z, w = (float(value) for value in euler_to_quaternion(np.asarray(euler, dtype=np.float64) + HALF_TURN))
+def quaternion_to_message(quaternion: np.ndarray) -> Quaternion:
+    x, y, z, w = (float(value) for value in quaternion)
     return Quaternion(x=x, y=y, z=z, w=w)
-
-
-def euler_from_quaternion(quaternion: Quaternion) -> np.ndarray:
-    """(ex, ey, ez) in degrees, (3,) float64, of R = Rz(ez) Ry(ey) Rx(ex + 180); the quaternion may have any length."""
-    euler: np.ndarray = quaternion_to_euler(unit_quaternion(quaternion)) - HALF_TURN
-    euler[0] += 360.0 if euler[0] <= -180.0 else 0.0
-    return euler
 
 
 def unit_quaternion(quaternion: Quaternion) -> np.ndarray:
@@ -263,10 +256,10 @@ def image_from_jpeg(message: CompressedImage) -> np.ndarray:
     if len(message.data) > LARGEST_JPEG:
         raise ValueError(f'compressed image of {len(message.data)} bytes: at most {LARGEST_JPEG} are allowed')
     data = np.frombuffer(message.data, dtype=np.uint8)
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if picture is None:
         raise ValueError(f'compressed image of {len(data)} bytes in the format {message.format!r}: it cannot be read')
-    return picture
+    return picture[..., ::-1]  # IMREAD_COLOR_RGB is not in the OpenCV 4.6 of Ubuntu 24.04 and Debian 12
 
 
 def camera_info_to_message(matrix: np.ndarray, height: int, width: int, header: Header) -> CameraInfo:

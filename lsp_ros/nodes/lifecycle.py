@@ -11,7 +11,6 @@ A ValueError or OSError raised by open() or start() carries a sentence for the u
 `autostart` is set, ends with status 1.
 """
 
-import math
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -29,10 +28,10 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from lsp_ros.live.counters import Counters
+from lsp_ros.live.troubles import Troubles
 from lsp_ros.nodes.diagnostics import diagnostic_status
 from lsp_ros.nodes.parameters import AUTOSTART, Parameter
 
-SECONDS_BETWEEN_WARNINGS = 5.0
 DIAGNOSTICS_PERIOD = 1.0
 SHORTEST_TIMER_NS = 1000
 
@@ -75,10 +74,11 @@ class StreamNode(LifecycleNode):
         self.active = False
         self.failure: str | None = None
         self.finished = False
+        self.shut_down = False  # by the life cycle: a process that runs this node has nothing left to do
         # What is done to threads that may wait for others: nothing, where the node is a part of somebody's program.
         self.lower_priority: Callable[[Iterable[int]], None] = lambda threads: None
         self._entities: list[tuple[Callable[[Any], object], Any]] = []
-        self._warned_at: dict[str, float] = {}
+        self._troubles = Troubles()
         self._counters = Counters(time.monotonic())
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self.steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -116,6 +116,16 @@ class StreamNode(LifecycleNode):
         publisher: LifecyclePublisher[Any] = self.create_lifecycle_publisher(message_type, topic, qos)
         self._entities.append((self.destroy_lifecycle_publisher, publisher))
         return publisher
+
+    def transport_topic(self, topic: str, transport: str) -> str:
+        """The name of a topic's other form, as image_transport gives it: `image/compressed` goes along with `image`.
+
+        A remapping of that name itself goes before one of the topic.
+        """
+        name = f'{topic}/{transport}'
+        if self.resolve_topic_name(name) != self.resolve_topic_name(name, only_expand=True):
+            return name
+        return f'{self.resolve_topic_name(topic)}/{transport}'
 
     def subscribe(
         self,
@@ -159,6 +169,8 @@ class StreamNode(LifecycleNode):
         """A timer that stands still until it is started."""
 
         def elapsed() -> None:
+            if not self.configured:  # released, while this call was on its way
+                return
             timer.cancel()
             self._call(callback)
 
@@ -175,12 +187,20 @@ class StreamNode(LifecycleNode):
             self.finished = True
 
     def report_problem(self, counter: str, sentence: str, count: int = 1) -> None:
-        """Count something that went wrong and say so, at most every few seconds for each counter."""
+        """Count something that went wrong and say so, for each counter at growing intervals, 5 s at least."""
         total = self._counters.count_problem(counter, count)
-        now = time.monotonic()
-        if now - self._warned_at.get(counter, -math.inf) >= SECONDS_BETWEEN_WARNINGS:
-            self._warned_at[counter] = now
+        if self._troubles.happened(counter, time.monotonic()):
             self.get_logger().warning(f'{sentence} ({total} {counter} so far)')
+
+    def report_state(self, state: str, sentence: str) -> None:
+        """Something is wrong and lasts, until `end_state`: told once and then hourly; each look at it is counted."""
+        self._counters.count_problem(state)
+        if self._troubles.lasts(state, sentence, time.monotonic()):
+            self.get_logger().warning(sentence)
+
+    def end_state(self, state: str) -> None:
+        """What `report_state` told of is over, if it was told."""
+        self._troubles.ended(state)
 
     def count(self, counter: str, amount: int = 1) -> None:
         """Count something that is no problem."""
@@ -271,6 +291,7 @@ class StreamNode(LifecycleNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.finish()
+        self.shut_down = True
         return TransitionCallbackReturn.SUCCESS
 
     def finish(self) -> None:
@@ -298,8 +319,11 @@ class StreamNode(LifecycleNode):
 
     def _publish_diagnostics(self) -> None:
         state = 'active' if self.active else 'inactive' if self.configured else 'unconfigured'
-        report = self._counters.report(time.monotonic())
-        message = DiagnosticArray(status=[diagnostic_status(self.get_fully_qualified_name(), state, report)])
+        now = time.monotonic()
+        status = diagnostic_status(
+            self.get_fully_qualified_name(), state, self._counters.report(now), self._troubles.sentence(now)
+        )
+        message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
 

@@ -1,11 +1,14 @@
 """Stage 2 as a node: speech_features and head_pose_command -> face_motion at 60 Hz, which never stops."""
 
 import time
+from collections.abc import Callable, Hashable
+from typing import Any
 
 from rclpy.lifecycle import LifecyclePublisher
 
 from lsp_ros import signals
 from lsp_ros.avatar.load import Avatar, find_avatar
+from lsp_ros.graph.configuration import setting
 from lsp_ros.live.motion_stream import MotionStream
 from lsp_ros.live.stamped import FrameStamp, StampedFrame
 from lsp_ros.motion.stage import MotionStage
@@ -18,9 +21,12 @@ from lsp_ros.nodes.conversions import (
 )
 from lsp_ros.nodes.lifecycle import OneShotTimer, StreamNode
 from lsp_ros.nodes.parameters import parameters_of
+from lsp_ros.nodes.prepared import Prepared
 from lsp_ros.nodes.process import run
 from lsp_ros.nodes.qos import FRAME_QOS
 from lsp_ros.openvino_graph import core
+
+PREPARED: Prepared[tuple[Avatar, MotionStage]] = Prepared()
 
 
 class MotionNode(StreamNode):
@@ -36,11 +42,11 @@ class MotionNode(StreamNode):
         self._timer: OneShotTimer
 
     def open(self) -> None:
-        avatar = Avatar.load(find_avatar(self.value('avatar')), parts=('motion',))
-        stage = MotionStage(avatar, seed=self.value('seed'), idle_amplitude=self.value('idle_amplitude'))
+        avatar, stage = PREPARED.take(*stage_of(self.value('avatar'), self.value('seed')))
+        stage.idle_amplitude = self.value('idle_amplitude')
         self._stream = MotionStream(stage, self)
         self._units = Units(avatar.camera.metres_per_unit, float(avatar.face.scale))
-        self._camera_frame = self.value('camera_frame')
+        self._camera_frame = self.value('camera_frame') or camera_frame(self.get_namespace())
         self._publisher = self.add_publisher(FaceMotion, 'face_motion', FRAME_QOS)
         self.subscribe(SpeechFeatures, 'speech_features', FRAME_QOS, features_from_message, self._hear)
         self.subscribe(HeadPoseCommand, 'head_pose_command', FRAME_QOS, command_from_message, self._obey)
@@ -81,9 +87,32 @@ class MotionNode(StreamNode):
             self.record_duration('computing', time.perf_counter() - began)
 
 
+def stage_of(name: str, seed: int) -> tuple[Hashable, Callable[[], tuple[Avatar, MotionStage]]]:
+    """What tells one motion from others, and how it is loaded."""
+    folder = find_avatar(name).resolve()
+
+    def load() -> tuple[Avatar, MotionStage]:
+        avatar = Avatar.load(folder, parts=('motion',))
+        return avatar, MotionStage(avatar, seed=seed)
+
+    return (folder, seed), load
+
+
+def prepare(parameters: dict[str, Any]) -> None:
+    """Load what the node will need with these parameters."""
+    name, seed = (parameters.get(each, setting(each, 'motion').default) for each in ('avatar', 'seed'))
+    PREPARED.prepare(*stage_of(name, seed))
+
+
+def camera_frame(namespace: str) -> str:
+    """The frame of an avatar's camera: its own in each namespace, so that avatars side by side share none."""
+    name = namespace.strip('/')
+    return f'{name}_camera_optical_frame' if name else 'camera_optical_frame'
+
+
 def main(arguments: list[str] | None = None) -> int:
     core()  # OpenVINO loads while the graph still looks whether it may start
-    return run(MotionNode, arguments)
+    return run(MotionNode, arguments, prepare)
 
 
 if __name__ == '__main__':

@@ -68,7 +68,8 @@ class Player(StreamNode):
         # What the source has published ahead is still to be heard: barge-in wants silence now. Pictures go on.
         self.subscribe(Empty, 'cancel', FRAME_QOS, lambda message: message, lambda _message: self.sounds.cancel())
         if self.value('compressed'):
-            self.subscribe(CompressedImage, 'image/compressed', VIEWER_QOS, self.decode_jpeg, self.see)
+            topic = self.transport_topic('image', 'compressed')
+            self.subscribe(CompressedImage, topic, VIEWER_QOS, self.decode_jpeg, self.see)
         else:
             self.subscribe(Image, 'image', VIEWER_QOS, self.decode, self.see)
         self.timer = self.one_shot_timer(self.show_due)
@@ -90,12 +91,18 @@ class Player(StreamNode):
             self.loudspeaker = Loudspeaker(
                 self.value('device'),
                 self.fetch,
-                tell=self.tell,
-                warn=lambda sentence: self.report_problem('missing loudspeaker', f'{sentence}; no sound meanwhile'),
+                tell=self.loudspeaker_found,
+                warn=lambda sentence: self.report_state('missing loudspeaker', f'{sentence}; no sound meanwhile'),
             )
             self.loudspeaker.start()
 
+    def loudspeaker_found(self, sentence: str) -> None:
+        self.end_state('missing loudspeaker')
+        self.tell(sentence)
+
     def stop(self) -> None:
+        self.end_state('missing loudspeaker')
+        self.end_state('missing window')
         if self.loudspeaker:
             self.loudspeaker.close()
         if self.window:
@@ -193,6 +200,7 @@ class Player(StreamNode):
             return
         if window.is_open and self.window_missing:
             self.window_missing = False
+            self.end_state('missing window')
             self.tell('there is a window again')
         due = self.waiting.take(self.now_ns())
         if due and window.is_open:
@@ -219,7 +227,7 @@ class Player(StreamNode):
             what = 'the window was lost' if window.is_open else 'no window can be opened'
             if not (window.is_open or os.environ.get('DISPLAY')):
                 what = 'no window can be opened without X11: install Xwayland and see that DISPLAY is set'
-            self.report_problem(
+            self.report_state(
                 'missing window',
                 f'{what} ({display}, status {status}); going on without it, trying again '
                 f'every {WINDOW_RETRY_SECONDS:g} s',

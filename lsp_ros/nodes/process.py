@@ -9,8 +9,10 @@ import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable
 from types import FrameType
+from typing import Any
 
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
@@ -18,18 +20,34 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
-from lsp_ros.graph.process_lifetime import end_with_parent, finished_status, wait_for_start
+from lsp_ros.graph.process_lifetime import (
+    end_with_parent,
+    finished_status,
+    parameters_to_prepare,
+    restarts,
+    wait_for_start,
+)
 from lsp_ros.nodes.lifecycle import StreamNode
 from lsp_ros.resources import shipped_file
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 KEPT_BYTES = 32 * 2**20
+SECONDS_TO_ANSWER = 0.3
 PRIORITY_AT_START = os.getpriority(os.PRIO_PROCESS, 0)
 
 
-def run(node_class: Callable[[], StreamNode], arguments: list[str] | None = None) -> int:
-    """Run one node until SIGINT, SIGTERM, SIGHUP, its parent's death or its end; the process's exit status."""
+def run(
+    node_class: Callable[[], StreamNode],
+    arguments: list[str] | None = None,
+    prepare: Callable[[dict[str, Any]], None] = lambda parameters: None,
+) -> int:
+    """Run one node until SIGINT, SIGTERM, SIGHUP, its parent's death or its end; the process's exit status.
+
+    ``prepare``: loads what the node will need with these parameters, where it stands by for another process first.
+    """
     end_with_parent()
+    if (parameters := parameters_to_prepare()) is not None:
+        prepare(parameters)
     wait_for_start()
     use_shipped_profile()
     # rclpy's own handlers pull the ground from under a callback that is about to publish.
@@ -40,6 +58,9 @@ def run(node_class: Callable[[], StreamNode], arguments: list[str] | None = None
     try:
         node = node_class()
         node.lower_priority = lower_priority
+        number, how = restarts()
+        if number:
+            node.report_problem('restarts', f'started again: the process before {how}', number)
         autostart = node.value('autostart')
         if autostart and not _succeeded(node.trigger_configure):
             return 1
@@ -49,11 +70,13 @@ def run(node_class: Callable[[], StreamNode], arguments: list[str] | None = None
             return 1
         executor.add_node(node)
         tuned = False
-        while rclpy.ok() and not stop.came and not node.finished:
+        while rclpy.ok() and not stop.came and not node.finished and not node.shut_down:
             if node.active != tuned:
                 tuned = node.active
                 tune_memory() if tuned else gc.unfreeze()
             executor.spin_once(timeout_sec=0.1)
+        if node.shut_down:
+            _answer(executor)
     except KeyboardInterrupt:
         stop.gently = True
     except (ValueError, InvalidParameterTypeException, InvalidParameterValueException) as error:
@@ -69,6 +92,13 @@ def run(node_class: Callable[[], StreamNode], arguments: list[str] | None = None
     if node is not None and node.failure:
         return 1
     return finished_status() if node is not None and node.finished else 0
+
+
+def _answer(executor: Executor) -> None:
+    """A little longer, so that who asked the node to shut down gets to hear that it did."""
+    deadline = time.monotonic() + SECONDS_TO_ANSWER
+    while rclpy.ok() and (left := deadline - time.monotonic()) > 0:
+        executor.spin_once(timeout_sec=left)
 
 
 def make_executor() -> Executor:

@@ -10,9 +10,10 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from lsp_ros import signals, timeline
 from lsp_ros.avatar.load import Avatar, find_avatar
+from lsp_ros.graph.configuration import setting
 from lsp_ros.live.scheduling import FairQueue, ReorderBuffer
 from lsp_ros.live.stamped import FrameStamp
 from lsp_ros.msg import FaceMotion
@@ -34,6 +36,7 @@ from lsp_ros.nodes.conversions import (
 )
 from lsp_ros.nodes.lifecycle import StreamNode
 from lsp_ros.nodes.parameters import parameters_of
+from lsp_ros.nodes.prepared import Prepared
 from lsp_ros.nodes.process import run
 from lsp_ros.nodes.qos import FRAME_QOS, IMAGE_QOS
 from lsp_ros.rendering.engines.engine import Engine, EngineError
@@ -48,6 +51,9 @@ LONGEST_WAIT_SECONDS = 0.04
 SIDE_BY_SIDE = 2
 MOST_TOGETHER = 16  # the first picture of a batch waits for the last
 STREAM = re.compile(r'(?P<namespace>/?[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*|)(:(?P<avatar>.+))?')
+
+
+PREPARED: Prepared['LoadedEngine'] = Prepared()
 
 
 class RendererNode(StreamNode):
@@ -69,29 +75,23 @@ class RendererNode(StreamNode):
         renderers = {folder: self._load(folder, count) for folder, count in streams.items()}
         self._side_by_side_at_most = max(renderer.side_by_side for renderer in renderers.values())
         # The engines' threads, and nobody else's: whoever waits for a message must not wait for a picture.
-        self.lower_priority(threads() - before)
+        self.lower_priority((threads() - before).union(*(renderer.threads for renderer in renderers.values())))
         self._every_nth = timeline.FRAME_RATE // self.value('frame_rate')
         for namespace, avatar in named.items():
             self._serve(namespace, renderers[folders[avatar]])
 
     def _load(self, folder: Path, streams: int) -> 'AvatarRenderer':
-        avatar = Avatar.load(folder, parts=('rendering',))
         try:
-            engine = make_engine(
-                self.value('engine'), avatar, self.value('threads') or None, self._side_by_side(avatar)
-            )
+            loaded = PREPARED.take(*engine_of(folder, self.value('engine'), self.value('threads')))
         except EngineError as error:
             raise ValueError(str(error)) from error
+        avatar, engine = loaded.avatar, loaded.engine
         engine.warm_up(min(streams, engine.most_together, MOST_TOGETHER))
         self.get_logger().info(f'{avatar.name}, engine: {engine.description}')
         wrong = avatar.unconsented
         if wrong:
             self.get_logger().warning(f'{avatar.name} is a real person whose consent {wrong}: nobody else may see this')
-        return AvatarRenderer(avatar, RenderStage(avatar, engine, mark=self.value('mark')), engine)
-
-    def _side_by_side(self, avatar: Avatar) -> int:
-        cores = self.value('threads') or os.cpu_count() or 1
-        return SIDE_BY_SIDE if avatar.manifest.renderer.size == 'live' and cores >= SIDE_BY_SIDE else 1
+        return AvatarRenderer(loaded, RenderStage(avatar, engine, mark=self.value('mark')))
 
     def _serve(self, namespace: str, renderer: 'AvatarRenderer') -> None:
         """Publishers and the subscription of one stream."""
@@ -101,7 +101,9 @@ class RendererNode(StreamNode):
             renderer=renderer,
             images=self.add_publisher(Image, f'{base}image', IMAGE_QOS),
             camera_infos=self.add_publisher(CameraInfo, f'{base}camera_info', IMAGE_QOS),
-            compressed=self.add_publisher(CompressedImage, f'{base}image/compressed', IMAGE_QOS),
+            compressed=self.add_publisher(
+                CompressedImage, self.transport_topic(f'{base}image', 'compressed'), IMAGE_QOS
+            ),
         )
         self.subscribe(
             FaceMotion,
@@ -211,11 +213,44 @@ class RendererNode(StreamNode):
         self.count_event(f'{stream.prefix}images')
 
 
+@dataclass(frozen=True)
+class LoadedEngine:
+    """An avatar, the engine that draws it, and that one's threads by the system's numbers."""
+
+    avatar: Avatar
+    engine: Engine
+    threads: set[int]
+
+
+def engine_of(folder: Path, name: str, cores: int) -> tuple[Hashable, Callable[[], LoadedEngine]]:
+    """What tells one engine from others, and how it is loaded. ``cores``: 0 for all."""
+
+    def load() -> LoadedEngine:
+        before = threads()
+        avatar = Avatar.load(folder, parts=('rendering',))
+        small = avatar.manifest.renderer.size == 'live' and (cores or os.cpu_count() or 1) >= SIDE_BY_SIDE
+        engine = make_engine(name, avatar, cores or None, SIDE_BY_SIDE if small else 1)
+        engine.warm_up(1)
+        return LoadedEngine(avatar, engine, threads() - before)
+
+    return (folder, name, cores), load
+
+
+def prepare(parameters: dict[str, Any]) -> None:
+    """Load what the node will need with these parameters."""
+    avatar, name, cores = (
+        parameters.get(each, setting(each, 'renderer').default) for each in ('avatar', 'engine', 'threads')
+    )
+    PREPARED.prepare(*engine_of(find_avatar(avatar).resolve(), name, cores))
+
+
 class AvatarRenderer:
     """What draws one avatar; its streams share it."""
 
-    def __init__(self, avatar: Avatar, stage: RenderStage, engine: Engine) -> None:
+    def __init__(self, loaded: 'LoadedEngine', stage: RenderStage) -> None:
+        avatar, engine = loaded.avatar, loaded.engine
         self.stage = stage
+        self.threads = loaded.threads
         self.units = Units(avatar.camera.metres_per_unit, float(avatar.face.scale))
         self.camera_matrix = avatar.camera.matrix
         self.most_together = min(MOST_TOGETHER, engine.most_together)
@@ -265,7 +300,7 @@ def threads() -> set[int]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    return run(RendererNode, arguments)
+    return run(RendererNode, arguments, prepare)
 
 
 if __name__ == '__main__':

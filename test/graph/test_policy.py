@@ -58,3 +58,25 @@ def test_who_is_asked_to_end_between_two_failures_has_still_failed():
 def test_a_process_whose_start_nobody_told_has_not_failed_quickly():
     policy = RestartPolicy()
     assert {policy.ended(1, life).verdict for life in range(9)} == {Verdict.RESTART}
+
+
+def test_the_first_start_is_at_once_and_further_ones_wait_twice_as_long_each():
+    policy, now, waited = RestartPolicy(), 0.0, []
+    for _ in range(10):
+        decision = lives(policy, now, 1.0, 0)
+        now += 1.0 + decision.seconds
+        waited.append(decision.seconds)
+    assert waited == [0, 1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert lives(policy, now, QUICK_SECONDS, 0).seconds == 0
+
+
+def test_a_part_of_somebodys_program_never_gives_up_because_it_was_killed():
+    policy, now, waited = RestartPolicy(gives_up_when_killed=False), 0.0, []
+    for _ in range(5):
+        decision = lives(policy, now, 1.0, -signal.SIGKILL)
+        assert decision.verdict is Verdict.RESTART and decision.how == 'was killed by signal 9'
+        now += 1.0 + decision.seconds
+        waited.append(decision.seconds)
+    assert waited == [0, 1, 2, 4, 8]
+    verdicts = [lives(policy, now, 1.0, 1).verdict for _ in range(MOST_QUICK_FAILURES)]
+    assert verdicts == [Verdict.RESTART, Verdict.RESTART, Verdict.GIVE_UP]

@@ -2,6 +2,7 @@
 
 import array
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from std_msgs.msg import Header
 from lsp_ros import signals
 from lsp_ros.geometry import REP103_TO_CAMERA, to_camera
 from lsp_ros.live.stamped import AudioBlock, FrameStamp
+from lsp_ros.motion.command import HeadPoseControl
+from lsp_ros.motion.pose_limits import UNBOUNDED
 from lsp_ros.msg import AudioChunk, HeadPoseCommand
 from lsp_ros.nodes import conversions
 from lsp_ros.nodes.conversions import Units
@@ -104,9 +107,43 @@ def test_anyone_can_place_the_face_in_space_with_the_message_alone(ex, ey, ez):
         [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
         [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
     ])  # fmt: skip
-    points = np.asarray(message.landmarks).reshape(73, 3) @ turn.T + (p.x, p.y, p.z)
+    in_rep103 = np.asarray(message.landmarks).reshape(73, 3)[:, [2, 0, 1]]
+    points = in_rep103 @ (REP103_TO_CAMERA @ turn).T + (p.x, p.y, p.z)
     expected = 0.5 * to_camera(motion.points[0], motion.euler[0], motion.translation[0], scale=1.7)
     np.testing.assert_allclose(points, expected, rtol=1e-4, atol=1e-3)
+
+
+def commanded(message, mean, metres):
+    """The pose (6,) that holds the head where a message says it is, as FaceMotion.msg says."""
+    away = np.array([getattr(message.head_pose.position, axis) for axis in 'xyz']) - mean * metres
+    command = HeadPoseCommand(mode=HeadPoseCommand.ABSOLUTE, orientation=message.head_pose.orientation)
+    command.translation.x, command.translation.y, command.translation.z = -away[2], away[0], -away[1]
+    given = conversions.command_from_message(through_the_wire(command))
+    control = HeadPoseControl(UNBOUNDED, metres)
+    control.command(replace(given, transition=0.0, timeout=0.0), 0)
+    control.step(0, np.zeros(6))
+    return control.step(100, np.zeros(6))[0]
+
+
+@given(st.floats(-28, 28), st.floats(-28, 28), st.floats(-28, 28))  # 85 degrees in all can be commanded
+def test_a_pose_that_was_published_can_be_commanded(ex, ey, ez):
+    motion, units = a_face((ex, ey, ez)), Units(0.0123, 1.7)
+    message = conversions.motion_to_message(FrameStamp('s', 5, STAMP), motion, 0, units, 'camera')
+    mean = np.array([0.5, 1.0, 58.0])
+    expected = np.concatenate([motion.euler[0], motion.translation[0] - mean])
+    np.testing.assert_allclose(commanded(message, mean, units.metres), expected, atol=1e-4)
+
+
+def test_the_published_turn_is_continuous_and_straight_ahead_is_the_identity():
+    before = np.array([0.0, 0.0, 0.0, 1.0])
+    for angle in np.linspace(0, 40 * np.pi, 4000):
+        euler = 30 * np.sin(angle), 30 * np.sin(1.7 * angle), 20 * np.sin(2.3 * angle)
+        message = conversions.motion_to_message(FrameStamp('s', 5, STAMP), a_face(euler), 0, Units(0.01), 'camera')
+        turn = np.array([getattr(message.head_pose.orientation, axis) for axis in 'xyzw'])
+        if not angle:
+            np.testing.assert_allclose(turn, before, atol=1e-7)
+        assert turn @ before > 0.9
+        before = turn
 
 
 def test_head_pose_command_round_trip():

@@ -2,9 +2,11 @@
 
 import gc
 import os
+import socket
 
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
@@ -18,6 +20,41 @@ def test_what_goes_wrong_again_and_again_does_not_fill_the_log(make_node, capfd)
     for _ in range(1000):
         node.report_problem('odd things', 'something odd')
     assert 1 <= capfd.readouterr().err.count('something odd') < 1000
+
+
+def status_of(node):
+    """The status that a node's next diagnostics hold."""
+    published = []
+    node._diagnostics.publish = published.append
+    node._publish_diagnostics()
+    (status,) = published[-1].status
+    return status
+
+
+def test_a_state_that_lasts_is_told_once_and_warned_of_until_it_ends(make_node, capfd):
+    node = make_node(lambda: StreamNode('deaf'))
+    levels = []
+    for look in range(100):
+        if look % 3 == 0:
+            node.report_state('missing ears', 'no ears; silence meanwhile')
+        levels.append(status_of(node).level)
+    assert set(levels) == {DiagnosticStatus.WARN}
+    assert status_of(node).message == 'no ears; silence meanwhile'
+    assert capfd.readouterr().err.count('no ears') == 1
+    node.end_state('missing ears')
+    assert status_of(node).level == DiagnosticStatus.OK
+
+
+def test_diagnostics_name_the_machine_and_the_node(make_node):
+    status = status_of(make_node(lambda: StreamNode('somebody')))
+    assert status.hardware_id == f'{socket.gethostname()}: somebody'
+
+
+def test_what_shuts_down_by_the_life_cycle_has_nothing_left_to_do(make_node):
+    node = make_node(lambda: StreamNode('leaving'))
+    assert not node.shut_down
+    assert node.trigger_shutdown() == TransitionCallbackReturn.SUCCESS
+    assert node.shut_down
 
 
 def test_a_signal_that_a_loading_module_turned_into_an_error_is_still_a_signal(make_node):

@@ -25,9 +25,13 @@ namespaces = (f'/t{number}' for number in itertools.count())
 class Process:
     """One node in a process of its own."""
 
-    def __init__(self, name: str, namespace: str, log: Path, parameters: dict, environment: dict | None):
+    def __init__(
+        self, name: str, namespace: str, log: Path, parameters: dict, environment: dict | None, remappings: dict
+    ):
         self.name, self.log = name, log
         command = [sys.executable, '-m', f'lsp_ros.nodes.{name}', '--ros-args', '-r', f'__ns:={namespace}']
+        for topic, target in remappings.items():
+            command += ['-r', f'{topic}:={target}']
         for key, value in parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ['-p', f'{key}:={text}'] if text else ['-p', f"{key}:=''"]
@@ -65,9 +69,11 @@ class Graph:
         self.diagnostics: dict[str, dict[str, str]] = {}
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._diagnose, 100)
 
-    def start(self, name: str, environment: dict | None = None, **parameters) -> Process:
+    def start(
+        self, name: str, environment: dict | None = None, remappings: dict | None = None, **parameters
+    ) -> Process:
         """A node with these parameters, in the test's own environment unless another one is given."""
-        process = Process(name, self.namespace, self.folder / f'{name}.log', parameters, environment)
+        process = Process(name, self.namespace, self.folder / f'{name}.log', parameters, environment, remappings or {})
         self.processes.append(process)
         return process
 

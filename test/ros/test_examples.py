@@ -46,7 +46,7 @@ def test_the_head_looks_around(graph, example, renderable_avatar):
     output = process.stdout.read()
     assert process.returncode == 0, output
     assert all(f'looking {way}' in output for way in ('left', 'right', 'up'))
-    turns = {round(message.head_pose.orientation.x, 3) for message in seen}
+    turns = {round(message.head_pose.orientation.z, 3) for message in seen}
     assert len(turns) > 5
     assert graph.counted('motion', 'invalid head_pose_command messages') == 0
 

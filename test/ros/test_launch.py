@@ -30,14 +30,31 @@ sys.exit(service.run())
 """
 
 
+# A launch of somebody else's, of which the avatar is a part.
+INCLUDING = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import ExecuteProcess, IncludeLaunchDescription, LogInfo, RegisterEventHandler
+from launch_ros.event_handlers import OnStateTransition
+service = LaunchService()
+arguments = [argument.split(':=', 1) for argument in sys.argv[2:]]
+service.include_launch_description(LaunchDescription([
+    ExecuteProcess(cmd=['false'], respawn=True, respawn_delay=0.1, respawn_max_retries=5),
+    ExecuteProcess(cmd=['sleep', '3600'], name='bystander'),
+    RegisterEventHandler(OnStateTransition(goal_state='active', entities=[LogInfo(msg='the launch saw a transition')])),
+    IncludeLaunchDescription(sys.argv[1], launch_arguments=arguments),
+]))
+sys.exit(service.run())
+"""
+
 PATIENCE = 300  # seconds that a busy machine may take
 
 
-def start(folder: Path, **arguments) -> subprocess.Popen:
+def start(folder: Path, script: str = LAUNCH, **arguments) -> subprocess.Popen:
     words = [f'{name}:={value}' for name, value in arguments.items()]
     # Not from the checkout, where a folder named launch lies.
     return subprocess.Popen(
-        [sys.executable, '-c', LAUNCH, LAUNCH_FILE, *words], cwd=folder, stdout=subprocess.PIPE,
+        [sys.executable, '-c', script, LAUNCH_FILE, *words], cwd=folder, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, env={**os.environ, 'ROS_LOG_DIR': str(folder / 'log')},
     )  # fmt: skip
 
@@ -106,8 +123,8 @@ def test_a_node_that_somebody_ends_is_started_again_and_one_that_cannot_run_ends
     for line in process.stdout:
         if found := re.search(r'\[motion-\d+\]: process started with pid \[(\d+)\]', line):
             started.append(int(found[1]))
-            if len(started) == 2:
-                break
+        if 'the process before was asked to end by somebody else' in line:  # the second one is well under way
+            break
         if 'listening to stream' in line and len(started) == 1:
             os.kill(started[0], signal.SIGTERM)
     impatience.cancel()
@@ -120,11 +137,74 @@ def test_a_node_that_somebody_ends_is_started_again_and_one_that_cannot_run_ends
     assert 'failed 3 times in a row (status 1)' in output
 
 
+@pytest.fixture
+def including(tmp_path):
+    """Starts a launch that includes the avatar; `(process, its lines as they come)`."""
+    started = []
+
+    def begin(**arguments):
+        process = start(tmp_path, INCLUDING, window='false', sound='false', source='silence', **arguments)
+        impatience = threading.Timer(PATIENCE, process.kill)
+        impatience.start()
+        started.append((process, impatience))
+        return process, process.stdout
+
+    yield begin
+    for process, impatience in started:
+        impatience.cancel()
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+
+
+def test_an_included_avatar_starts_a_node_that_somebody_kills_again_and_again(tiny_avatar, including):
+    """Whatever other processes of the launch do, and three times are not too many."""
+    process, lines = including(namespace='killed', avatar=tiny_avatar, renderer='false')
+    said, kills, delays = '', 0, []
+    for line in lines:
+        said += line
+        if found := re.search(r'it is started again(?: in (\d+) s)?$', line):
+            delays.append(int(found[1] or 0))
+        if (found := re.search(r'\[audio_source-\d+\]: process started with pid \[(\d+)\]', line)) and kills < 4:
+            os.kill(int(found[1]), signal.SIGKILL)
+            kills += 1
+        if 'the process before was killed by signal 9' in line:
+            break
+    assert process.poll() is None, said
+    assert (kills, delays) == (4, [0, 1, 2, 4]), said
+    for line in lines:
+        said += line
+        if 'the launch saw a transition' in said:
+            break
+    assert process.poll() is None, said
+
+
+def test_an_included_avatar_that_cannot_run_ends_itself_and_not_the_launch(tmp_path, including):
+    process, lines = including(namespace='hopeless', avatar=tmp_path / 'nowhere')
+    said, running = '', {}
+    for line in lines:
+        said += line
+        if found := re.search(r'\[(\w+)-\d+\]: process started with pid \[(\d+)\]', line):
+            running[found[1]] = int(found[2])
+        if 'the avatar ends' in line:
+            break
+    assert 'failed 3 times in a row (status 1)' in said
+    bystander = running.pop('bystander')
+    deadline = time.monotonic() + PATIENCE
+    while any(alive(number) for name, number in running.items() if name != 'false'):
+        assert time.monotonic() < deadline, said
+        time.sleep(0.1)
+    assert alive(bystander) and process.poll() is None
+
+
 @pytest.mark.parametrize(
     ('argument', 'value', 'sentence'),
     [
         ('frame_rate', 'fast', 'frame_rate:=fast: a whole number is needed'),
         ('sound', 'perhaps', 'sound:=perhaps: true or false is needed'),
+        ('log_level', 'loud', "log_level is 'loud': debug, info, warn, error, fatal are allowed"),
         ('params_file', '/nowhere.yaml', '/nowhere.yaml: there is no such file'),
     ],
 )
@@ -140,7 +220,6 @@ def test_the_launch_file_and_lsp_up_follow_one_rule_and_one_table():
 
     launched = runpy.run_path(str(LAUNCH_FILE))
     assert launched['RestartPolicy'] is supervisor.RestartPolicy is policy.RestartPolicy
-    assert launched['SECONDS_TO_RESTART'] == supervisor.SECONDS_TO_RESTART == policy.SECONDS_TO_RESTART
     assert launched['PARENT_VARIABLE'] == process_lifetime.VARIABLE
     description = launched['generate_launch_description']()
     declared = {argument.name: argument for argument in description.get_launch_arguments()}

@@ -14,6 +14,7 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
 from rclpy.parameter import Parameter
+from sensor_msgs.msg import CompressedImage
 
 from lsp_ros.avatar.consent import record_text
 from lsp_ros.avatar.load import Avatar
@@ -155,12 +156,34 @@ def test_the_life_cycle_can_be_walked_by_hand(graph, tiny_avatar):
     assert state(graph, 'motion') == State.PRIMARY_STATE_UNCONFIGURED
 
 
+def test_a_node_that_is_shut_down_ends_its_process(graph):
+    source = graph.start('audio_source', source='silence')
+    graph.until_active('audio_source')
+    assert change_state(graph, 'audio_source', Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    assert source.wait() == 0
+
+
+def test_compressed_pictures_follow_a_remapped_image(graph, renderable_avatar):
+    graph.start('motion', avatar=renderable_avatar)
+    seen = graph.collect(CompressedImage, 'face/picture/compressed')
+    renderer = graph.start('renderer', remappings={'image': 'face/picture'}, avatar=renderable_avatar)
+    graph.until(lambda: seen, 'no compressed picture beside the remapped one')
+    assert renderer.end() == 0
+    other = graph.collect(CompressedImage, 'small')
+    remappings = {'image': 'face/picture', 'image/compressed': 'small'}
+    graph.start('renderer', remappings=remappings, avatar=renderable_avatar)
+    graph.until(lambda: other, 'the remapping of image/compressed itself is not followed')
+    graph.start('player', remappings=remappings, compressed=True, window=False, sound=False)
+    graph.until(lambda: 'images per second' in graph.diagnostics.get('player', {}), 'the player sees none')
+
+
 def test_parameters_are_described_and_refuse_what_makes_no_sense(graph):
     graph.start('audio_source', source='silence', autostart=False)
     request = DescribeParameters.Request(names=['lead', 'source'])
     lead, source = call(graph, DescribeParameters, 'audio_source/describe_parameters', request).descriptors
     assert lead.floating_point_range[0].to_value == 5.0 and 'seconds' in lead.description
     assert 'microphone' in source.additional_constraints
+    assert 'may change only while the node is not configured' in lead.additional_constraints
     for name, value in [('lead', nan), ('lead', -1.0), ('source', 'radio'), ('loop', 'yes')]:
         result = set_parameter(graph, 'audio_source', name, value)
         assert not result.successful and result.reason

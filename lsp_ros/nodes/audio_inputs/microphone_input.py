@@ -25,12 +25,17 @@ class MicrophoneInput(AudioInput):
         microphone = self._microphone = Microphone(
             self.node.value('device'),
             self._buffer,
-            tell=self.node.tell,
-            warn=lambda sentence: self.node.report_problem('missing microphone', f'{sentence}; silence meanwhile'),
+            tell=self._found,
+            warn=lambda sentence: self.node.report_state('missing microphone', f'{sentence}; silence meanwhile'),
         )
         microphone.start()
 
+    def _found(self, sentence: str) -> None:
+        self.node.end_state('missing microphone')
+        self.node.tell(sentence)
+
     def stop(self) -> None:
+        self.node.end_state('missing microphone')
         if self._microphone:
             self._microphone.close()
 

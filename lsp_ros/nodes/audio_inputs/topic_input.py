@@ -73,8 +73,9 @@ class TopicInput(QueuedInput):
         publishers = self.node.get_publishers_info_by_topic(self._topic)
         if not publishers:
             if not self._subscriptions:
-                self.node.report_problem('looks for audio_in', 'nobody publishes audio_in yet; silence meanwhile')
+                self.node.report_state('looks for audio_in', 'nobody publishes audio_in yet; silence meanwhile')
             return
+        self.node.end_state('looks for audio_in')
         came = [each for each in publishers if bytes(each.endpoint_gid) not in self._known]
         self._known = {bytes(each.endpoint_gid) for each in publishers}
         types = {each.topic_type for each in publishers}
