@@ -50,12 +50,17 @@ class GraphProbe:
         try:
             answer, errors = self._process.communicate()
         finally:
-            self._process.kill()
+            self.end()
         if self._process.returncode:
             raise GraphError(
                 f'ROS 2 does not work here: {" ".join(errors.split()[-30:])} (status {self._process.returncode})'
             )
         return Sighting(**json.loads(answer.splitlines()[-1]))
+
+    def end(self) -> None:
+        """Ends the look, answered or not."""
+        self._process.kill()
+        self._process.wait()
 
     def check_alone(self) -> None:
         """Waits for the answer. GraphError where an avatar speaks in the namespace."""

@@ -99,6 +99,7 @@ class Graph:
             self._settings = Path(folder) / 'parameters.yaml'
             output = stack.enter_context(open(self.output, 'ab')) if self.output else None
             children = self.children = [Child(name, self._command(name)) for name in self.parameters]
+            probe = None
             try:
                 # Looking takes a second, in which the nodes load: they wait behind it, unseen by anybody.
                 probe = GraphProbe(self.namespace) if look and speaks else None
@@ -112,6 +113,8 @@ class Graph:
                     watch()
                     time.sleep(0.1)
             finally:
+                if probe:
+                    probe.end()
                 end(children)
 
     def _command(self, name: str) -> list[str]:

@@ -15,6 +15,7 @@ import rclpy
 from rclpy.duration import Duration
 from rclpy.node import Node
 
+from lsp_ros.graph.process_lifetime import end_with_parent
 from lsp_ros.nodes.process import use_shipped_profile
 from lsp_ros.nodes.qos import AUDIO_QOS
 
@@ -59,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--speech', default='', help='a sound file to speak to audio_in')
     parser.add_argument('--seconds', type=float, default=SECONDS_TO_FIND, help='to look for a source')
     options = parser.parse_args(arguments)
+    end_with_parent()  # nobody hears the answer of a probe that outlives who asked
     use_shipped_profile()
     rclpy.init(args=[])
     try:

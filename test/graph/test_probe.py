@@ -1,9 +1,11 @@
 """A look at graphs that nobody has reserved a namespace for: those of ROS's own launch, or of other machines."""
 
+import contextlib
 import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 from lsp_process import PATIENCE, with_ros
 
@@ -56,3 +58,18 @@ def test_where_a_graph_of_this_machine_runs_no_node_is_started(tmp_path):
         with pytest.raises(GraphError, match=f'An avatar runs in {NAMESPACE} already .*on this machine'):
             graph.run()
     assert not graph.children and not (tmp_path / 'log').exists()
+
+
+@pytest.mark.slow
+@with_ros
+def test_a_look_ends_with_who_asked():
+    program = (
+        'import os, signal; from lsp_ros.graph.probe import GraphProbe; '
+        f'print(GraphProbe({NAMESPACE!r}, seconds=600)._process.pid, flush=True); signal.pause()'
+    )
+    with subprocess.Popen([sys.executable, '-c', program], stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout
+        probe = psutil.Process(int(asking.stdout.readline()))
+        asking.kill()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        probe.wait(timeout=PATIENCE)
