@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 
-def develop(picture: np.ndarray, amount: float = 0.30, radius: float = 1.0, limit: float = 14.0) -> np.ndarray:
+def develop(picture: np.ndarray, amount: float = 0.40, radius: float = 1.0, limit: float = 14.0) -> np.ndarray:
     """Unsharp mask on luma with limited overshoot; (H, W, 3) uint8 in and out.
 
     Flat and slowly changing parts (the room) keep their grey levels.

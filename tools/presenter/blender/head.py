@@ -18,7 +18,7 @@ from landmarks import landmark_vertices, shoulder_outline
 from person import Person
 from regions import Regions
 from skin import skin_material
-from strands import Growth, Lashes, new_curves, place_curves
+from strands import Growth, Lashes, brow_tint, new_curves, place_curves
 
 KAPPA = math.radians(4.6)  # the optical axis lies this far to the temple from the line of sight (ICT's rest pose: 4.5)
 IRIS, PUPIL = 0.655, 0.235  # radii, cm
@@ -44,12 +44,12 @@ class Head:
         self.lm = self.rest[ict.LM68]
         bpy.ops.wm.read_factory_settings(use_empty=True)
         self.scene = bpy.context.scene
-        self.regions = Regions(self.rest)
+        self.regions, self.style = Regions(self.rest), person.style
         self.materials = self._materials(person)
         self._eyeballs()
         self._mesh()
         self._irises()
-        growth = Growth(self.regions, person.style)
+        growth = Growth(self.regions, self.style)
         self.strands = [*growth.hair(), growth.brows()]
         self.lashes = Lashes(self.rest, self.lm)
         self.curves = [
@@ -145,6 +145,7 @@ class Head:
             ('cav', 'FLOAT', 'value', hollow),
             ('earred', 'FLOAT', 'value', red),
             ('mouthshade', 'FLOAT', 'value', regions.mouth_shade),
+            ('browtint', 'FLOAT', 'value', brow_tint(rest, self.lm, self.style)),
         ):
             mesh.attributes.new(name, kind, 'POINT').data.foreach_set(field, value.astype(np.float32).ravel())
         self.object = bpy.data.objects.new('head', mesh)

@@ -10,7 +10,9 @@ import os
 import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'motion'))
+import expressions
+import ict
 import numpy as np
 import stage
 from camera_response import develop
@@ -41,6 +43,9 @@ SHOTS = dict(
     away=(dict(jawOpen=.05), (24, 8, -2), (8, 5)),
 )
 # fmt: on
+for name, shapes in expressions.EXPRESSIONS.items():  # and the eight expressions
+    sided = {k: v * f for shape, v in shapes.items() for k, f in expressions.sided(shape, ict.SHAPES)}
+    SHOTS['x_' + name] = (sided | dict(mouthClose=0.03), (2, 0, 1), (0, 0))
 
 
 def main() -> None:

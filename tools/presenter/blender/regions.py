@@ -50,14 +50,13 @@ class Regions:
         """0 at the front of the upper teeth, toward 1 inside; the lower teeth lie in the shade of the upper row."""
         lm, rest = self.lm, self.rest
         front = lm[[48, 51, 54, 57], 2].max()
-        deep = smooth(front - rest[:, 2], 1.1, 4.0) * 0.75
-        lower = smooth(lm[62, 1] - rest[:, 1], 0.05, 0.35) * 0.40
-        shade = np.maximum(deep, 0)
+        deep = smooth(front - rest[:, 2], 1.1, 4.0)
+        lower = (np.abs(ict.SHAPES['jawOpen']).max(1) > 0.05) * 0.38  # what the jaw carries
         teeth = np.zeros(len(rest))
         for i, face in enumerate(ict.FACES):
             if ict.MATERIALS[ict.FACE_MATERIAL[i]] == 'M_Teeth':
                 teeth[face] = 1
-        return np.clip(shade + lower * teeth, 0, 0.9)
+        return np.clip(deep * np.where(teeth > 0, 0.75, 0.15) + lower * teeth, 0, 0.9)
 
     def hair_density(self, points: np.ndarray, noise=0.0) -> np.ndarray:
         """Hair 0..1 at skin points: front hair line with slight corners, temples, side burns, nape; soft edges."""

@@ -49,8 +49,11 @@ def skin_material(part: str, tone: tuple[float, float, float], saturation: float
     lip_hue = node(nt, 'ShaderNodeHueSaturation', i_Saturation=0.94, i_Value=0.99)
     link(c, lip_hue.inputs['Color'])
     c = mix(nt, lips, c, lip_hue.outputs[0])
-    scalp_share = _math(nt, 'MULTIPLY', scalp, map_range(nt, _noise(nt, 14, 2, rest), 0.3, 0.7, 0.45, 0.72))
-    c = mix(nt, scalp_share, c, (0.135, 0.105, 0.088))
+    brow = node(nt, 'ShaderNodeAttribute', attribute_name='browtint').outputs['Fac']
+    c = mix(nt, map_range(nt, brow, 0, 1, 0, 0.62), c, (0.42, 0.37, 0.34), 'MULTIPLY')
+    thick = _math(nt, 'POWER', scalp, 1.4)
+    scalp_share = _math(nt, 'MULTIPLY', thick, map_range(nt, _noise(nt, 14, 2, rest), 0.3, 0.7, 0.74, 0.90))
+    c = mix(nt, scalp_share, c, (0.085, 0.068, 0.058))
     hollow = node(nt, 'ShaderNodeAttribute', attribute_name='cav').outputs['Fac']
     c = mix(nt, map_range(nt, hollow, 0, 1, 0, 0.9), c, (0.50, 0.33, 0.28), 'MULTIPLY')
     rim = node(nt, 'ShaderNodeAttribute', attribute_name='earred').outputs['Fac']

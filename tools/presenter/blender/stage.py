@@ -109,7 +109,7 @@ def cycles(scene, samples: int, threads: int = 0) -> None:
     settings = dict(
         device='CPU', samples=samples, seed=0, use_animated_seed=False, sampling_pattern='BLUE_NOISE',
         use_denoising=True, denoiser='OPENIMAGEDENOISE', denoising_quality='HIGH', denoising_prefilter='ACCURATE',
-        use_adaptive_sampling=True, adaptive_threshold=0.03, adaptive_min_samples=8,
+        use_adaptive_sampling=True, adaptive_threshold=0.06, adaptive_min_samples=7,
         max_bounces=5, diffuse_bounces=3, glossy_bounces=2, transmission_bounces=2, transparent_max_bounces=8,
         sample_clamp_indirect=4, caustics_reflective=False, caustics_refractive=False,
         use_auto_tile=False, use_light_tree=False, filter_width=1.45,

@@ -12,11 +12,11 @@ EXPRESSIONS: dict[str, dict[str, float]] = dict(
     neutral={},
     happy=dict(mouthSmile=.42, cheekRaiser=.30, cheekSquint=.30, eyeSquint=.22, mouthDimple=.10),
     friendly=dict(mouthSmile=.22, cheekSquint=.14, browOuterUp=.14, browInnerUp=.08, eyeSquint=.06),
-    sad=dict(mouthFrown=.30, browInnerUp=.55, browDown=.12, eyeLookDown=.06, mouthShrugLower=.08),
-    surprised=dict(browInnerUp=.55, browOuterUp=.60, eyeWide=.48, mouthStretch=.05),
-    thoughtful=dict(browDown_L=.38, browOuterUp_R=.22, eyeSquint=.28, mouthPress=.16, mouthLeft=.14),
-    worried=dict(browInnerUp=.62, browDown=.26, mouthStretch=.22, mouthFrown=.12, eyeWide=.14),
-    angry=dict(browDown=.62, eyeSquint=.24, noseSneer=.10, mouthPress=.18, mouthFrown=.10),
+    sad=dict(mouthFrown=.42, browInnerUp=.72, browDown=.14, eyeLookDown=.08, mouthShrugLower=.10),
+    surprised=dict(browInnerUp=.60, browOuterUp=.68, eyeWide=.52, mouthStretch=.05),
+    thoughtful=dict(browDown_L=.58, browDown_R=.10, browOuterUp_R=.34, eyeSquint=.34, mouthPress=.18, mouthLeft=.20),
+    worried=dict(browInnerUp=.76, browDown=.34, mouthStretch=.26, mouthFrown=.16, eyeWide=.16),
+    angry=dict(browDown=.85, eyeSquint=.28, noseSneer=.15, mouthPress=.20, mouthFrown=.16),
 )
 # fmt: on
 NAMES = list(EXPRESSIONS)
