@@ -18,7 +18,7 @@ class Person:
     skin_saturation: float = 0.93
     melanin: float = 0.87  # of the hair
     redness: float = 0.0
-    brow_melanin: float = 0.84
+    brow_melanin: float = 0.88
     iris: Colour = (1, 1, 1)  # factor on the iris picture
     cloth_dark: Colour = (0.020, 0.030, 0.050)
     cloth_light: Colour = (0.044, 0.060, 0.092)

@@ -50,7 +50,7 @@ def skin_material(part: str, tone: tuple[float, float, float], saturation: float
     link(c, lip_hue.inputs['Color'])
     c = mix(nt, lips, c, lip_hue.outputs[0])
     brow = node(nt, 'ShaderNodeAttribute', attribute_name='browtint').outputs['Fac']
-    c = mix(nt, map_range(nt, brow, 0, 1, 0, 0.62), c, (0.42, 0.37, 0.34), 'MULTIPLY')
+    c = mix(nt, map_range(nt, brow, 0, 1, 0, 0.42), c, (0.42, 0.37, 0.34), 'MULTIPLY')
     thick = _math(nt, 'POWER', scalp, 1.4)
     scalp_share = _math(nt, 'MULTIPLY', thick, map_range(nt, _noise(nt, 14, 2, rest), 0.3, 0.7, 0.74, 0.90))
     c = mix(nt, scalp_share, c, (0.085, 0.068, 0.058))

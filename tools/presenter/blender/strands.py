@@ -31,7 +31,7 @@ class Style:
     count: int = 80000
     length_sides: float = 0.34  # cm
     length_top: float = 1.85  # cm, more than the sides
-    brow_density: float = 0.28
+    brow_density: float = 0.15
     brow_arch: float = 0.68  # 1: the arc of the skull's brow landmarks, 0: straight
     brow_width: float = 0.88
 
@@ -197,7 +197,7 @@ class Growth:
             rise = 0.012 + 0.05 * math.sin(s * 2.4) - 0.02 * (1 - s)
             points[:, j] = p + comb * (length * s)[:, None] + n * rise
             points[:, j, 1] -= 0.10 * length * s * s
-        return Strands(t, b, points, 0.0043, 'brow')
+        return Strands(t, b, points, 0.0072, 'brow')
 
 
 class Lashes:

@@ -2,8 +2,9 @@
 
 usage: plan.py TIMELINE.npz SPEECH_FOLDER OUT_FOLDER [--first 300] [--count 1600]
 
-Writes queue.txt (for render.py: the first FIRST training frames, then the held-out excerpt, then the other training
-frames) and split.json (train in order of coverage; val: every second frame of at least 6 s of a held-out sentence).
+Writes queue.txt (for render.py: ten held-out frames as a look at motion, the first FIRST training frames, the other
+held-out frames, the other training frames) and split.json (train in order of coverage; val: every second frame of at
+least 6 s of a held-out sentence).
 Training frames never come from held-out sentences, nor from 0.4 s around them.
 """
 
@@ -85,7 +86,7 @@ def main() -> None:
     parser.add_argument('--first', type=int, default=300)
     parser.add_argument('--count', type=int, default=1600)
     a = parser.parse_args()
-    names = 't lm73_obj euler eye_open gaze_offset_deg expression weights shape_names held_out'.split()
+    names = 't lm73_obj euler eye_open gaze_offset_deg expression weights shape_names held_out aperture'.split()
     archive = np.load(a.timeline)
     d = {k: archive[k] for k in names}
     with open(os.path.join(a.speech, 'phonemes.json')) as file:
@@ -99,9 +100,14 @@ def main() -> None:
     sentence = max((u for u in info['utterances'] if u['held_out']), key=lambda u: u['end'] - u['start'])
     start = int(max(0, sentence['start'] - 0.3) * 60) // 2 * 2
     val = list(range(start, start + max(360, min(480, int((sentence['end'] + 0.3) * 60) - start)), 2))
+    # ten of them come first, where head and lips move most: a look at motion before all others are rendered
+    lively = [np.abs(np.diff(d['euler'][val[k : k + 10], 1])).mean() for k in range(len(val) - 9)]
+    lively = [m + 5 * d['aperture'][val[k : k + 10]].std() for k, m in enumerate(lively)]
+    preview = val[int(np.argmax(lively)) :][:10]
+    later = [i for i in val if i not in preview]
     os.makedirs(a.out, exist_ok=True)
     with open(os.path.join(a.out, 'queue.txt'), 'w') as file:
-        file.write('\n'.join(str(i) for i in train[: a.first] + val + train[a.first :]) + '\n')
+        file.write('\n'.join(str(i) for i in preview + train[: a.first] + later + train[a.first :]) + '\n')
     split = dict(
         train_in_coverage_order=train, val=val, val_fps=30, val_text=sentence['text'], val_voice=sentence['voice']
     )
