@@ -80,7 +80,7 @@ class Head:
             iris=surfaces.iris_material(person.iris),
             wet=surfaces.wet_material(),
             cloth=surfaces.cloth_material(person.cloth_dark, person.cloth_light),
-            hair=surfaces.hair_material('hair', person.melanin, person.redness, 0.34, 0.14),
+            hair=surfaces.hair_material('hair', person.melanin, person.redness, 0.34, 0.08),
             brow=surfaces.hair_material('brow', person.brow_melanin, 0.04, 0.42, 0.10),
             lash=surfaces.hair_material('lash', 0.95, 0.2, 0.4, 0.15),
         )

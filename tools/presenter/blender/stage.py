@@ -49,7 +49,7 @@ def set_stage(scene, lm: np.ndarray):
     world.node_tree.nodes['Background'].inputs[0].default_value = (0.80, 0.82, 0.86, 1)
     world.node_tree.nodes['Background'].inputs[1].default_value = 0.15
     view = scene.view_settings
-    view.view_transform, view.look, view.exposure = 'AgX', 'AgX - Medium High Contrast', 0.28
+    view.view_transform, view.look, view.exposure = 'AgX', 'AgX - Medium High Contrast', 0.40
     scene.render.resolution_x = scene.render.resolution_y = SIZE
     return camera
 

@@ -21,7 +21,7 @@ EXPRESSIONS: dict[str, dict[str, float]] = dict(
 # fmt: on
 NAMES = list(EXPRESSIONS)
 # what a relaxed face does all the time
-BASE = dict(mouthSmile=0.13, cheekRaiser=0.08, eyeWide=0.16, browInnerUp=-0.08, browOuterUp=0.04)
+BASE = dict(mouthSmile=0.13, cheekRaiser=0.08, eyeWide=0.27, browInnerUp=-0.08, browOuterUp=0.04)
 
 
 def sided(name: str, known) -> list[tuple[str, float]]:

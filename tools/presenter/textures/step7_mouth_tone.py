@@ -18,7 +18,10 @@ goal = np.array([0.098, -0.018, -0.080], np.float32)
 e = G(((np.abs(np.abs(u - 0.5) - 0.15) < 0.12) & (v > 0.19) & (v < 0.34)).astype(np.float32), 40)
 k = np.clip(0.65 * m + 0.35 * e, 0, 1)[..., None]
 a = a + k * (goal - lo)
-# the pale greenish moustache band: a little darker, warmer
+# the stubble in the philtrum would show as a grey spot
+soft = np.stack([G(a[..., c], 12) for c in range(3)], -1)
+spot = np.exp(-(((u - 0.497) / 0.030) ** 2) - ((v - 0.472) / 0.012) ** 2)[..., None]
+a = a - 0.8 * spot * (a - soft) + spot * (np.array([0.150, -0.010, -0.075], np.float32) * 0.35)
 a = np.clip(a, 0, 1)
 Image.fromarray((a * 255 + 0.5).astype(np.uint8)).save(TEX + 'face_col2.png')
 Image.fromarray((a * 255 + 0.5).astype(np.uint8)).save(DONE + 'face_col.jpg', quality=93, subsampling=0)
