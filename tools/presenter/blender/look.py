@@ -15,7 +15,7 @@ import expressions
 import ict
 import numpy as np
 import stage
-from camera_response import develop
+from camera_response import develop, soften_outline
 from head import Head
 from person import PEOPLE
 from PIL import Image
@@ -90,9 +90,9 @@ def main() -> None:
         path = os.path.join(a.out, name + a.tag + '.png')
         begin, used = time.time(), time.process_time()
         matte = head.render(path)
+        picture, matte = soften_outline(develop(np.asarray(Image.open(path).convert('RGB'))), matte)
         Image.fromarray(matte).save(path[:-4] + '_matte.png')
-        picture = np.asarray(Image.open(path).convert('RGB'))
-        Image.fromarray(develop(picture)).save(path)
+        Image.fromarray(picture).save(path)
         print(f'{name}: {time.time() - begin:.1f} s, {time.process_time() - used:.1f} processor seconds', flush=True)
 
 

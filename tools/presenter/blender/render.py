@@ -17,7 +17,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import numpy as np
 import stage
-from camera_response import develop
+from camera_response import develop, soften_outline
 from head import Head
 from person import PEOPLE
 from PIL import Image
@@ -101,6 +101,7 @@ def main() -> None:
         assert error < TOLERANCE, f'frame {i}: the mesh is {error:.3f} px from the truth'
         matte = head.render(temporary + '.png')
         picture = develop(np.asarray(Image.open(temporary + '.png').convert('RGB')))
+        picture, matte = soften_outline(picture, matte)
         picture = np.where(matte[..., None] == 0, room, picture)
         Image.fromarray(matte).save(temporary + '_matte.png', optimize=True)
         Image.fromarray(picture).save(temporary + '.jpg', quality=95, subsampling=0)
