@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import wave
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # also when loaded from its file
 import expressions
 import numpy as np
 from behaviour import IN_HEAD, Behaviour, behave
@@ -113,7 +115,11 @@ def pupils(rig: dict, sight: np.ndarray) -> np.ndarray:
 
 
 def animate(rig: dict, audio: np.ndarray, info: dict, seed: int = 11) -> dict[str, np.ndarray]:
-    """All truth arrays; see the README for their meaning."""
+    """All truth arrays; see the README for their meaning.
+
+    rig: arrays of rig.npz; audio: samples at 16 kHz, -1 to 1; info: frames, phonemes ([name, start, end] in s, without
+    gaps), utterances (start, end, text; voice, held_out), and if wanted listening and expressions.
+    """
     rng = np.random.RandomState(seed)
     n = info['frames']
     t = np.arange(n) / FPS
@@ -131,7 +137,7 @@ def animate(rig: dict, audio: np.ndarray, info: dict, seed: int = 11) -> dict[st
     w.add('browOuterUp', 0.75 * b.brow)
     w.add('browInnerUp', 0.60 * b.brow)
     w.add('eyeWide', 0.25 * b.brow)
-    strength = expressions.strengths(n, [tuple(s) for s in info['expressions']], rng)
+    strength = expressions.strengths(n, [tuple(s) for s in info.get('expressions', [])], rng)
     for k, name in enumerate(expressions.NAMES):
         for shape, value in expressions.EXPRESSIONS[name].items():
             # the lips of a rounded vowel or a closure leave less room for a smile
@@ -174,11 +180,12 @@ def animate(rig: dict, audio: np.ndarray, info: dict, seed: int = 11) -> dict[st
     voice, utterance, held_out = -np.ones(n), -np.ones(n), np.zeros(n)
     for i, u in enumerate(info['utterances']):
         m = (t >= u['start']) & (t < u['end'])
-        voice[m], utterance[m] = VOICES.index(u['voice']), i
-        if u['held_out']:
+        voice[m] = VOICES.index(u['voice']) if u.get('voice') in VOICES else -1
+        utterance[m] = i
+        if u.get('held_out'):
             held_out[(t >= u['start'] - 0.4) & (t < u['end'] + 0.4)] = 1
     listening = np.zeros(n)
-    for start, end in info['listening']:
+    for start, end in info.get('listening', []):
         listening[(t >= start) & (t < end)] = 1
     phone_names = sorted(PHONES)
     phone = np.zeros(n)
