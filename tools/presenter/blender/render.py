@@ -104,9 +104,9 @@ def main() -> None:
         picture, matte = soften_outline(picture, matte)
         picture = np.where(matte[..., None] == 0, room, picture)
         Image.fromarray(matte).save(temporary + '_matte.png', optimize=True)
-        Image.fromarray(picture).save(temporary + '.jpg', quality=95, subsampling=0)
+        Image.fromarray(picture).save(temporary + '.part', 'JPEG', quality=95, subsampling=0)
         os.replace(temporary + '_matte.png', target + '_matte.png')
-        os.replace(temporary + '.jpg', target + '.jpg')
+        os.replace(temporary + '.part', target + '.jpg')
         os.remove(target + '.claim')
         print(
             f'frame {i:06d}: {time.time() - start:.1f} s, {time.process_time() - used:.1f} processor seconds, '

@@ -109,7 +109,12 @@ def main() -> None:
     with open(os.path.join(a.out, 'queue.txt'), 'w') as file:
         file.write('\n'.join(str(i) for i in preview + train[: a.first] + later + train[a.first :]) + '\n')
     split = dict(
-        train_in_coverage_order=train, val=val, val_fps=30, val_text=sentence['text'], val_voice=sentence['voice']
+        train=sorted(train),
+        train_in_coverage_order=train,
+        val=val,
+        val_fps=30,
+        val_text=sentence['text'],
+        val_voice=sentence['voice'],
     )
     with open(os.path.join(a.out, 'split.json'), 'w') as file:
         json.dump(split, file)

@@ -111,7 +111,10 @@ class Piper:
         frames = np.asarray(frames).reshape(-1)
         step = len(x) / self._rate / frames.sum()
         lengths = np.zeros(len(symbols))
-        np.add.at(lengths, owner[: len(frames)], frames * step)
+        owner = np.array(owner[: len(frames)])
+        np.add.at(lengths, owner, frames * step * 0.5)  # the blank between two sounds belongs to both
+        blank = np.array(ids[: len(frames)]) == 0
+        np.add.at(lengths, np.minimum(owner + blank, len(symbols) - 1), frames * step * 0.5)
         ends = np.cumsum(lengths)
         phones: Phones = []
         k = 0
