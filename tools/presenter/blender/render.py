@@ -26,7 +26,11 @@ TOLERANCE = 0.05  # px between the mesh that is rendered and the stored truth
 
 
 def running(pid: str) -> bool:
-    return pid.isdigit() and os.path.exists(f'/proc/{pid}')
+    try:
+        with open(f'/proc/{int(pid)}/cmdline') as file:
+            return 'render.py' in file.read()  # numbers are used again
+    except (OSError, ValueError):
+        return False
 
 
 def claim(path: str) -> bool:
