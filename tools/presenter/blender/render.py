@@ -1,6 +1,6 @@
 """Renders the frames of a queue. May be stopped at any time and started again; several may work on one queue.
 
-usage: render.py TIMELINE.npz QUEUE.txt FRAMES_FOLDER [--samples 12] [--threads 2] [--until HH:MM] [--person robin]
+usage: render.py TIMELINE.npz QUEUE.txt FRAMES_FOLDER [--samples 18] [--threads 2] [--until HH:MM] [--person robin]
 
 QUEUE.txt holds frame numbers of the timeline, one a line, in the order of rendering. Each frame leaves
 NNNNNN.jpg (512 x 512 RGB, quality 95, 4:4:4) and NNNNNN_matte.png (8 bit, 255 = the person); the picture is written
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument('timeline')
     parser.add_argument('queue')
     parser.add_argument('frames')
-    parser.add_argument('--samples', type=int, default=12)
+    parser.add_argument('--samples', type=int, default=18)
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--until', default='', help='stop at this time of day')
     parser.add_argument('--person', default='robin')
