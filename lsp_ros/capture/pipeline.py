@@ -35,10 +35,12 @@ from lsp_ros.capture.take import (
     first_states,
     segments,
     shots,
+    too_dark,
 )
 from lsp_ros.capture.tracking import Track, track
 from lsp_ros.capture.video import (
     Crop,
+    Heard,
     check_sound,
     choose_crop,
     file_sha256,
@@ -91,6 +93,7 @@ class Capture:
         self.sightings = Sightings(self.work, detector, config.landmarker)
         self.left_out: list[str] = []  # sentences about videos that are not used ...
         self.remarks: list[str] = []  # ... and about others
+        self.sounds: dict[str, Heard] = {}  # what the videos' sound lacks, by digest
 
     def close(self) -> None:
         self.sightings.close()
@@ -112,8 +115,15 @@ class Capture:
                 if take.clip.times[-1] < SHORTEST:
                     self.left_out.append(f'{video}: is {take.clip.times[-1]:.2f} s long; {SHORTEST} s are the least.')
                 elif not len(take.boxes):
-                    self.left_out.append(f'{video}: no face was found in it.')
+                    self.left_out.append(f'{video}: no face was found in it{too_dark(take)}.')
                 else:
+                    take.heard = self.sounds[digest]
+                    silent = take.clip.times[~take.heard.at(take.clip.times)]
+                    if len(silent):
+                        self.remarks.append(
+                            f'{video}: has no sound for {len(silent)} of its {len(take.clip.times)} pictures, from '
+                            f'{silent[0]:.1f} s on; they are left out.'
+                        )
                     takes.append(take)
         if not takes:
             raise CaptureError(self.left_out[0] if self.left_out else 'No video was given.')
@@ -140,13 +150,14 @@ class Capture:
         heard, sizes = [], {}
         for video, digest in zip(self.videos, self.digests):
             try:
-                damaged = check_sound(video)
+                sound = check_sound(video)
                 _, _, image = next(pictures(video))
             except MediaError as error:
                 self.left_out.append(str(error))
                 continue
-            if damaged:
-                self.remarks.append(damaged)
+            if sound.damage:
+                self.remarks.append(sound.damage)
+            self.sounds[digest] = sound
             sizes[image.shape[1], image.shape[0]] = video
             heard.append((video, digest))
         if len(sizes) > 1:
@@ -161,7 +172,7 @@ class Capture:
         """The Track of all good pictures of all clips; the takes then know their pictures' states and rows in it."""
         for take in takes:
             take.leaps = find_leaps(take.clip, take.seen.faces)
-            take.state = first_states(take.clip, take.seen, take.leaps)
+            take.state = first_states(take.clip, take.seen, take.leaps, take.heard)
         good = [np.flatnonzero(take.state == 0) for take in takes]
         if sum(map(len, good)) < 4 * SHORTEST * max(take.clip.rate for take in takes):
             raise CaptureError('Hardly any picture shows a face that can be tracked.')

@@ -99,7 +99,7 @@ class Sightings:
         file, key = self.folder / f'look-{digest[:12]}.npz', self.key('look', digest)
         stored = stored_arrays(file, key)
         if stored is None:
-            times, changes, boxes, due = [], [], [], 0.0
+            times, changes, boxes, faces, whole, due = [], [], [], [], [], 0.0
             size = small = None
             seconds_in_all = duration(path)
             for _, seconds, image in pictures(path):
@@ -110,8 +110,10 @@ class Sightings:
                 if seconds >= due:
                     due = seconds + LOOK_EVERY
                     face = self.detector.see(image, flags.FORGET).face
+                    whole.append(grey(image))
                     if face is not None:
                         boxes.append(face_box(face))
+                        faces.append(grey(image, boxes[-1]))
                     if seconds_in_all:
                         share(min(1.0, seconds / seconds_in_all))
             cuts = np.array(find_cuts(np.array(changes)), int)
@@ -120,12 +122,14 @@ class Sightings:
                 'size': np.array(size[:2]),
                 'cuts': cuts,
                 'boxes': np.array(boxes).reshape(-1, 4),
+                'light': np.array(np.median(faces or whole)),
             }
             store_arrays(file, key, **stored)
         share(1.0)
         height, width = (int(side) for side in stored['size'])
         cuts = tuple(int(cut) for cut in stored['cuts'])
-        return Take(digest, Clip(path, width, height, stored['times'], cuts), stored['boxes'])
+        clip = Clip(path, width, height, stored['times'], cuts)
+        return Take(digest, clip, stored['boxes'], light=float(stored['light']))
 
     def see(self, take: Take, crop: Crop, share: Callable[[float], None] = lambda share: None) -> Seen:
         """Every picture of a clip: cropped, kept as JPEG, and seen by the detector."""
@@ -206,6 +210,14 @@ class Sightings:
 def face_box(face: np.ndarray) -> np.ndarray:
     """(478, 3) mesh -> left, top, right, bottom in pixels."""
     return np.concatenate([face[:468, :2].min(axis=0), face[:468, :2].max(axis=0)])
+
+
+def grey(image: np.ndarray, box: np.ndarray | None = None) -> float:
+    """Mean grey level, of 255, of a picture (height, width, 3) or of a box in it."""
+    if box is not None:
+        left, top, right, bottom = np.clip(np.round(box), 0, max(image.shape)).astype(int)
+        image = image[top:bottom, left:right] if image[top:bottom, left:right].size else image
+    return float(image[::4, ::4].mean())
 
 
 def over_face(hand: np.ndarray, face: np.ndarray) -> bool:

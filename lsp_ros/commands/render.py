@@ -33,7 +33,7 @@ def make_film(samples: np.ndarray, title: str, options: argparse.Namespace) -> N
     """Renders 16 kHz samples into options.output. What was made until Ctrl-C is a playable film."""
     if options.crf > 51:
         raise ValueError(f'--crf is {options.crf}; it must be from 0 to 51.')
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     if options.engine != 'torch':
         torch.set_num_threads(1)  # one short frame at a time: more threads only spin beside the renderer's
     with console.status('loading the avatar'):
@@ -52,7 +52,7 @@ def make_film(samples: np.ndarray, title: str, options: argparse.Namespace) -> N
     if not total:
         raise ValueError('The sound is too short for a single frame: there is nothing to show.')
     columns = (
-        bars.TextColumn('{task.description}'),
+        bars.TextColumn('{task.description}', markup=False),  # the name of a file may hold brackets
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
         bars.TextColumn('frames,'),

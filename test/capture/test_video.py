@@ -17,11 +17,11 @@ from lsp_ros.capture.video import (
     find_cuts,
     pictures,
     read_sound,
-    resample,
     room_tone,
     thumbnail,
 )
 from lsp_ros.media import MediaError
+from lsp_ros.media.resampling import resample
 from lsp_ros.timeline import SAMPLE_RATE
 
 RATES = {
