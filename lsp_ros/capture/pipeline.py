@@ -36,6 +36,7 @@ from lsp_ros.capture.take import (
     segments,
     shots,
     too_dark,
+    without_sound,
 )
 from lsp_ros.capture.tracking import Track, track
 from lsp_ros.capture.video import (
@@ -83,7 +84,7 @@ class Capture:
         if len(self.held_out) == len(self.digests):
             raise CaptureError('All videos are held out: nothing is left to learn from.')
         self.names = dict(zip(self.digests, short_names(self.videos)))
-        names = {f'{digest[:8]} {video.name}': digest for video, digest in zip(self.videos, self.digests)}
+        names = {f'{digest[:8]} {Path(name).name}': digest for digest, name in self.names.items()}
         self.consent: dict[str, Any] | None = None
         self.record: str | None = None
         if consent:
@@ -118,12 +119,7 @@ class Capture:
                     self.left_out.append(f'{video}: no face was found in it{too_dark(take)}.')
                 else:
                     take.heard = self.sounds[digest]
-                    silent = take.clip.times[~take.heard.at(take.clip.times)]
-                    if len(silent):
-                        self.remarks.append(
-                            f'{video}: has no sound for {len(silent)} of its {len(take.clip.times)} pictures, from '
-                            f'{silent[0]:.1f} s on; they are left out.'
-                        )
+                    self.remarks += [f'{video}: {text}' for text in without_sound(take)]
                     takes.append(take)
         if not takes:
             raise CaptureError(self.left_out[0] if self.left_out else 'No video was given.')
@@ -150,14 +146,13 @@ class Capture:
         heard, sizes = [], {}
         for video, digest in zip(self.videos, self.digests):
             try:
-                sound = check_sound(video)
+                self.sounds[digest] = sound = check_sound(video)
                 _, _, image = next(pictures(video))
             except MediaError as error:
                 self.left_out.append(str(error))
                 continue
             if sound.damage:
                 self.remarks.append(sound.damage)
-            self.sounds[digest] = sound
             sizes[image.shape[1], image.shape[0]] = video
             heard.append((video, digest))
         if len(sizes) > 1:

@@ -110,6 +110,17 @@ def too_dark(take: Take) -> str:
     return f': it is very dark (mean grey level {take.light:.0f} of 255); light the face from the front'
 
 
+def without_sound(take: Take) -> list[str]:
+    """The end of a sentence on a take if its file lacks the sound of some pictures."""
+    times = take.clip.times
+    silent = times[~take.heard.at(times)]
+    if not len(silent):
+        return []
+    return [
+        f'has no sound for {len(silent)} of its {len(times)} pictures, from {silent[0]:.1f} s on; they are left out.'
+    ]
+
+
 def first_states(clip: Clip, seen: Seen, leaps: tuple[int, ...] = (), heard: Heard = ALL_HEARD) -> np.ndarray:
     """(N,) int8: why a picture cannot be tracked, as far as the picture itself tells; 0 where it can."""
     state = np.zeros(len(clip.times), np.int8)

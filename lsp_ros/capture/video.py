@@ -85,6 +85,11 @@ def file_sha256(path: Path) -> str:
     return sha256_of_file(path)
 
 
+def readable(name: str) -> str:
+    """A file's name as YAML and HTML, which are UTF-8, can hold it."""
+    return name.encode('utf-8', 'replace').decode()
+
+
 def short_names(files: list[Path]) -> list[str]:
     """A name for each file: its own, with as many folders before it as tell it from the others."""
     paths = [Path(os.path.abspath(file)) for file in files]
@@ -93,7 +98,7 @@ def short_names(files: list[Path]) -> list[str]:
         depth = 1
         while depth < len(path.parts) and sum(other.parts[-depth:] == path.parts[-depth:] for other in paths) > 1:
             depth += 1
-        names.append('/'.join(path.parts[-depth:]))
+        names.append(readable('/'.join(path.parts[-depth:])))
     return names
 
 
