@@ -28,13 +28,10 @@ from lsp_ros.cli.main import main
 from lsp_ros.motion.clip import smooth, whole_clip_form, whole_clip_stage
 from lsp_ros.motion.lips import part_lips
 from lsp_ros.motion.stage import MotionStage
-from lsp_ros.official_release import (
-    ReleaseError,
-    expected_tensors,
-    import_release,
-    picture_offset,
-    read_network,
-)
+from lsp_ros.official_release.checkpoints import expected_tensors, read_network
+from lsp_ros.official_release.files import ReleaseError
+from lsp_ros.official_release.person import picture_offset
+from lsp_ros.official_release.release import import_release
 from lsp_ros.rendering.engines.baked import scale_candidates
 from lsp_ros.rendering.engines.torch import TorchEngine
 from lsp_ros.rendering.feature_map import draw
@@ -667,6 +664,19 @@ def text(old, new):
 TEXTS: dict[str, str] = {}
 
 
+def page(path):
+    path.write_text('\n<!DOCTYPE html><html><head><title>Sign in</title></head></html>')
+
+
+def pointer(path):
+    path.write_text('version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n')
+
+
+def packed(path):
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr('inside.pkl', b'tensors')
+
+
 @pytest.mark.parametrize(
     'name, write, words',
     [
@@ -705,6 +715,40 @@ TEXTS: dict[str, str] = {}
         (CONFIG, text('Knear: 10', 'Knear: many'), 'APC.Knear must be a whole number'),
         (CONFIG, text('smooth: [2, 8]', 'smooth: 2'), 'Headpose.smooth must be a list of 2 numbers'),
         (CONFIG, text('hidden_size: 512, ', ''), 'APC.hidden_size is missing'),
+        # What a browser or git saves in the place of a download.
+        (f'{PERSON}checkpoints/Audio2Headpose.pkl', page, 'is a web page, not the file'),
+        (f'{PERSON}checkpoints/Audio2Headpose.pkl', pointer, 'is a git-lfs pointer, not the file itself: run `git lfs'),
+        (f'{PERSON}checkpoints/Audio2Headpose.pkl', packed, 'is a zip archive that holds inside.pkl'),
+        (f'{PERSON}mean_pts3d.npy', page, 'is a web page'),
+        (f'{PERSON}3d_fit_data.npz', pointer, 'is a git-lfs pointer'),
+        (f'{PERSON}id_scale.mat', page, 'is a web page'),
+        (f'{PERSON}candidates/normalized_full_2.jpg', pointer, 'is a git-lfs pointer'),
+        (CONFIG, page, 'is a web page'),
+        # Values that the manifest of an avatar cannot hold.
+        (CONFIG, text('Knear: 10', 'Knear: 0'), 'APC.Knear must be a whole number from 1 to 1000, not 0'),
+        (
+            CONFIG,
+            text('Knear: 10', 'Knear: 1' + 400 * '0'),
+            'APC.Knear must be a whole number from 1 to 1000',
+        ),
+        (CONFIG, text('LLE_percent: 1', 'LLE_percent: 2'), 'APC.LLE_percent must be a number from 0 to 1, not 2'),
+        (
+            CONFIG,
+            text('smooth: [2, 8]', 'smooth: [2, -8]'),
+            'must be a list of 2 numbers of at least 0',
+        ),
+        (CONFIG, text('smooth: [2, 8]', 'smooth: [.nan, 8]'), 'Headpose.smooth must be a list of 2 numbers'),
+        (f'{PERSON}camera_intrinsic.npy', array(np.zeros((3, 3))), 'must be a pinhole matrix'),
+        (
+            f'{PERSON}APC_feature_base.npy',
+            array(np.zeros((5, 512), np.float32)),
+            'has 5 rows; model_params.APC.Knear',
+        ),
+        (
+            f'{PERSON}3d_fit_data.npz',
+            lambda path: np.savez(path, trans=np.zeros((480, 3, 1)), rot_angles=np.zeros((480, 3))),
+            'trans puts the head into the camera: it is 0 units away',
+        ),
     ],
 )
 def test_a_file_that_does_not_fit_is_named(releases, tmp_path, name, write, words):
@@ -725,3 +769,25 @@ def test_a_file_that_does_not_fit_is_named(releases, tmp_path, name, write, word
 def test_a_subject_that_is_not_there_is_answered_with_those_that_are(releases, tmp_path, capsys):
     assert main(['import-release', str(releases['normal']), '--subject', 'Nobody', '--out', str(tmp_path / 'a')]) == 2
     assert 'RefNormal' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('subject', ['', '.', '..', 'Nobody'])
+def test_a_subject_that_is_none_is_answered_with_those_that_are(releases, tmp_path, subject):
+    with pytest.raises(ReleaseError, match=r'\(subjects in .*: RefNormal\)\.'):
+        import_release(releases['normal'], subject, tmp_path / 'a')
+
+
+def test_a_download_that_is_still_packed_is_to_be_unpacked(tmp_path):
+    packed(tmp_path / 'data.zip')
+    with pytest.raises(ReleaseError, match=r'data.zip: is a zip archive: unpack it and name the folder'):
+        import_release(tmp_path / 'data.zip', 'May', tmp_path / 'a')
+    packed(tmp_path / 'May.zip')
+    with pytest.raises(ReleaseError, match=r'May.zip: is a zip archive: unpack it into'):
+        import_release(tmp_path, 'May', tmp_path / 'a')
+
+
+def test_an_output_that_cannot_be_written_is_a_sentence_without_a_number(releases, tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(ReleaseError) as caught:
+        import_release(releases['normal'], 'RefNormal', tmp_path / 'file' / 'a')
+    assert 'cannot be written (' in str(caught.value) and 'Errno' not in str(caught.value)

@@ -9,7 +9,7 @@ import pytest
 
 from lsp_ros.avatar.landmarks import MOUTH_OUTPUT
 from lsp_ros.avatar.load import Avatar, find_avatar
-from lsp_ros.media import read_audio
+from lsp_ros.media.sound import read_audio
 from lsp_ros.motion.head_pose_live import HeadPoseSampler
 from lsp_ros.motion.mouth_live import MouthPredictor
 from lsp_ros.openvino_graph import PRECISIONS

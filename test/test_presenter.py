@@ -8,7 +8,7 @@ import pytest
 
 from lsp_ros.avatar.landmarks import LEFT_EYE_LIDS, MOUTH_OUTPUT, lip_gap
 from lsp_ros.avatar.load import Avatar, find_avatar
-from lsp_ros.media import read_audio
+from lsp_ros.media.sound import read_audio
 from lsp_ros.motion.lips import join_lips
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.rendering.stage import RenderStage

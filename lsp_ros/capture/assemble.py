@@ -7,8 +7,9 @@ from scipy.interpolate import CubicSpline
 
 from lsp_ros.capture.take import BLUR, Take, stretches
 from lsp_ros.capture.tracking import Track
-from lsp_ros.capture.video import read_sound, resample, room_tone
+from lsp_ros.capture.video import read_sound, room_tone
 from lsp_ros.geometry import project, to_camera
+from lsp_ros.media.resampling import resample
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE, frame_start
 from lsp_ros.training.dataset import TRACKS
 

@@ -35,10 +35,13 @@ from lsp_ros.capture.take import (
     first_states,
     segments,
     shots,
+    too_dark,
+    without_sound,
 )
 from lsp_ros.capture.tracking import Track, track
 from lsp_ros.capture.video import (
     Crop,
+    Heard,
     check_sound,
     choose_crop,
     file_sha256,
@@ -46,7 +49,7 @@ from lsp_ros.capture.video import (
     short_names,
 )
 from lsp_ros.capture.work import CaptureConfig, CaptureError, Progress, work_key
-from lsp_ros.media import MediaError
+from lsp_ros.media.files import MediaError
 from lsp_ros.signals import SHOULDER_POINTS
 from lsp_ros.storage import remove_unfinished, sha256, store_arrays, stored_arrays, whole_folder
 from lsp_ros.training.dataset import TRACKS, VALIDATION_SHARE, in_ranges, runs, write_dataset
@@ -81,7 +84,7 @@ class Capture:
         if len(self.held_out) == len(self.digests):
             raise CaptureError('All videos are held out: nothing is left to learn from.')
         self.names = dict(zip(self.digests, short_names(self.videos)))
-        names = {f'{digest[:8]} {video.name}': digest for video, digest in zip(self.videos, self.digests)}
+        names = {f'{digest[:8]} {Path(name).name}': digest for digest, name in self.names.items()}
         self.consent: dict[str, Any] | None = None
         self.record: str | None = None
         if consent:
@@ -91,6 +94,7 @@ class Capture:
         self.sightings = Sightings(self.work, detector, config.landmarker)
         self.left_out: list[str] = []  # sentences about videos that are not used ...
         self.remarks: list[str] = []  # ... and about others
+        self.sounds: dict[str, Heard] = {}  # what the videos' sound lacks, by digest
 
     def close(self) -> None:
         self.sightings.close()
@@ -112,8 +116,10 @@ class Capture:
                 if take.clip.times[-1] < SHORTEST:
                     self.left_out.append(f'{video}: is {take.clip.times[-1]:.2f} s long; {SHORTEST} s are the least.')
                 elif not len(take.boxes):
-                    self.left_out.append(f'{video}: no face was found in it.')
+                    self.left_out.append(f'{video}: no face was found in it{too_dark(take)}.')
                 else:
+                    take.heard = self.sounds[digest]
+                    self.remarks += [f'{video}: {text}' for text in without_sound(take)]
                     takes.append(take)
         if not takes:
             raise CaptureError(self.left_out[0] if self.left_out else 'No video was given.')
@@ -140,13 +146,13 @@ class Capture:
         heard, sizes = [], {}
         for video, digest in zip(self.videos, self.digests):
             try:
-                damaged = check_sound(video)
+                self.sounds[digest] = sound = check_sound(video)
                 _, _, image = next(pictures(video))
             except MediaError as error:
                 self.left_out.append(str(error))
                 continue
-            if damaged:
-                self.remarks.append(damaged)
+            if sound.damage:
+                self.remarks.append(sound.damage)
             sizes[image.shape[1], image.shape[0]] = video
             heard.append((video, digest))
         if len(sizes) > 1:
@@ -161,7 +167,7 @@ class Capture:
         """The Track of all good pictures of all clips; the takes then know their pictures' states and rows in it."""
         for take in takes:
             take.leaps = find_leaps(take.clip, take.seen.faces)
-            take.state = first_states(take.clip, take.seen, take.leaps)
+            take.state = first_states(take.clip, take.seen, take.leaps, take.heard)
         good = [np.flatnonzero(take.state == 0) for take in takes]
         if sum(map(len, good)) < 4 * SHORTEST * max(take.clip.rate for take in takes):
             raise CaptureError('Hardly any picture shows a face that can be tracked.')

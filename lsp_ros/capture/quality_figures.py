@@ -9,11 +9,13 @@ from lsp_ros.capture.pipeline import CaptureResult
 from lsp_ros.capture.take import (
     BLUR,
     CUT,
+    DARK,
     ERROR,
     HAND,
     JUMPED,
     NO_FACE,
     NO_SHOULDERS,
+    NO_SOUND,
     OUTSIDE,
     REASONS,
     SHORT,
@@ -43,6 +45,7 @@ REMEDIES = {
     SHORT: 'What lies between two of the other gaps is of no use: mend those.',
     NO_SHOULDERS: 'Show head and both shoulders, in clothes that are not of the colour of the background; folds or a '
     'pattern help.',
+    NO_SOUND: 'Let the sound run as long as the pictures.',
     BLUR: 'More light, so that the camera exposes shortly, and calm movements.',
 }
 
@@ -62,8 +65,9 @@ def measure(result: CaptureResult, data: Dataset) -> dict[str, float]:
     heard_in = np.zeros(len(result.samples), bool)
     for take in result.takes:
         stop = take.start + int(take.places[-1])
-        inside[take.start : stop] = True
-        heard_in[frame_start(take.start) : frame_start(stop)] = True
+        inside[take.start : stop] = take.heard.at(take.seconds_at(np.arange(stop - take.start)))
+        for first, end in runs(inside[take.start : stop]):
+            heard_in[frame_start(take.start + first) : frame_start(take.start + end)] = True
     speaking = np.zeros(len(known), bool)
     heard = speech_frames(result.samples)[: len(known)]
     speaking[: len(heard)] = heard
@@ -97,6 +101,7 @@ def measure(result: CaptureResult, data: Dataset) -> dict[str, float]:
         'tracking error px': float(result.track.error.mean()),
         'tracking error 99 % px': float(np.percentile(result.track.error, 99)),
         'sharpness': float(np.median(sharp)),
+        'light': min(take.light for take in result.takes),
         'speech level dBFS': float(np.median(levels[speaking])) if speaking.any() else -120.0,
         'noise level dBFS': float(np.percentile(levels[inside], 3)),
         'share of silence': float(1 - speaking[inside].mean()),
@@ -151,6 +156,14 @@ def judge(figures: dict[str, float]) -> list[Judged]:
             f'{SHARP:.0f} or more',
             f['sharpness'] >= SHARP,
             'The face is not sharp: focus on the eyes, clean the lens, use more light, come closer.',
+        ),
+        Judged(
+            'light on the face',
+            f'{f["light"]:.0f} of 255',
+            f'{DARK:.0f} or more',
+            f['light'] >= DARK,
+            f'The footage is very dark (mean grey level of the face {f["light"]:.0f} of 255): light the face from the '
+            'front.',
         ),
         Judged(
             'tracking error',

@@ -120,7 +120,7 @@ def write_report(result: CaptureResult, file: Path) -> dict[str, float]:
         + '\n'.join(parts)
         + '</html>\n'
     )
-    write_file(file, page)
+    write_file(file, page.encode('utf-8', 'replace'))  # sentences name files as they are
     return figures
 
 

@@ -100,6 +100,8 @@ class Sightings:
         stored = stored_arrays(file, key)
         if stored is None:
             times, changes, boxes, due = [], [], [], 0.0
+            faces: list[float] = []
+            whole: list[float] = []
             size: tuple[int, ...] = ()
             small: np.ndarray | None = None
             seconds_in_all = duration(path)
@@ -111,8 +113,10 @@ class Sightings:
                 if seconds >= due:
                     due = seconds + LOOK_EVERY
                     face = self.detector.see(image, flags.FORGET).face
+                    whole.append(grey(image))
                     if face is not None:
                         boxes.append(face_box(face))
+                        faces.append(grey(image, boxes[-1]))
                     if seconds_in_all:
                         share(min(1.0, seconds / seconds_in_all))
             stored = {
@@ -120,12 +124,14 @@ class Sightings:
                 'size': np.array(size[:2]),
                 'cuts': np.array(find_cuts(np.array(changes)), int),
                 'boxes': np.array(boxes).reshape(-1, 4),
+                'light': np.array(np.median(faces or whole)),
             }
             store_arrays(file, key, **stored)
         share(1.0)
         height, width = (int(side) for side in stored['size'])
         cuts = tuple(int(cut) for cut in stored['cuts'])
-        return Take(digest, Clip(path, width, height, stored['times'], cuts), stored['boxes'])
+        clip = Clip(path, width, height, stored['times'], cuts)
+        return Take(digest, clip, stored['boxes'], light=float(stored['light']))
 
     def see(self, take: Take, crop: Crop, share: Callable[[float], None] = lambda share: None) -> Seen:
         """Every picture of a clip: cropped, kept as JPEG, and seen by the detector."""
@@ -219,6 +225,14 @@ def _kept(file: Path, key: str, names: tuple[str, ...]) -> dict[str, np.ndarray]
 def face_box(face: np.ndarray) -> np.ndarray:
     """(478, 3) mesh -> left, top, right, bottom in pixels."""
     return np.concatenate([face[:468, :2].min(axis=0), face[:468, :2].max(axis=0)])
+
+
+def grey(image: np.ndarray, box: np.ndarray | None = None) -> float:
+    """Mean grey level, of 255, of a picture (height, width, 3) or of a box in it."""
+    if box is not None:
+        left, top, right, bottom = np.clip(np.round(box), 0, max(image.shape)).astype(int)
+        image = image[top:bottom, left:right] if image[top:bottom, left:right].size else image
+    return float(image[::4, ::4].mean())
 
 
 def over_face(hand: np.ndarray, face: np.ndarray) -> bool:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from lsp_ros.avatar.architecture import PICTURE
 from lsp_ros.capture.detector import MASK, POINTS
 from lsp_ros.capture.landmarks import RIGID
-from lsp_ros.capture.video import GAP, Clip
+from lsp_ros.capture.video import GAP, Clip, Heard
 from lsp_ros.signals import SHOULDER_POINTS
 from lsp_ros.timeline import FRAME_RATE
 from lsp_ros.training.dataset import runs
@@ -17,9 +17,11 @@ JUMP = 0.3  # widths of the face from one picture to the next
 # Widths of the face that a head leaps at a cut nobody saw: it moves that far from one picture to the next and that many
 # times as far as in the steps around. A head has mass: it gains speed, and loses it, over several pictures.
 LEAP, LEAP_RATIO = 0.03, 4.0
+ALL_HEARD = Heard(None, ())
 SHORTEST = 0.5  # seconds of a stretch that is worth keeping
 
-NO_FACE, HAND, CUT, OUTSIDE, JUMPED, ERROR, TURNED, SHORT, NO_SHOULDERS, BLUR = range(1, 11)
+NO_FACE, HAND, CUT, OUTSIDE, JUMPED, ERROR, TURNED, SHORT, NO_SHOULDERS, BLUR, NO_SOUND = range(1, 12)
+DARK = 30.0  # grey level, of 255, below which a face is very dark; by a window or a lamp it has 80 to 180
 REASONS = {
     NO_FACE: 'no face was found',
     HAND: 'a hand was over the face',
@@ -31,6 +33,7 @@ REASONS = {
     SHORT: 'too short between two gaps',
     NO_SHOULDERS: 'the shoulders were not found',
     BLUR: 'blurred (the picture alone is left out)',
+    NO_SOUND: 'the video has no sound there',
 }
 
 
@@ -62,6 +65,8 @@ class Take:
     start      first frame on the timeline; stop: the first after its pause
     pace       timeline seconds for a second of the file (``assemble.find_pace``)
     shift      timeline frames from ``start`` to the first picture, from 0 to 1
+    light      mean grey level, of 255, of the face at the first look, of the whole picture where no face was found
+    heard      what the sound lacks
     """
 
     digest: str
@@ -76,6 +81,8 @@ class Take:
     stop: int = 0
     pace: float = 1.0
     shift: float = 0.0
+    light: float = 128.0
+    heard: Heard = ALL_HEARD
 
     @property
     def places(self) -> np.ndarray:
@@ -99,7 +106,25 @@ def find_leaps(clip: Clip, faces: np.ndarray) -> tuple[int, ...]:
     return tuple(int(k) + 1 for k in np.flatnonzero((step > LEAP) & (step > LEAP_RATIO * around)))
 
 
-def first_states(clip: Clip, seen: Seen, leaps: tuple[int, ...] = ()) -> np.ndarray:
+def too_dark(take: Take) -> str:
+    """What a sentence on a take ends with if its pictures are very dark."""
+    if take.light >= DARK:
+        return ''
+    return f': it is very dark (mean grey level {take.light:.0f} of 255); light the face from the front'
+
+
+def without_sound(take: Take) -> list[str]:
+    """The end of a sentence on a take if its file lacks the sound of some pictures."""
+    times = take.clip.times
+    silent = times[~take.heard.at(times)]
+    if not len(silent):
+        return []
+    return [
+        f'has no sound for {len(silent)} of its {len(times)} pictures, from {silent[0]:.1f} s on; they are left out.'
+    ]
+
+
+def first_states(clip: Clip, seen: Seen, leaps: tuple[int, ...] = (), heard: Heard = ALL_HEARD) -> np.ndarray:
     """(N,) int8: why a picture cannot be tracked, as far as the picture itself tells; 0 where it can."""
     state = np.zeros(len(clip.times), np.int8)
     faces = seen.faces[:, :468, :2]
@@ -114,6 +139,7 @@ def first_states(clip: Clip, seen: Seen, leaps: tuple[int, ...] = ()) -> np.ndar
             state[max(0, number - 1) : number + 1] = why
     state[seen.hand] = HAND
     state[np.isnan(faces[:, 0, 0])] = NO_FACE
+    state[~heard.at(clip.times)] = NO_SOUND
     drop_short(clip, state)
     return state
 

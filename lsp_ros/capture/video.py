@@ -1,7 +1,7 @@
 """Footage: what a video file holds, when each picture is shown, where a cut is, and the crop around the face.
 
 Time 0 of a clip is its first picture. The sound is cut or filled with silence to begin there, to the sample; pictures
-keep their own times, whatever the rate, constant or not.
+keep their own times, whatever the rate, constant or not. Both follow the file's clock (``media/clock.py``).
 """
 
 import os
@@ -15,7 +15,10 @@ import cv2
 import numpy as np
 
 from lsp_ros.avatar.architecture import PICTURE
-from lsp_ros.media import MediaError, read_audio
+from lsp_ros.media.clock import Clock, decoded
+from lsp_ros.media.files import MediaError, ffmpeg_name, opened, picture_track, sound_track
+from lsp_ros.media.pictures import Deinterlacer, as_shown
+from lsp_ros.media.sound import read_sound_track
 from lsp_ros.storage import sha256_of_file
 from lsp_ros.timeline import SAMPLE_RATE
 
@@ -27,6 +30,7 @@ CUT, CUT_RATIO, CUT_AROUND = 2.0, 5.0, 12
 # The crop's side in widths of the face from ear to ear, and where the face's middle stands in it.
 FACE_WIDTHS, FACE_HEIGHT = 2.4, 0.44
 GAP = 0.25  # seconds between pictures that break a clip
+SOUND_HOLE = 0.1  # seconds without sound that make what is shown meanwhile unknown
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,11 @@ def file_sha256(path: Path) -> str:
     return sha256_of_file(path)
 
 
+def readable(name: str) -> str:
+    """A file's name as YAML and HTML, which are UTF-8, can hold it."""
+    return name.encode('utf-8', 'replace').decode()
+
+
 def short_names(files: list[Path]) -> list[str]:
     """A name for each file: its own, with as many folders before it as tell it from the others."""
     paths = [Path(os.path.abspath(file)) for file in files]
@@ -89,14 +98,14 @@ def short_names(files: list[Path]) -> list[str]:
         depth = 1
         while depth < len(path.parts) and sum(other.parts[-depth:] == path.parts[-depth:] for other in paths) > 1:
             depth += 1
-        names.append('/'.join(path.parts[-depth:]))
+        names.append(readable('/'.join(path.parts[-depth:])))
     return names
 
 
 def duration(path: Path) -> float | None:
     """How many seconds of pictures the file says that it holds; None where it does not say."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(ffmpeg_name(path)) as container:
             stream = next(iter(container.streams.video), None)
             if stream is not None and stream.duration and stream.time_base:
                 return float(stream.duration * stream.time_base)
@@ -111,45 +120,23 @@ def pictures(path: Path, first: int = 0) -> Iterator[tuple[int, float, np.ndarra
     Pictures without a time or not later than the one before do not count. Raises MediaError if nothing can be decoded.
     """
     number, origin, last = 0, None, -1.0
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise MediaError(f'{path}: has no pictures.')
-            stream = container.streams.video[0]
-            stream.thread_type = 'AUTO'
-            aspect = float(stream.sample_aspect_ratio or 1)
-            for packet in container.demux(stream):
-                try:
-                    frames = packet.decode()
-                except av.error.InvalidDataError:
-                    continue  # a damaged packet is a gap in time, which the caller sees
-                for frame in frames:
-                    if frame.time is None:
-                        continue
-                    origin = frame.time if origin is None else origin
-                    if frame.time - origin <= last:
-                        continue
-                    last = frame.time - origin
-                    if number >= first:
-                        yield number, last, as_shown(frame, aspect)
-                    number += 1
-    except (av.error.FFmpegError, OSError) as error:
-        raise MediaError(f'{path}: cannot be read as video ({getattr(error, "strerror", None) or error}).') from None
+    with opened(path, 'video') as container:
+        stream = picture_track(container, path)
+        stream.thread_type = 'AUTO'
+        aspect = float(stream.sample_aspect_ratio or 1)
+        # A damaged packet is a gap in time, which the caller sees.
+        for frame, time in Deinterlacer().frames(decoded(container, stream, Clock(path))):
+            if time is None:
+                continue
+            origin = time if origin is None else origin
+            if time - origin <= last:
+                continue
+            last = time - origin
+            if number >= first:
+                yield number, last, as_shown(frame, aspect)
+            number += 1
     if not number:
         raise MediaError(f'{path}: holds no picture that can be decoded.')
-
-
-def as_shown(frame: av.VideoFrame, aspect: float) -> np.ndarray:
-    """A decoded frame as RGB, turned as the recording device says and with square pixels."""
-    # Where the file does not say which YCbCr it is, high definition is BT.709; swscale would take all for BT.601.
-    matrix: int | str = frame.colorspace
-    if int(matrix) in (2, 0, 3) and frame.format.name.startswith('yuv'):
-        matrix = 'ITU709' if frame.height >= 720 else 'ITU601'
-    image: np.ndarray = frame.reformat(format='rgb24', src_colorspace=matrix).to_ndarray()
-    if aspect != 1:
-        image = cv2.resize(image, (round(image.shape[1] * aspect), image.shape[0]), interpolation=cv2.INTER_LINEAR)
-    turns = round((getattr(frame, 'rotation', 0) or 0) / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def thumbnail(image: np.ndarray) -> np.ndarray:
@@ -180,8 +167,8 @@ def read_sound(path: Path, seconds: float | None = None) -> np.ndarray:
 
     Damaged packets are silence (``read_audio``). Raises MediaError.
     """
-    samples = read_audio(path)
-    late = round((_first_time(path, 'audio') - _first_time(path, 'video')) * SAMPLE_RATE)
+    samples = read_sound_track(path).samples
+    late = round(_late(path) * SAMPLE_RATE)
     samples = np.pad(samples, (late, 0)) if late > 0 else samples[-late:]
     if seconds is None:
         return samples
@@ -189,48 +176,45 @@ def read_sound(path: Path, seconds: float | None = None) -> np.ndarray:
     return np.pad(samples, (0, max(0, length - len(samples))))[:length]
 
 
-def check_sound(path: Path) -> str | None:
-    """Raises MediaError where a file has no sound that can be read; says in a sentence what is damaged in it."""
+@dataclass(frozen=True)
+class Heard:
+    """What a file's sound lacks: ``damage``, a sentence or None, and ``holes``: from when to when, in seconds from the
+    first picture, nothing is known of the sound. The last hole, after the end of the sound, is for ever."""
+
+    damage: str | None
+    holes: tuple[tuple[float, float], ...]
+
+    def at(self, times: np.ndarray) -> np.ndarray:
+        """(N,) seconds -> (N,) bool: whether the file holds the sound of that moment."""
+        heard = np.ones(len(times), bool)
+        for begin, end in self.holes:
+            heard &= (times < begin) | (times >= end)
+        return heard
+
+
+def check_sound(path: Path) -> Heard:
+    """What is missing in a file's sound. Raises MediaError where it has none that can be read."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('always')
-        read_audio(path)
-    return str(caught[0].message) if caught else None
+        sound = read_sound_track(path)
+    late = _late(path)
+    end = late + len(sound.samples) / SAMPLE_RATE
+    holes = [(begin + late, stop + late) for begin, stop in sound.holes if stop - begin > SOUND_HOLE]
+    holes = [*([(-1.0, late)] if late > SOUND_HOLE else []), *holes, (end + SOUND_HOLE, np.inf)]
+    return Heard(str(caught[0].message) if caught else None, tuple(holes))
 
 
-def _first_time(path: Path, kind: str) -> float:
-    """Seconds at which the first picture or sound that can be decoded begins, by the file's clock."""
-    try:
-        with av.open(str(path)) as container:
-            for packet in container.demux(getattr(container.streams, kind)[0]):
-                try:
-                    frames = packet.decode()
-                except av.error.InvalidDataError:
-                    continue
-                for frame in frames:
-                    if frame.time is not None:
-                        return frame.time
-    except (av.error.FFmpegError, OSError, IndexError) as error:
-        raise MediaError(f'{path}: cannot be read ({getattr(error, "strerror", None) or error}).') from None
-    return 0.0
+def _late(path: Path) -> float:
+    """Seconds by which the sound begins after the first picture, by the file's clock."""
+    clock = Clock(path)
+    return _first_time(path, 'sound', clock) - _first_time(path, 'video', clock)
 
 
-def resample(sound: np.ndarray, places: np.ndarray, reach: int = 16) -> np.ndarray:
-    """Sound (n,) at places between its samples, (m,) -> (m,) float32: a windowed sinc, silence outside.
-
-    For changes of speed of some thousandths, where nothing has to be filtered out.
-    """
-    padded = np.pad(np.asarray(sound, np.float32), (reach, reach + 1))
-    out = np.zeros(len(places), np.float32)
-    steps = np.arange(1 - reach, reach + 1)
-    for first in range(0, len(places), 1 << 13):
-        part = places[first : first + (1 << 13)]
-        whole = np.floor(part)
-        off = (part - whole)[:, None] - steps
-        weights = np.sinc(off) * np.cos(np.pi * off / (2 * reach)) ** 2
-        rows = whole.astype(int)[:, None] + steps + reach
-        weights[(rows < 0) | (rows >= len(padded))] = 0
-        out[first : first + len(part)] = (padded[np.clip(rows, 0, len(padded) - 1)] * weights).sum(axis=1)
-    return out
+def _first_time(path: Path, kind: str, clock: Clock) -> float:
+    """Seconds at which the first picture or sound that can be decoded begins."""
+    with opened(path, kind) as container:
+        track = sound_track(container, path) if kind == 'sound' else picture_track(container, path)
+        return next((time for _, time in decoded(container, track, clock) if time is not None), 0.0)
 
 
 def room_tone(sound: np.ndarray, length: int, seed: int = 0) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 from lsp_ros.errors import LspError
 from lsp_ros.storage import key_of
 
-VERSION = 2  # of what the steps compute: another one makes all of it anew
+VERSION = 3  # of what the steps compute: another one makes all of it anew
 
 
 @dataclass(frozen=True)

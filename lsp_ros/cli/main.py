@@ -1,6 +1,7 @@
 """The ``lsp`` command: its sub-commands, its exit statuses, and what ends it."""
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -28,6 +29,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command: 0 when done, 2 with one sentence for what the user can mend, 130 when interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors='surrogateescape')  # a file's name may be any bytes: they come out as they are
     options = build_parser().parse_args(arguments)
     for number in ENDINGS:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup
@@ -42,8 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ours = type(error).__module__.startswith('lsp_ros')
         if os.environ.get('LSP_DEBUG') or (isinstance(error, RuntimeError) and not ours):
             raise
-        print(f'lsp: {error}', file=sys.stderr)
+        print(f'lsp: {_sentence(error)}', file=sys.stderr)
         return USER_ERROR
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says, without the system's number for it."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f'{os.fsdecode(error.filename)}: {error.strerror}.'
+    return str(error)
 
 
 def _interrupt(*_: object) -> None:

@@ -21,7 +21,7 @@ from lsp_ros.benchmark.soak import measure_soak
 from lsp_ros.graph.avatar_graph import LONGEST_LOADING, avatar_graph, speech_values
 from lsp_ros.graph.configuration import MONITOR, Value
 from lsp_ros.graph.supervisor import Graph
-from lsp_ros.media import read_audio
+from lsp_ros.media.sound import read_audio
 from lsp_ros.resources import find_sample
 
 Figures = dict[str, Any]

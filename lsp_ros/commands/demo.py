@@ -14,7 +14,7 @@ from rich.table import Table
 from lsp_ros.graph.avatar_graph import avatar_graph, speech_values
 from lsp_ros.graph.configuration import flagged
 from lsp_ros.graph.errors import GraphError
-from lsp_ros.media import read_audio
+from lsp_ros.media.sound import read_audio
 from lsp_ros.resources import find_sample
 from lsp_ros.timeline import SAMPLE_RATE
 

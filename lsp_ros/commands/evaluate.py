@@ -17,7 +17,7 @@ from lsp_ros.evaluation.paper_tables import TABLES, rows_of
 from lsp_ros.evaluation.protocol_texts import FIGURE8_PROTOCOL, FIGURE9_PROTOCOL, LIPS_PROTOCOL
 from lsp_ros.evaluation.row_figures import Materials
 from lsp_ros.evaluation.runs import Evaluation, measured
-from lsp_ros.media import read_audio
+from lsp_ros.media.sound import read_audio
 from lsp_ros.training.dataset import load_dataset
 
 

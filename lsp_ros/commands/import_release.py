@@ -2,7 +2,7 @@
 
 import argparse
 
-from lsp_ros.official_release import describe, import_release
+from lsp_ros.official_release.release import describe, import_release
 
 
 def run_import(options: argparse.Namespace) -> None:

@@ -10,7 +10,8 @@ from rich import progress as bars
 from rich.console import Console
 
 from lsp_ros import timeline
-from lsp_ros.media import Mp4Writer, read_audio
+from lsp_ros.media.film import Mp4Writer
+from lsp_ros.media.sound import read_audio
 from lsp_ros.portrait import Portrait
 from lsp_ros.text_to_speech import read_text, synthesize
 
@@ -33,7 +34,7 @@ def make_film(samples: np.ndarray, title: str, options: argparse.Namespace) -> N
     """Renders 16 kHz samples into options.output. What was made until Ctrl-C is a playable film."""
     if options.crf > 51:
         raise ValueError(f'--crf is {options.crf}; it must be from 0 to 51.')
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     if options.engine != 'torch':
         torch.set_num_threads(1)  # one short frame at a time: more threads only spin beside the renderer's
     with console.status('loading the avatar'):
@@ -52,7 +53,7 @@ def make_film(samples: np.ndarray, title: str, options: argparse.Namespace) -> N
     if not total:
         raise ValueError('The sound is too short for a single frame: there is nothing to show.')
     columns = (
-        bars.TextColumn('{task.description}'),
+        bars.TextColumn('{task.description}', markup=False),  # the name of a file may hold brackets
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
         bars.TextColumn('frames,'),

@@ -1,6 +1,7 @@
 """``lsp up`` and ``lsp serve``: the live graph, or a renderer for many of them, until Ctrl-C."""
 
 import argparse
+from pathlib import Path
 
 from lsp_ros.commands.loading import load
 from lsp_ros.graph.avatar_graph import avatar_graph, renderer_graph
@@ -11,8 +12,18 @@ from lsp_ros.graph.supervisor import Graph
 def run_up(options: argparse.Namespace) -> None:
     graph = graph_of(options)
     if options.file:
+        _check_name(options.file)
         load('lsp_ros.media:read_audio')(options.file)  # says whether it is one; only here, as it costs the start 0.1 s
     graph.run()
+
+
+def _check_name(file: Path) -> None:
+    """Raises ValueError for a name that a ROS parameter, which is UTF-8, cannot hold."""
+    try:
+        str(file.resolve()).encode()
+    except UnicodeEncodeError:
+        readable = str(file).encode('utf-8', 'replace').decode()
+        raise ValueError(f'{readable}: its name or folder is not UTF-8, which ROS wants: rename it.') from None
 
 
 def graph_of(options: argparse.Namespace) -> Graph:

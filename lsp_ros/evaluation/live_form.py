@@ -92,7 +92,7 @@ def compare(avatar: Avatar, features: SpeechFeatures, seed: int = 0) -> dict[str
 
 
 def main() -> None:
-    from lsp_ros.media import read_audio
+    from lsp_ros.media.sound import read_audio
 
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('avatar')

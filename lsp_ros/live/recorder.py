@@ -30,7 +30,7 @@ class Recorder:
     """
 
     def __init__(self, path: str, frame_rate: int, warn: Callable[[str], None] = lambda sentence: None) -> None:
-        from lsp_ros.media import Mp4Writer
+        from lsp_ros.media.film import Mp4Writer
 
         # Quick and in one thread: the renderer needs the cores more.
         self._writer = Mp4Writer(path, frame_rate, preset='superfast', threads=1, fragments=True)

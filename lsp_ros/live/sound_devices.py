@@ -138,7 +138,7 @@ class Microphone(Device):
         rate, channels = accepted(sounddevice, sounddevice.check_input_settings, found)
         resampler = None
         if (rate, channels) != (timeline.SAMPLE_RATE, 1):
-            from lsp_ros.media import AudioResampler
+            from lsp_ros.media.resampling import AudioResampler
 
             resampler = AudioResampler(rate, channels)
 
@@ -189,7 +189,7 @@ class AtRate:
     """What ``fetch`` gives at 16 kHz, at another rate: the same sound at the same time, in whatever blocks."""
 
     def __init__(self, fetch: Callable[[int, float], np.ndarray], rate: int) -> None:
-        from lsp_ros.media import AudioResampler
+        from lsp_ros.media.resampling import AudioResampler
 
         self._fetch, self._rate = fetch, rate
         self._resampler = AudioResampler(timeline.SAMPLE_RATE, to=rate)

@@ -37,7 +37,7 @@ def speak(node: Node, topic: str, path: str) -> bool:
     # Only here: who just counts has to be quick, since a graph that starts waits for the answer.
     from lsp_ros import timeline
     from lsp_ros.live.stamped import AudioBlock
-    from lsp_ros.media import read_audio
+    from lsp_ros.media.sound import read_audio
     from lsp_ros.msg import AudioChunk
     from lsp_ros.nodes.conversions import audio_to_message
 

@@ -24,7 +24,7 @@ from lsp_ros.avatar.landmarks import lip_gap
 from lsp_ros.avatar.load import Avatar, Int8Renderer
 from lsp_ros.avatar.save import add_int8_renderer
 from lsp_ros.geometry import pose_to_rep103
-from lsp_ros.media import read_audio
+from lsp_ros.media.sound import read_audio
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.picture_metrics import psnr
 from lsp_ros.rendering.engines.engine import Engine, EngineError

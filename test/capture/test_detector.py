@@ -15,7 +15,8 @@ from lsp_ros.capture.landmarks import PYTHON, Detector, DetectorError, to_lsp73
 from lsp_ros.capture.sightings import WARM
 from lsp_ros.cli.main import main
 from lsp_ros.geometry import project, to_camera
-from lsp_ros.media import Mp4Writer, read_audio
+from lsp_ros.media.film import Mp4Writer
+from lsp_ros.media.sound import read_audio
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.rendering.stage import RenderStage
 from lsp_ros.resources import find_sample

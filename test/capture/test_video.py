@@ -10,18 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsp_ros.avatar.load import Avatar, find_avatar
+from lsp_ros.capture.take import DARK, NO_SOUND, Seen, Take, first_states, too_dark, without_sound
 from lsp_ros.capture.video import (
+    Clip,
     Crop,
     change,
+    check_sound,
     choose_crop,
     find_cuts,
     pictures,
     read_sound,
-    resample,
     room_tone,
     thumbnail,
 )
-from lsp_ros.media import MediaError
+from lsp_ros.media.files import MediaError
+from lsp_ros.media.resampling import resample
 from lsp_ros.timeline import SAMPLE_RATE
 
 RATES = {
@@ -188,3 +191,39 @@ def test_damaged_packets_at_the_beginning_are_a_gap_and_not_the_end(tmp_path):
         heard = read_sound(file, 2.0)
     assert len(heard) == 2 * SAMPLE_RATE and heard[SAMPLE_RATE:].std() > 0.02
     assert len(list(pictures(file))) == 60
+
+
+@pytest.mark.parametrize('begins, seconds, heard_from, heard_to', [(0.0, 1.0, 0.0, 1.0), (1.0, 2.0, 1.0, 3.0)])
+def test_pictures_without_sound_are_unknown(tmp_path, begins, seconds, heard_from, heard_to):
+    times = np.arange(75) / 25
+    sound = 0.1 * np.random.default_rng(0).standard_normal(round(seconds * SAMPLE_RATE))
+    file = synthetic.write_film(tmp_path / 'film.mkv', times, [np.full((64, 64, 3), 90, np.uint8)] * 75, sound, begins)
+    heard = check_sound(file)
+    assert heard.damage is None
+    there = heard.at(times)
+    assert there[(times > heard_from + 0.01) & (times < heard_to - 0.01)].all()
+    assert not there[(times < heard_from - 0.01) | (times > heard_to + 0.15)].any()
+    clip = Clip(file, 64, 64, times, ())
+    faces = np.random.default_rng(1).uniform(200, 210, (1, 478, 3)).repeat(75, axis=0)
+    seen = Seen(faces, np.zeros(75, bool), np.ones(75), np.zeros((0, 256, 256), np.uint8), np.zeros(0, int))
+    np.testing.assert_array_equal(first_states(clip, seen, (), heard) == NO_SOUND, ~there)
+    take = Take('', clip, np.zeros((0, 4)), heard=heard)
+    first = times[~there][0]
+    assert without_sound(take) == [
+        f'has no sound for {int((~there).sum())} of its 75 pictures, from {first:.1f} s on; they are left out.'
+    ]
+
+
+def test_a_film_whose_sound_is_as_long_as_its_pictures_is_known(tmp_path):
+    times = np.arange(50) / 25
+    images = [np.full((64, 64, 3), 90, np.uint8)] * 50
+    for codec, name in (('pcm_s16le', 'film.mkv'), ('aac', 'film.mp4')):
+        file = synthetic.write_film(tmp_path / name, times, images, np.zeros(2 * SAMPLE_RATE - 500), codec=codec)
+        assert check_sound(file).at(times).all()
+        assert without_sound(Take('', Clip(file, 64, 64, times, ()), np.zeros((0, 4)), heard=check_sound(file))) == []
+
+
+def test_very_dark_footage_says_that_it_is_dark():
+    clip = Clip('film.mp4', 64, 64, np.arange(3) / 25, ())
+    assert 'very dark (mean grey level 9 of 255)' in too_dark(Take('', clip, np.zeros((0, 4)), light=9.2))
+    assert too_dark(Take('', clip, np.zeros((0, 4)), light=DARK)) == ''

@@ -11,7 +11,8 @@ import soundfile
 from lsp_process import PATIENCE, start, until, with_ros
 
 from lsp_ros.cli.main import main
-from lsp_ros.media import DIGITAL_SOURCE_TYPE, digital_source_type, read_audio
+from lsp_ros.media.film import DIGITAL_SOURCE_TYPE, digital_source_type
+from lsp_ros.media.sound import read_audio
 from lsp_ros.resources import find_sample
 from lsp_ros.text_to_speech import synthesize
 

@@ -5,7 +5,7 @@ import numpy as np
 from stream_pieces import SECOND, START_NS, chunks
 
 from lsp_ros.live.recorder import Recorder
-from lsp_ros.media import read_audio
+from lsp_ros.media.sound import read_audio
 
 
 def test_the_film_shows_every_picture_at_its_stamp_and_repeats_where_one_is_missing(tmp_path):

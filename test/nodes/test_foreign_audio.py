@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 
 from lsp_ros.live.pcm import HIGHEST_RATE, LOWEST_RATE, AudioFormat
 from lsp_ros.live.stamped import AudioBlock
-from lsp_ros.media import AudioResampler
+from lsp_ros.media.resampling import AudioResampler
 from lsp_ros.msg import AudioChunk
 from lsp_ros.nodes.conversions import audio_to_message
 from lsp_ros.nodes.foreign_audio import foreign_audio_from_message, format_from_info, says_no_format

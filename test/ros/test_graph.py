@@ -15,7 +15,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from lsp_ros import timeline
 from lsp_ros.avatar.load import Avatar
-from lsp_ros.media import digital_source_type, read_audio
+from lsp_ros.media.film import digital_source_type
+from lsp_ros.media.sound import read_audio
 from lsp_ros.msg import AudioChunk, FaceMotion
 from lsp_ros.nodes.conversions import image_from_message, stamp_ns
 from lsp_ros.nodes.qos import IMAGE_QOS

@@ -9,7 +9,7 @@ from sensor_msgs.msg import Image
 
 from lsp_ros import timeline
 from lsp_ros.live.stamped import AudioBlock
-from lsp_ros.media import read_audio
+from lsp_ros.media.sound import read_audio
 from lsp_ros.msg import AudioChunk
 from lsp_ros.nodes.conversions import audio_to_message, header_at, image_to_message
 from lsp_ros.nodes.qos import IMAGE_QOS

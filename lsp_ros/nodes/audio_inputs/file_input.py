@@ -11,7 +11,7 @@ class FileInput(QueuedInput):
 
     def __init__(self, node: StreamNode) -> None:
         super().__init__(node)
-        from lsp_ros.media import read_audio  # a microphone has no need of it
+        from lsp_ros.media.sound import read_audio
 
         if not node.value('file'):
             raise ValueError('source is file, but the parameter file is empty: name a sound file')

@@ -20,7 +20,7 @@ from lsp_ros.nodes.lifecycle import StreamNode
 from lsp_ros.nodes.qos import AUDIO_QOS, LOSSY_QOS, STATE_QOS
 
 if TYPE_CHECKING:
-    from lsp_ros.media import AudioResampler
+    from lsp_ros.media.resampling import AudioResampler
 
 TOPIC_IN_HAND = 800  # 50 ms
 
@@ -138,7 +138,7 @@ class TopicInput(QueuedInput):
         if rate == timeline.SAMPLE_RATE:
             return np.array(samples, dtype=np.float32)
         if self._resampler is None or self._resampler.rate != rate:
-            from lsp_ros.media import AudioResampler  # only where it is needed: it is slow to load
+            from lsp_ros.media.resampling import AudioResampler
 
             self._resampler = AudioResampler(rate)
         return self._resampler.push(samples)
