@@ -54,7 +54,7 @@ class AudioSource(StreamNode):
         # From start() on:
         self._timeline: SourceTimeline
         self._fading = FADE[:0]  # what was being said when it was cancelled
-        self._clock = ClockWatch()
+        self._clock_watch = ClockWatch()
 
     def open(self) -> None:
         self._input = INPUTS[self.value('source')](self)
@@ -65,7 +65,7 @@ class AudioSource(StreamNode):
     def start(self) -> None:
         self._input.start()
         self._fading = FADE[:0]
-        self._clock = ClockWatch()
+        self._clock_watch = ClockWatch()
         # A player plays no microphone by itself: it knows it by the stream's name.
         source = self.value('source')
         self._timeline = SourceTimeline(source, self._input.lead, FRAME_SUPPORT, self, self.now_ns(), time.monotonic())
@@ -78,7 +78,7 @@ class AudioSource(StreamNode):
         now = self.now_ns()
         line = self._timeline
         line.check_clocks(now, time.monotonic())
-        if self._clock.stands(now, time.monotonic()):
+        if self._clock_watch.stands(now, time.monotonic()):
             self.report_problem('standstills of the clock', standstill(now))
         while line.ns_to_next(now) <= 0:
             count = line.next_count
