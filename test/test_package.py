@@ -80,7 +80,7 @@ def test_a_node_declares_what_the_table_of_settings_says(name):
 
 
 def test_the_audio_formats_that_may_be_named_are_those_that_can_be_read():
-    assert setting('topic_encoding').choices == tuple(pcm.ENCODINGS)
+    assert setting('topic_encoding').choices == pcm.FORMATS
     rate, channels = setting('topic_rate'), setting('topic_channels')
     assert (rate.low, rate.high) == (pcm.LOWEST_RATE, pcm.HIGHEST_RATE)
     assert channels.high == pcm.MOST_CHANNELS

@@ -151,7 +151,8 @@ SETTINGS = (
             1000, 384_000, 'Hz'),
     Setting('topic_channels', 1, 'topic: channels, for messages that do not say it', ('audio_source',), 1, 64),
     Setting('topic_encoding', 'S16LE', 'topic: sample format, for messages that do not say it', ('audio_source',),
-            choices=('U8', 'S8', 'S16LE', 'S16BE', 'S32LE', 'F32LE')),
+            choices=('U8', 'S8', 'S16LE', 'S16BE', 'U16LE', 'U16BE', 'S24LE', 'S24BE', 'S24_32LE', 'S24_32BE', 'S32LE',
+                     'S32BE', 'F32LE', 'F32BE', 'F64LE', 'F64BE', 'MP3', 'AAC')),
 
     # Of the motion node.
     Setting('seed', 0, 'seed of the head motion; the same speech and seed give the same motion', ('motion',),

@@ -50,6 +50,24 @@ class StreamPosition:
             self.start_ns = start_ns
 
 
+class Patience:
+    """What cannot be right is let pass for so many seconds of the steady clock; then it is what has come to stay."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: float | None = None
+
+    def is_over(self, steady: float) -> bool:
+        """It happened again, or for the first time: whether it has gone on for too long."""
+        if self._since is None:
+            self._since = steady
+        return steady - self._since >= self._seconds
+
+    def renew(self) -> None:
+        """All is as it should be."""
+        self._since = None
+
+
 def filled(samples: np.ndarray, gap: int) -> np.ndarray:
     """Samples (n,) as they follow the last ones: after `gap` silent ones, or less the first `-gap`, which are known."""
     if gap > 0:

@@ -64,6 +64,20 @@ class JitterBuffer:
                 self._level -= len(oldest)
                 self.dropped += len(oldest)
 
+    def runs_dry(self, count: int, now: float) -> bool:
+        """Whether silence follows within the next `count` samples: what belongs before it has to come now."""
+        with self._lock:
+            if self._filling:
+                return self._level < self.target and now - self._pushed_at > self.SECONDS_TO_END
+            return self._level < count + max(self._slew, 0)
+
+    def add_rest(self, samples: np.ndarray) -> None:
+        """Add the end (n,) of what was pushed, which says nothing of the other clock."""
+        if len(samples):
+            with self._lock:
+                self._pieces.append(samples)
+                self._level += len(samples)
+
     def clear(self) -> None:
         """Forget all samples, and what was known of the other clock."""
         with self._lock:

@@ -15,6 +15,7 @@ SECONDS_FROM_SOURCE = 0.5
 SHORTEST_DELAY = 0.05
 CHUNKS_TO_JUDGE = 50
 PICTURES_TO_JUDGE = 100  # of which more than a tenth come late before anybody is told: a hiccup is no trouble
+FAR_SECONDS = 1  # between two chunks of a stream: it goes on elsewhere, as a recording that is played again does
 FAR_AHEAD_SECONDS = 10  # no source publishes so far ahead of its stamps: somebody's clock was set
 
 
@@ -47,7 +48,8 @@ class PresentationDelay:
 
     def _choose(self, block: AudioBlock, now_ns: int) -> None:
         """From the first chunks of a stream: the promptest of them tells how far ahead the source publishes."""
-        known = block.stream_id == self._stream_id
+        gone = self._heard_until_ns is None or abs(block.stamp_ns - self._heard_until_ns) > seconds_to_ns(FAR_SECONDS)
+        known = block.stream_id == self._stream_id and not gone
         if not known:
             self._stream_id, self._chunks_to_judge = block.stream_id, CHUNKS_TO_JUDGE
         if self._chunks_to_judge == 0:

@@ -10,12 +10,12 @@ import uuid
 import numpy as np
 
 from lsp_ros import timeline
+from lsp_ros.live.clock_watch import CLOCK_JUMP_SECONDS
 from lsp_ros.live.counters import Observer
 from lsp_ros.live.stamped import AudioBlock
 
 SECOND = timeline.NANOSECONDS_PER_SECOND
 SHORTEST_CHUNK = 160
-CLOCK_JUMP_SECONDS = 0.5  # from one chunk to the next, between the ROS clock and the steady one
 LONGEST_HOLD_UP_SECONDS = 5.0
 
 

@@ -18,6 +18,7 @@ from rclpy.lifecycle import LifecyclePublisher
 from std_msgs.msg import Empty
 
 from lsp_ros import timeline
+from lsp_ros.live.clock_watch import ClockWatch
 from lsp_ros.live.source_timeline import SourceTimeline
 from lsp_ros.msg import AudioChunk
 from lsp_ros.nodes.audio_inputs.audio_input import AudioInput
@@ -53,6 +54,7 @@ class AudioSource(StreamNode):
         # From start() on:
         self._timeline: SourceTimeline
         self._fading = FADE[:0]  # what was being said when it was cancelled
+        self._clock_watch = ClockWatch()
 
     def open(self) -> None:
         self._input = INPUTS[self.value('source')](self)
@@ -63,6 +65,7 @@ class AudioSource(StreamNode):
     def start(self) -> None:
         self._input.start()
         self._fading = FADE[:0]
+        self._clock_watch = ClockWatch()
         # A player plays no microphone by itself: it knows it by the stream's name.
         source = self.value('source')
         self._timeline = SourceTimeline(source, self._input.lead, FRAME_SUPPORT, self, self.now_ns(), time.monotonic())
@@ -75,6 +78,8 @@ class AudioSource(StreamNode):
         now = self.now_ns()
         line = self._timeline
         line.check_clocks(now, time.monotonic())
+        if self._clock_watch.stands(now, time.monotonic()):
+            self.report_problem('standstills of the clock', standstill(now))
         while line.ns_to_next(now) <= 0:
             count = line.next_count
             samples = self._input.read(count, time.monotonic())
@@ -93,6 +98,13 @@ class AudioSource(StreamNode):
             self._fading = self._input.read(len(FADE), time.monotonic()) * FADE
             self._input.cancel()
             self.tell('cancelled: silence follows')
+
+
+def standstill(now_ns: int) -> str:
+    """What to say of a ROS clock that does not move."""
+    if now_ns == 0:
+        return 'use_sim_time is set and nobody publishes /clock: nothing is said until somebody does, or it is unset'
+    return 'the ROS clock stands still, as /clock does: nothing is said meanwhile'
 
 
 def main(arguments: list[str] | None = None) -> int:

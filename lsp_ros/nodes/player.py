@@ -5,6 +5,8 @@ in sync by their stamps, and write a report of rates, gaps and latencies.
 """
 
 import os
+import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Empty
 
 from lsp_ros import timeline
+from lsp_ros.live.clock_watch import ArrivalStamps
 from lsp_ros.live.presentation import PresentationDelay, PresentationQueue, seconds_to_ns
 from lsp_ros.live.recorder import Recorder
 from lsp_ros.live.sound_devices import Loudspeaker
@@ -26,6 +29,7 @@ from lsp_ros.nodes.parameters import parameters_of
 from lsp_ros.nodes.process import run
 from lsp_ros.nodes.qos import AUDIO_QOS, FRAME_QOS, VIEWER_QOS
 
+SECONDS_BETWEEN_CLOCK_LOOKS = 0.5
 MOST_WAITING_SECONDS = 6  # and the presentation delay: the longest that a picture waits with the longest lead
 MICROPHONE = 'microphone-'  # how a stream begins that our own audio source hears
 WINDOW_RETRY_SECONDS = 5.0
@@ -55,6 +59,8 @@ class Player(StreamNode):
         self.sounds = SoundTimeline()
         self.waiting = PresentationQueue(round((MOST_WAITING_SECONDS + max(delay, 0.0)) * timeline.FRAME_RATE))
         self.first_stamp_ns: int | None = None
+        self.arrivals = ArrivalStamps()
+        self.started = time.monotonic()
         self.window_missing = self.microphone_told = False
 
     def open(self) -> None:
@@ -73,6 +79,7 @@ class Player(StreamNode):
         else:
             self.subscribe(Image, 'image', VIEWER_QOS, self.decode, self.see)
         self.timer = self.one_shot_timer(self.show_due)
+        self.call_every(SECONDS_BETWEEN_CLOCK_LOOKS, self.end_without_clock)
 
     def start(self) -> None:
         self._forget()
@@ -134,6 +141,8 @@ class Player(StreamNode):
 
     def hear(self, audio: AudioBlock) -> None:
         now = self.now_ns()
+        if not audio.stamp_ns:
+            audio = replace(audio, stamp_ns=self.arrival_ns(audio, now))
         self.delay.hear(audio, now)
         self.statistics.sound(audio, now, self.delay.ns)
         if self.value('play_microphone') or not audio.stream_id.startswith(MICROPHONE):
@@ -146,6 +155,12 @@ class Player(StreamNode):
         if self.recorder:
             self.recorder.sound(audio)
         self.count_event('audio chunks')
+
+    def arrival_ns(self, audio: AudioBlock, now_ns: int) -> int:
+        """When a chunk without a stamp is heard: as it comes, one behind the other."""
+        begin, end = audio.first_sample, audio.first_sample + len(audio.samples)
+        begin_ns, end_ns = timeline.samples_to_ns(begin), timeline.samples_to_ns(end)
+        return self.arrivals.stamp(audio.stream_id, 0, begin_ns, end_ns, now_ns, time.monotonic())
 
     def fetch(self, count: int, delay: float) -> np.ndarray:
         """For the sound card's thread: what will be heard in `delay` seconds."""
@@ -164,6 +179,7 @@ class Player(StreamNode):
     def see(self, seen: tuple[int, np.ndarray]) -> None:
         stamp, picture = seen
         now = self.now_ns()
+        stamp = stamp or now  # one that is not set means now
         self.statistics.picture(stamp, now)
         self.record_duration('stamp to image', (now - stamp) / SECOND)
         self.count_event('images')
@@ -177,6 +193,11 @@ class Player(StreamNode):
             self.waiting.put(self.delay.due_ns(stamp, now), picture)
             self.look_again()
         if 0 < self.value('duration') <= (stamp - self.first_stamp_ns) / SECOND:
+            raise Finished
+
+    def end_without_clock(self) -> None:
+        """Where use_sim_time is set and no clock is published, the duration ends by the time on the wall."""
+        if self.now_ns() == 0 and 0 < self.value('duration') <= time.monotonic() - self.started:
             raise Finished
 
     def open_window(self) -> None:

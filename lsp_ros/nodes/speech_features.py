@@ -50,7 +50,7 @@ class SpeechFeaturesNode(StreamNode):
 
     def _hear(self, block: AudioBlock) -> None:
         began = time.perf_counter()
-        frames = self._stream.push(block, time.monotonic())
+        frames = self._stream.push(block, self.now_ns(), time.monotonic())
         for frame in frames:
             self._features_publisher.publish(features_to_message(frame.stamp, frame.block, frame.row))
             self.count_event('frames')

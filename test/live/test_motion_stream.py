@@ -9,6 +9,7 @@ from stream_pieces import SECOND, START_NS, FakeMotionStage, Observed, features_
 from lsp_ros import timeline
 from lsp_ros.avatar.load import Avatar
 from lsp_ros.live.motion_stream import MotionStream
+from lsp_ros.live.stamped import FrameStamp
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.signals import HeadPoseCommand, PoseMode
 
@@ -231,8 +232,8 @@ def test_sources_that_come_go_and_are_started_again_never_stop_the_face_or_turn_
             frame += 24
         if step == 2:
             stream, frame, start = stream + 1, 0, now(steady)
-        if step == 3:
-            frame += 1
+        if step == 3:  # which takes its time, too
+            frame, steady = frame + 1, steady + 1 / 60
         moving.push([frame], f's{stream}', start, now(steady), steady)
         frame, steady = frame + 1, steady + 1 / 60
     stamps = [frame.stamp.stamp_ns for frame in moving.frames]
@@ -300,3 +301,126 @@ def test_the_real_stage_gives_live_what_it_gives_at_once(tiny_avatar):
     np.testing.assert_allclose([frame.block.euler[frame.row] for frame in live], euler, atol=1e-4)
     stamps = [frame.stamp.stamp_ns for frame in live]
     assert all(before < after for before, after in zip(stamps, stamps[1:]))
+
+
+# Stamps that go back
+
+
+class Live:
+    """A source and the face in real time, by two clocks: what came out when, on the steady one."""
+
+    def __init__(self, look_ahead=17):
+        self.moving = Moving(look_ahead)
+        self.steady, self.now_ns = 0.0, START_NS
+        self.out = []  # (steady time, stamp, what it says)
+
+    def run(self, seconds, source=None, clock=1.0):
+        """So long, at 60 steps a second; `source` gives for a step the stamp of its frame, and what that says."""
+        for step in range(round(seconds * timeline.FRAME_RATE)):
+            self.steady += 1 / timeline.FRAME_RATE
+            self.now_ns += round(clock * SECOND / timeline.FRAME_RATE)
+            made = []
+            if source and (sent := source(step, self.now_ns)):
+                stamp, said = sent
+                made = self.moving.stream.push(stamp, features_of([said]), self.now_ns, self.steady)
+            if self.moving.stream.seconds_to_tick(self.steady) <= 0:
+                made += self.moving.stream.tick(self.now_ns, self.steady)
+            self.out += [(self.steady, frame.stamp, said) for frame, said in zip(made, shown(made))]
+
+    def longest_freeze(self):
+        times = [*(time for time, _, _ in self.out), self.steady]  # from the first frame on
+        return max(after - before for before, after in zip(times, times[1:]))
+
+    def first(self, after, condition):
+        """How long after that time something came out first."""
+        return next(time - after for time, stamp, said in self.out if time > after and condition(stamp, said))
+
+
+def playing(stream_id, start_ns, first=0, of=10**9, said=1000):
+    """A source of which frame `step` is stamped so long after its start; it begins again after `of` frames."""
+
+    def source(step, now_ns):
+        frame = (first + step) % of
+        return stamp_of(frame, stream_id, start_ns), said + frame
+
+    return source
+
+
+STEP = 1.5 / timeline.FRAME_RATE
+LOOK_AHEAD = 18 / timeline.FRAME_RATE
+FREEZE = 0.3 + STEP
+
+
+@pytest.mark.parametrize('back', [0.1, 0.4, 1.0, 5.0, 9.9, 30.0, 1e6])
+def test_a_source_whose_clock_was_set_back_is_followed_within_three_tenths(back):
+    live = Live()
+    live.run(3.0, playing('a', live.now_ns))
+    live.now_ns -= round(back * SECOND)
+    live.run(3.0, playing('b', live.now_ns, said=5000))
+    assert live.longest_freeze() <= FREEZE
+    assert live.first(3.0, lambda stamp, said: stamp.stream_id == 'b') <= LOOK_AHEAD + FREEZE
+    told = live.moving.observed
+    assert bool(told.counts['frames left out behind what was shown']) == (back < 10)
+    assert any('lay behind what was shown' in said for said in told.said) == (back < 10)
+    assert told.problems['streams that went back'] == (0.3 < back < 10)
+
+
+@pytest.mark.parametrize('length', [0.2, 0.5, 1.0, 1.9, 3.0])
+@pytest.mark.parametrize('age', [0.0, 5.0, 3e7])
+def test_a_recording_that_is_played_again_and_again_is_followed_at_its_pace(length, age):
+    live = Live()
+    live.run(1.0)  # at rest before
+    frames = round(length * timeline.FRAME_RATE)
+    live.run(8.0, playing('bag', live.now_ns - round(age * SECOND), of=frames))
+    assert live.longest_freeze() <= FREEZE
+    said = [said for _, _, said in live.out if said != REST]
+    # Each time, no more than what came within three tenths is left out.
+    assert set(range(1000 + 19, 1000 + frames)) <= set(said)
+    assert length < 0.3 or len(said) > 0.3 * 8 * timeline.FRAME_RATE
+
+
+def test_a_source_that_never_sets_its_stamps_speaks_now():
+    live = Live()
+    live.run(1.0)
+    live.run(5.0, lambda step, now_ns: (FrameStamp('unset', step, 0), 1000 + step))
+    assert live.longest_freeze() <= FREEZE
+    own = [(stamp, said) for _, stamp, said in live.out if stamp.stream_id == 'unset']
+    assert [said for _, said in own] == list(range(own[0][1], own[0][1] + len(own))) and len(own) > 4.3 * 60
+    start = START_NS + SECOND + SECOND // 60
+    assert all(abs(stamp.stamp_ns - start - timeline.frame_start_ns(stamp.frame)) < 1e6 for stamp, _ in own)
+
+
+@pytest.mark.parametrize('pause', [0.2, 0.4, 1.0, 1.9, 2.5, 8.0])
+def test_after_a_pause_of_the_clock_the_stream_is_followed_within_three_tenths(pause):
+    live, start = Live(), START_NS
+    live.run(3.0, playing('a', start))
+    live.run(pause, clock=0.0)
+    resumed = live.steady
+    live.run(3.0, playing('a', start, first=180))
+    assert live.longest_freeze() <= FREEZE
+    assert live.first(resumed, lambda stamp, said: said >= 1180) <= LOOK_AHEAD + FREEZE
+    assert live.out[-1][1].stamp_ns <= live.now_ns
+
+
+@pytest.mark.parametrize('back', [1.0, 5.0, 9.9, 3600.0, -5.0])
+def test_a_face_at_rest_follows_a_clock_that_is_set(back):
+    """Its stamps lie where the clock is: a player would wait for those that lie ahead."""
+    live = Live()
+    live.run(3.0)
+    live.now_ns -= round(back * SECOND)
+    live.run(2.0)
+    assert live.longest_freeze() <= FREEZE
+    assert abs(live.out[-1][1].stamp_ns - live.now_ns) < SECOND // 2
+    assert live.moving.observed.problems['clock jumps'] == 1
+
+
+def test_a_microphone_that_takes_over_shows_no_moment_twice_for_long():
+    live = Live()
+    live.run(2.0)
+    start = live.now_ns
+    live.run(0.32)
+    live.run(3.0, playing('microphone-a', start - SECOND // 10))  # 0.4 s behind the face at rest
+    assert live.longest_freeze() <= FREEZE
+    stamps = [stamp.stamp_ns for _, stamp, _ in live.out]
+    twice = sum(max(0, before - after) for before, after in zip(stamps, stamps[1:]))
+    assert twice <= SECOND * 0.15

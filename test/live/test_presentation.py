@@ -84,3 +84,13 @@ def test_a_picture_of_another_clock_is_shown_at_once_and_told():
     assert not observed.problems
     assert delay.due_ns(START_NS + 3600 * SECOND, START_NS) == START_NS
     assert observed.problems == {'pictures of another clock': 1}
+
+
+def test_a_stream_that_goes_on_elsewhere_has_its_delay_chosen_anew():
+    """A recording that is played again: its stamps are older than the first time, and it is heard all the same."""
+    observed = Observed()
+    delay = PresentationDelay(-1.0, observed)
+    hear(delay, -10.0, 60)
+    assert delay.ns == 10_500_000_000
+    hear(delay, -20.0, 60)
+    assert delay.ns == 20_500_000_000

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stream_pieces import START_NS, FakeSpeechStage, Observed, chunks, numbered
+from stream_pieces import SECOND, START_NS, FakeSpeechStage, Observed, chunks, numbered
 
 from lsp_ros import timeline
 from lsp_ros.avatar.load import Avatar
@@ -21,10 +21,15 @@ class Listening:
         self.stream = SpeechStream(self.stage, self.observed)
         self.frames = []
 
+    @staticmethod
+    def now_ns(steady):
+        """The ROS clock."""
+        return START_NS + round(steady * SECOND)
+
     def push(self, block, steady=0.0):
         """What the stage was given; None where it was not."""
         resets, pieces = self.stage.resets, len(self.stage.pieces)
-        self.frames += self.stream.push(block, steady)
+        self.frames += self.stream.push(block, self.now_ns(steady), steady)
         new = self.stage.resets > resets
         return self.stage.pieces[-1] if new or len(self.stage.pieces) > pieces else None
 
@@ -142,7 +147,7 @@ def test_the_real_stage_gives_live_what_it_gives_at_once(tiny_avatar):
     stream, live = SpeechStream(SpeechStage(avatar), Observed()), []
     for number, chunk in enumerate(chunks(samples, [320] * 50, 8000)):
         if number != 20:
-            live += stream.push(chunk, number / 50)
+            live += stream.push(chunk, Listening.now_ns(number / 50), number / 50)
     samples[20 * 320 : 21 * 320] = 0
     offline = SpeechStage(avatar).push(samples)
     assert [frame.stamp.frame for frame in live] == list(range(30, 30 + len(offline)))
@@ -178,3 +183,27 @@ def test_a_clock_that_was_set_moves_the_stamps_and_a_reset_forgets_the_stream():
     listening.frames.clear()
     listening.push(AudioBlock('a', 0, START_NS, numbered(800)))
     assert listening.frames[0].stamp == FrameStamp('a', 0, START_NS)
+
+
+@pytest.mark.parametrize('joined', [0, 8000])
+def test_a_source_that_goes_back_a_little_is_followed_within_three_tenths(joined):
+    """A short recording that is played again under the name of its stream: no late chunks, a new beginning."""
+    listening = Listening()
+    for number in range(40):
+        listening.push(chunks(numbered(320), [320], joined + number * 320)[0], number / 50)
+    before = listening.observed.problems['late audio chunks']
+    taken = [listening.push(chunks(numbered(320), [320], number * 320)[0], 0.8 + number / 50) for number in range(30)]
+    first = next(number for number, piece in enumerate(taken) if piece is not None and len(piece))
+    assert first <= 16
+    assert listening.observed.problems['late audio chunks'] - before == first
+    assert listening.observed.problems['jumps of audio'] == 1
+
+
+def test_audio_without_stamps_is_of_now():
+    listening = Listening()
+    for number in range(50):
+        (block,) = chunks(np.zeros(320, np.float32), [320], number * 320)
+        listening.push(AudioBlock('a', block.first_sample, 0, block.samples), number / 50)
+    stamps = [frame.stamp for frame in listening.frames]
+    assert len(stamps) > 50
+    assert [stamp.stamp_ns for stamp in stamps] == [START_NS + timeline.frame_start_ns(each.frame) for each in stamps]

@@ -31,6 +31,18 @@ def test_a_room_does_not_hear_itself_unless_it_is_asked_for(make_node, stream, p
     assert player.sounds.read(stamp, 320).max() == heard
 
 
+def test_sound_without_stamps_is_played_now(make_node):
+    player = make_node(Player, sound=False, window=False)
+    player.trigger_configure()
+    player.trigger_activate()
+    before = player.now_ns()
+    for first in range(0, 3200, 320):
+        player.hear(AudioBlock('unset', first, 0, np.full(320, 0.5, np.float32)))
+    heard = player.sounds.read(before, 16_000)
+    assert np.count_nonzero(heard) == 3200 and np.ptp(np.flatnonzero(heard)) == 3199  # one behind the other
+    assert player.see((0, np.zeros((8, 8, 3), np.uint8))) is None and player.first_stamp_ns >= before
+
+
 @pytest.mark.slow
 def test_the_player_is_silent_at_once_when_the_speech_is_cancelled(make_node):
     """What it has received ahead of its time is not played any more."""

@@ -255,3 +255,17 @@ def test_plain_bytes_without_an_audio_info_are_told_once(graph):
         assert told()
         graph.spin(0.01)
     assert source.said().count('no audio_info') == 1
+
+
+@pytest.mark.slow
+def test_a_simulated_clock_that_nobody_publishes_is_told_once(graph):
+    source = graph.start('audio_source', source='silence', use_sim_time=True)
+    graph.until(lambda: 'use_sim_time is set and nobody publishes /clock' in source.said(), 'it is not told')
+    graph.spin(6.0)
+    assert source.said().count('/clock') == 1
+    assert source.end() == 0
+
+
+def test_without_a_clock_the_duration_of_a_player_ends_by_the_time_on_the_wall(graph):
+    player = graph.start('player', sound=False, window=False, duration=1.0, use_sim_time=True)
+    assert player.wait() == 0

@@ -4,7 +4,8 @@ import contextlib
 import importlib
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import Any
 
 import numpy as np
 from rclpy.node import Node
@@ -12,6 +13,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
 from lsp_ros import timeline
+from lsp_ros.live.incoming_audio import IncomingAudio
 from lsp_ros.live.jitter_buffer import JitterBuffer
 from lsp_ros.live.pcm import AudioFormat
 from lsp_ros.nodes.audio_inputs.audio_input import QueuedInput
@@ -19,10 +21,8 @@ from lsp_ros.nodes.foreign_audio import foreign_audio_from_message, format_from_
 from lsp_ros.nodes.lifecycle import StreamNode
 from lsp_ros.nodes.qos import AUDIO_QOS, LOSSY_QOS, STATE_QOS
 
-if TYPE_CHECKING:
-    from lsp_ros.media.resampling import AudioResampler
-
 TOPIC_IN_HAND = 800  # 50 ms
+NOTHING = np.zeros(0, dtype=np.float32)
 
 
 class TopicInput(QueuedInput):
@@ -34,6 +34,7 @@ class TopicInput(QueuedInput):
     LONGEST_SPEECH_SECONDS = 600
     SECONDS_BETWEEN_LOOKS = 0.2
     SECONDS_FOR_INFO = 2.0
+    MOST_WAITING = 1000
 
     def __init__(self, node: StreamNode) -> None:
         super().__init__(node)
@@ -45,10 +46,12 @@ class TopicInput(QueuedInput):
         self._subscriptions: list[Subscription[Any]] = []
         self._listening: tuple[str, bool | None] = ('', None)  # message type, best effort
         self._known: set[bytes] = set()  # publishers
-        self._format = self._assumed
+        self._format: AudioFormat | None = self._assumed  # of plain bytes; None: it cannot be read, so nothing is heard
         self._doubt_at = math.inf  # from when on it is told that the format is only assumed; on the steady clock
+        self._info_topic = ''  # where the format of what is heard is told, if it is told anywhere
+        self._waiting: deque[Any] = deque(maxlen=self.MOST_WAITING)  # messages, for the info that says how to read them
         self._held = True  # nothing has been read since the start: the first picture may have been waited for
-        self._resampler: AudioResampler | None = None
+        self._incoming = IncomingAudio(node)
         node.call_every(self.SECONDS_BETWEEN_LOOKS, self._look_for_topic)
 
     def start(self) -> None:
@@ -58,7 +61,8 @@ class TopicInput(QueuedInput):
 
     def cancel(self) -> None:
         self._buffer.clear()
-        self._resampler = None
+        self._waiting.clear()
+        self._incoming.cancel()
 
     def read(self, count: int, now: float) -> np.ndarray:
         if self.waits(now):
@@ -66,10 +70,14 @@ class TopicInput(QueuedInput):
         if self._held:
             self._held = False
             self._buffer.catch_up(now)
+        if self._buffer.runs_dry(count, now):
+            self._buffer.add_rest(self._incoming.finish())
         return self._buffer.read(count, now)
 
     def _look_for_topic(self) -> None:
         """Subscribe once somebody publishes: only then are the type and the quality of service known."""
+        if time.monotonic() > self._doubt_at:
+            self._hear_waiting()
         publishers = self.node.get_publishers_info_by_topic(self._topic)
         if not publishers:
             if not self._subscriptions:
@@ -77,7 +85,10 @@ class TopicInput(QueuedInput):
             return
         self.node.end_state('looks for audio_in')
         came = [each for each in publishers if bytes(each.endpoint_gid) not in self._known]
-        self._known = {bytes(each.endpoint_gid) for each in publishers}
+        known = {bytes(each.endpoint_gid) for each in publishers}
+        if known != self._known:
+            self._incoming.interrupt()  # what is left of one publisher's bytes is not the beginning of another's
+        self._known = known
         types = {each.topic_type for each in publishers}
         type_name, _ = self._listening
         if came or type_name not in types:
@@ -113,35 +124,59 @@ class TopicInput(QueuedInput):
 
     def _subscribe(self, message_type: type, qos: QoSProfile) -> None:
         self._subscriptions = [self.node.subscribe(message_type, 'audio_in', qos, self._decode, self._hear)]
-        self._format, self._doubt_at = self._assumed, math.inf
+        self._incoming.begin_anew()
+        self._format, self._doubt_at, self._info_topic = self._assumed, math.inf, ''
+        self._waiting.clear()
         if not says_no_format(message_type()):
             return
         self._doubt_at = time.monotonic() + self.SECONDS_FOR_INFO
         with contextlib.suppress(ValueError):
             # ros-drivers' package says in a topic of its own how its bytes are to be read.
             info_type = find_message_type('audio_common_msgs/msg/AudioInfo')
-            topic = info_topic(self.node)
-            self._subscriptions.append(self.node.subscribe(info_type, topic, STATE_QOS, format_from_info, self._learn))
+            self._info_topic = info_topic(self.node)
+            subscription = self.node.subscribe(info_type, self._info_topic, STATE_QOS, lambda info: info, self._learn)
+            self._subscriptions.append(subscription)
 
-    def _learn(self, audio_format: AudioFormat) -> None:
-        self._format, self._doubt_at = audio_format, math.inf
+    def _learn(self, info: Any) -> None:
+        """From now on bytes are read as this AudioInfo says; of a format that cannot be read nothing is heard."""
+        self._doubt_at = math.inf
+        try:
+            self._format = format_from_info(info)
+        except ValueError as error:
+            self._format = None
+            self._incoming.begin_anew()
+            self.node.report_problem(
+                'refused audio formats', f'{error}; audio_in is not heard until audio_info names another'
+            )
+        self._hear_waiting()
+
+    def _hear_waiting(self) -> None:
+        """What came before it was known how to read it."""
+        waiting, self._waiting = self._waiting, deque(maxlen=self.MOST_WAITING)
+        for message in waiting:
+            try:
+                self._hear(self._decode(message))
+            except ValueError as error:
+                self.node.report_problem('invalid audio_in messages', f'{error}: dropped')
 
     def _decode(self, message: Any) -> np.ndarray:
-        """(n,) float32 at 16 kHz."""
-        samples, rate = foreign_audio_from_message(message, self._format)
-        if time.monotonic() > self._doubt_at:
+        """(n,) float32 at 16 kHz; nothing where the format cannot be read, or is still to be told."""
+        now = time.monotonic()
+        if self._format is None:
+            self.node.count('unread audio_in messages')
+            return NOTHING
+        if now < self._doubt_at < math.inf and self._info_topic and self.node.count_publishers(self._info_topic):
+            self._waiting.append(message)
+            return NOTHING
+        if now > self._doubt_at:
             self._doubt_at = math.inf
             self.node.get_logger().warning(
-                f'no audio_info says how the bytes of audio_in are to be read: {rate} Hz, {self._format.channels} '
-                f'channels, {self._format.encoding} is assumed (parameters topic_rate, topic_channels, topic_encoding)'
+                f'no audio_info says how the bytes of audio_in are to be read: {self._format.rate} Hz, '
+                f'{self._format.channels} channels, {self._format.encoding} is assumed (parameters topic_rate, '
+                'topic_channels, topic_encoding)'
             )
-        if rate == timeline.SAMPLE_RATE:
-            return np.array(samples, dtype=np.float32)
-        if self._resampler is None or self._resampler.rate != rate:
-            from lsp_ros.media.resampling import AudioResampler
-
-            self._resampler = AudioResampler(rate)
-        return self._resampler.push(samples)
+        data, audio_format = foreign_audio_from_message(message, self._format)
+        return self._incoming.push(data, audio_format, now)
 
     def _hear(self, samples: np.ndarray) -> None:
         dropped = self._buffer.dropped
