@@ -29,10 +29,10 @@ WINDOW = @if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] && [ ! -e $(VENV)/.headless ] &
 	$(PIP) --force-reinstall --no-deps opencv-python && $(BIN)/python -c 'import cv2' \
 	|| { touch $(VENV)/.headless && $(PIP) --force-reinstall --no-deps opencv-python-headless; }; fi
 
-.PHONY: help demo test test-fast lint resolve bench setup setup-test setup-capture clean
+.PHONY: help demo test test-fast test-avx2 lint resolve bench setup setup-test setup-capture clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 demo: setup  ## watch the avatar speak through the live ROS 2 graph; writes demo.mp4
 	$(WINDOW)
@@ -43,6 +43,11 @@ test: setup-test lint  ## lint and the whole test suite
 
 test-fast: setup-test  ## the tests that start no process and take less than two seconds each
 	$(PYTEST) -m 'not ros and not slow' $(TEST_FLAGS)
+
+# OpenVINO's kernels differ by instruction set, and what holds on one may hold by luck.
+test-avx2: setup-test  ## the tests of the renderer and the compiled networks, as on a CPU without AVX-512 and VNNI
+	ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) test/test_openvino_graph.py test/rendering/test_eight_bits.py \
+		test/rendering/test_engines.py test/rendering/test_stage.py $(TEST_FLAGS)
 
 lint: setup-test  ## ruff, the type checker and the spelling
 	$(BIN)/ruff check .
