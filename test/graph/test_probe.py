@@ -54,3 +54,12 @@ def test_where_a_graph_of_this_machine_runs_no_node_is_started(tmp_path):
         with pytest.raises(GraphError, match=f'An avatar runs in {NAMESPACE} already .*on this machine'):
             graph.run()
     assert not graph.children and not (tmp_path / 'log').exists()
+
+
+@pytest.mark.slow
+def test_a_demo_whose_nodes_cannot_be_seen_gives_up_with_what_may_be_in_the_way(monkeypatch):
+    from lsp_ros.commands import demo
+
+    monkeypatch.setattr(demo, 'SECONDS_TO_BE_SEEN', 0.1)
+    with pytest.raises(GraphError, match='nobody can be seen in /nowhere through DDS.*RMW_IMPLEMENTATION'):
+        demo.check_seen('/nowhere')
