@@ -2,8 +2,9 @@
 
 VENV ?= .venv
 # The first Python that the ROS wheels are made for.
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
-	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
+FIND_PYTHON = for python in python3 python3.13 python3.12 python3.11 python3.10; do \
+	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done
+PYTHON ?= $(shell $(FIND_PYTHON))
 DETECTOR_PYTHON ?= $(shell for python in python3.12 python3.11 python3.10 $(PYTHON); do \
 	$$python -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$python && break; done)
 # Further options of pip install, such as another source for a small torch without CUDA.
@@ -29,10 +30,10 @@ WINDOW = @if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] && [ ! -e $(VENV)/.headless ] &
 	$(PIP) --force-reinstall --no-deps opencv-python && $(BIN)/python -c 'import cv2' \
 	|| { touch $(VENV)/.headless && $(PIP) --force-reinstall --no-deps opencv-python-headless; }; fi
 
-.PHONY: help demo test test-fast lint resolve bench setup setup-test setup-capture clean
+.PHONY: help demo test test-fast test-avx2 lint resolve bench setup setup-test setup-capture clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 demo: setup  ## watch the avatar speak through the live ROS 2 graph; writes demo.mp4
 	$(WINDOW)
@@ -44,18 +45,21 @@ test: setup-test lint  ## lint and the whole test suite
 test-fast: setup-test  ## the tests that start no process and take less than two seconds each
 	$(PYTEST) -m 'not ros and not slow' $(TEST_FLAGS)
 
+# OpenVINO's kernels differ by instruction set, and what holds on one may hold by luck.
+test-avx2: setup-test  ## the tests of the renderer and the compiled networks, as on a CPU without AVX-512 and VNNI
+	ONEDNN_MAX_CPU_ISA=AVX2 $(PYTEST) test/test_openvino_graph.py test/rendering/test_eight_bits.py \
+		test/rendering/test_engines.py test/rendering/test_stage.py $(TEST_FLAGS)
+
 lint: setup-test  ## ruff, the type checker and the spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell $$(git ls-files 2>/dev/null)
 
-# The versions in requirements/constraints.txt must exist for each Python that pyproject.toml promises.
+# The versions in requirements/constraints.txt must exist for each Python that pyproject.toml promises. Where no index
+# can be reached this is said, and no failure: nothing was found out.
 resolve: setup-test  ## look up whether every promised Python can install the versions that were tested
-	$(BIN)/python tools/requirements.py build run train test lint tensorrt tensorrt-rtx >$(VENV)/requirements.txt
-	for python in 3.10 3.11 3.12 3.13; do \
-		$(BIN)/uv pip compile --quiet --python-version $$python --python-platform x86_64-manylinux_2_28 \
-		--constraints requirements/constraints.txt --output-file $(VENV)/resolved-$$python.txt $(VENV)/requirements.txt || exit 1; done
+	$(BIN)/python tools/resolve.py
 
 bench: setup  ## the benchmark: tables of every stage and engine (lsp bench --help for more)
 	$(BIN)/lsp bench $(BENCH_FLAGS)
@@ -86,9 +90,10 @@ $(VENV)/capture/.ready: requirements/capture.txt | $(BIN)/python
 $(shell $(BIN)/python -c '' 2>/dev/null || rm -f $(VENV)/.ready $(VENV)/.ready-test)
 .PHONY: environment
 environment:
-	@test -n '$(PYTHON)' || { echo 'lsp_ros needs Python 3.10 to 3.13 (apt-get install python3)' >&2; exit 1; }
 	@sh tools/system_packages.sh $(PYTHON)
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@python='$(PYTHON)'; test -n "$$python" || python=$$($(FIND_PYTHON)); \
+	test -n "$$python" || { echo 'lsp_ros needs Python 3.10 to 3.13, and this system has another' >&2; exit 1; }; \
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $$python -m venv --clear $(VENV)
 $(BIN)/python: | environment
 
 clean:  ## remove what was built, the environment too

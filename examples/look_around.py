@@ -12,6 +12,7 @@ import time
 
 import rclpy
 from geometry_msgs.msg import Quaternion
+from rclpy.executors import ExternalShutdownException
 from scipy.spatial.transform import Rotation
 
 from lsp_ros.msg import HeadPoseCommand
@@ -36,4 +37,7 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    try:
+        main()
+    except (KeyboardInterrupt, ExternalShutdownException):  # Ctrl-C: the last command lets go by itself
+        pass

@@ -9,6 +9,7 @@ Whole sentences are published at once, faster than real time: the avatar keeps t
 their own speed. Any TTS that gives samples fits into ``synthesize``.
 """
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,8 @@ from lsp_ros.msg import AudioChunk
 
 def synthesize(text: str) -> tuple[np.ndarray, int]:
     """Text -> (n,) float32 mono samples, and their rate in Hz."""
+    if not shutil.which('espeak-ng'):
+        raise SystemExit('This example speaks through espeak-ng, which is not installed: apt-get install espeak-ng')
     with tempfile.NamedTemporaryFile(suffix='.wav') as file:
         subprocess.run(['espeak-ng', '-w', file.name, '--', text], check=True)
         return soundfile.read(file.name, dtype='float32')

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,10 @@ settings.register_profile(
 )
 settings.load_profile('lsp_ros')
 
-pytest_plugins = ['avatar_fixture', 'ros_fixture']
+# What a test starts, and what that starts, inherits this: so a process that outlives its test is known by it.
+os.environ['LSP_TEST_RUN'] = f'{os.getpid()}-{time.monotonic_ns()}'
+
+pytest_plugins = ['avatar_fixture', 'ros_fixture', 'process_fixture']
 
 TESTS = Path(__file__).parent
 # Whole graphs of processes: one at a time, also where two workers run the tests (pytest -n 2 --dist loadgroup).

@@ -78,7 +78,7 @@ def obeys(pid: int, number: int) -> bool:
 
 def start_silence(avatar: Path) -> tuple[subprocess.Popen, dict[str, int]]:
     """A graph, and its nodes as soon as they are there: most will be loading still."""
-    process = start('up', '--source', 'silence', '--avatar', avatar, '--no-player', '--no-standby')
+    process = start('up', '--source', 'silence', '--avatar', avatar, '--no-player')
     return process, until(lambda: len(nodes := children(process.pid)) == 4 and nodes, 'the nodes do not start')
 
 

@@ -18,8 +18,10 @@ from lsp_ros.speech.apc_live import FeatureEncoder
 from lsp_ros.speech.stage import SpeechStage
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE
 
-SECONDS = 120
-"""The bundled recording again and again: the recurrent state is never the same at its beginning."""
+SECONDS, ROUND = 60, 15
+"""The bundled recording of 14.5 s again and again: the recurrent state is never the same at its beginning. What adds
+up in 7,200 steps, a hundred times what the networks remember, would show in the last round beside the first.
+"""
 
 
 @pytest.fixture(scope='module')
@@ -29,7 +31,7 @@ def avatar() -> Avatar:
 
 @pytest.fixture(scope='module')
 def heard(avatar) -> dict[str, np.ndarray]:
-    """Two minutes of speech features (N, 1024), in each precision."""
+    """A minute of speech features (N, 1024), in each precision."""
     samples = np.resize(read_audio(find_sample()), SECONDS * SAMPLE_RATE)
     return {
         precision: SpeechStage(avatar, precision).push(samples).values.reshape(-1, 1024) for precision in PRECISIONS
@@ -37,20 +39,20 @@ def heard(avatar) -> dict[str, np.ndarray]:
 
 
 def does_not_grow(error: np.ndarray) -> bool:
-    """The last half minute is no worse than the first, but for chance."""
-    half_minute = 30 * FRAME_RATE
-    return error[-half_minute:].mean() < 1.2 * error[:half_minute].mean()
+    """The last round of the recording is no worse than the first, but for chance."""
+    frames = ROUND * FRAME_RATE
+    return error[-frames:].mean() < 1.2 * error[:frames].mean()
 
 
 @pytest.mark.slow
-def test_speech_features_stay_near_for_minutes(heard):
+def test_speech_features_stay_near_for_a_minute(heard):
     error = np.abs(heard['int8'] - heard['f32'])
     assert 0 < error.mean() < 0.002 and error.max() < 0.05
     assert does_not_grow(error)
 
 
 @pytest.mark.slow
-def test_the_mouth_stays_near_for_minutes(avatar, heard):
+def test_the_mouth_stays_near_for_a_minute(avatar, heard):
     """The whole way: features and mouth in int8 against both in f32."""
     predictors = {precision: MouthPredictor(avatar.weights('mouth'), precision) for precision in PRECISIONS}
     said = [predictor.step(predictor.start(), heard[precision][None])[0] for precision, predictor in predictors.items()]
@@ -62,8 +64,8 @@ def test_the_mouth_stays_near_for_minutes(avatar, heard):
 
 @pytest.mark.slow
 def test_the_head_draws_from_nearly_the_same_distribution(avatar, heard):
-    """Given the same past, half a minute of it."""
-    rows, scale = heard['f32'][: 30 * FRAME_RATE], avatar.manifest.head_pose.noise_scale
+    """Given the same past, over the whole recording: 5,400 numbers of the pose."""
+    rows, scale = heard['f32'][: ROUND * FRAME_RATE], avatar.manifest.head_pose.noise_scale
     exact, fast = (HeadPoseSampler(avatar.weights('head_pose'), scale, precision=name) for name in ('f32', 'int8'))
     a, b = (sampler.start(rows[:1], seed=3) for sampler in (exact, fast))
     moved, widened = [], []
@@ -81,6 +83,8 @@ def test_the_head_draws_from_nearly_the_same_distribution(avatar, heard):
 @pytest.mark.slow
 @pytest.mark.parametrize('precision', PRECISIONS)
 def test_a_stream_in_a_batch_says_what_it_says_alone(avatar, heard, precision):
+    """To float32's rounding: for another number of rows the kernels may add up in another order, in which precision
+    depends on the instruction set (int8 without AVX-512, f32 with it)."""
     features = np.stack([heard[precision][k * 1000 : k * 1000 + 20] for k in range(3)])
     mouth = MouthPredictor(avatar.weights('mouth'), precision)
     together = mouth.step(mouth.start(streams=3), features)
@@ -91,7 +95,9 @@ def test_a_stream_in_a_batch_says_what_it_says_alone(avatar, heard, precision):
         state = head.start(features[streams, 0])
         return [head.sample(state, row) for row in features[streams].swapaxes(0, 1)]
 
-    np.testing.assert_allclose(np.array(poses([0, 1, 2]))[:, 1:2], poses([1]), atol=1e-5)
+    # A pose is computed from those before it, and inherits the rounding of each.
+    for frames, (together, alone) in enumerate(zip(poses([0, 1, 2]), poses([1])), 1):
+        np.testing.assert_allclose(together[1:2], alone, atol=1e-5 * frames)
 
 
 @pytest.mark.parametrize('network', [FeatureEncoder, MouthPredictor, HeadPoseSampler])

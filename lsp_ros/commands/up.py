@@ -49,7 +49,7 @@ def graph_of(options: argparse.Namespace) -> Graph:
         renderer=options.renderer is not False,
         player=options.player is not False,
         audio_in=options.audio_in,
-        standby=options.standby is not False,
+        standby=options.standby is True,
     )
 
 

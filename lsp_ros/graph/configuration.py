@@ -113,10 +113,10 @@ SETTINGS = (
     Setting('player', True, 'false: nothing is shown or played here',
             flags=(Flag('--no-player', False, 'neither show nor play: others subscribe'),)),
     Setting('respawn', True, 'start a node again when it died: at once, then after growing delays', launch=True),
-    Setting('standby', True, 'a second process of motion and renderer has everything loaded, for when the first one '
-            'dies: half a second without a picture, for 0.5 GB of memory',
-            flags=(Flag('--no-standby', False, 'no second process of motion and renderer that takes over when the '
-                        'first one dies: saves 0.5 GB'),)),
+    Setting('standby', False, 'a second process of motion and renderer has everything loaded, for when the first one '
+            'dies; it takes 0.5 GB of memory',
+            flags=(Flag('--standby', True, 'a second process of motion and renderer has everything loaded and takes '
+                        'over when the first one dies; it takes 0.5 GB of memory'),)),
     Setting('use_sim_time', False, 'the time is that of /clock; false: as the parameter file says', launch=True),
     Setting('log_level', 'info', 'what the nodes log', choices=('debug', 'info', 'warn', 'error', 'fatal'),
             launch=True),

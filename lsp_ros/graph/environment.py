@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from lsp_ros.graph import process_lifetime
+from lsp_ros.graph.dds_profile import dds_profile
 from lsp_ros.graph.errors import GraphError
 
 
@@ -25,6 +26,7 @@ def environment() -> dict[str, str]:
     if Path(sys.prefix, 'share', 'ament_index').is_dir():  # the ROS wheels do not set this, an apt install does
         prefixes = [sys.prefix, *variables.get('AMENT_PREFIX_PATH', '').split(os.pathsep)]
         variables['AMENT_PREFIX_PATH'] = os.pathsep.join(dict.fromkeys(filter(None, prefixes)))
+    variables.update(dds_profile().environment)  # once for all, so that whoever starts them tells what it costs
     variables['PYTHONUNBUFFERED'] = '1'
     variables[process_lifetime.VARIABLE] = str(os.getpid())
     return variables

@@ -19,6 +19,7 @@ import yaml
 
 from lsp_ros.graph import process_lifetime
 from lsp_ros.graph.configuration import Value
+from lsp_ros.graph.dds_profile import dds_profile
 from lsp_ros.graph.environment import check_installed, environment
 from lsp_ros.graph.errors import GraphError
 from lsp_ros.graph.policy import RestartPolicy, Verdict
@@ -91,6 +92,11 @@ class Graph:
         if self.params_file and not self.params_file.is_file():
             raise GraphError(f'{self.params_file}: there is no such parameter file.')
         clear_shared_memory()
+        profile = dds_profile()
+        if not profile.possible:
+            raise GraphError(profile.finding)
+        if profile.finding:
+            self.tell(profile.finding)
         speaks = 'audio_source' in self.parameters
         with contextlib.ExitStack() as stack:
             if speaks:

@@ -20,6 +20,7 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
+from lsp_ros.graph.dds_profile import dds_profile
 from lsp_ros.graph.process_lifetime import (
     end_with_parent,
     finished_status,
@@ -28,7 +29,6 @@ from lsp_ros.graph.process_lifetime import (
     wait_for_start,
 )
 from lsp_ros.nodes.lifecycle import StreamNode
-from lsp_ros.resources import shipped_file
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 KEPT_BYTES = 32 * 2**20
@@ -49,7 +49,11 @@ def run(
     if (parameters := parameters_to_prepare()) is not None:
         prepare(parameters)
     wait_for_start()
-    use_shipped_profile()
+    try:
+        finding = use_shipped_profile()
+    except ValueError as error:
+        print(f'{getattr(node_class, "__name__", node_class)}: {error}', file=sys.stderr)
+        return 1
     # rclpy's own handlers pull the ground from under a callback that is about to publish.
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     stop = StopSignal()
@@ -61,6 +65,8 @@ def run(
         number, how = restarts()
         if number:
             node.report_problem('restarts', f'started again: the process before {how}', number)
+        if finding:
+            node.get_logger().warning(finding)
         autostart = node.value('autostart')
         if autostart and not _succeeded(node.trigger_configure):
             return 1
@@ -151,14 +157,18 @@ def lower_priority(threads: Iterable[int]) -> None:
             os.setpriority(os.PRIO_PROCESS, thread, PRIORITY_AT_START + 5)
 
 
-def use_shipped_profile() -> None:
+def use_shipped_profile() -> str:
     """Let Fast DDS carry pictures through shared memory, unless the user has a profile of their own.
 
     Every node does so itself, whoever starts it. The default segment is smaller than one picture: 12.6 ms instead of
-    2.5 ms, and losses under best effort.
+    2.5 ms, and losses under best effort. Returns what the machine lacks and what that costs; ValueError where nodes
+    cannot reach one another at all.
     """
-    with contextlib.suppress(FileNotFoundError):
-        os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(shipped_file('config', 'fastdds.xml')))
+    profile = dds_profile()
+    if not profile.possible:
+        raise ValueError(profile.finding)
+    os.environ.update(profile.environment)
+    return profile.finding
 
 
 def _succeeded(transition: Callable[[], TransitionCallbackReturn]) -> bool:

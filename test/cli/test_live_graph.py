@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 @with_ros
 def test_up_starts_again_what_dies_and_ends_everything_at_ctrl_c(tiny_avatar):
     """Whatever signal a node gets from outside, even one that it obeys in good order, and as often as it pleases."""
-    process = start('up', '--source', 'silence', '--avatar', tiny_avatar, '--no-window', '--no-sound', '--no-standby')
+    process = start('up', '--source', 'silence', '--avatar', tiny_avatar, '--no-window', '--no-sound')
     nodes = first = until(lambda: len(nodes := children(process.pid)) == 5 and nodes, 'the nodes do not start')
     wait_for_speech_features(process)
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTERM):

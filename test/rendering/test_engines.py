@@ -68,7 +68,10 @@ def test_engines_agree(size):
     # truncated (paper's renderers) or rounded (live): within one level of the exact value either way
     assert np.abs(reference - exact).max() < 1.01
     assert np.abs(draw('openvino', precision='f32').astype(int) - reference).max() <= 1
-    assert psnr(draw('openvino', precision='bf16'), reference) > 45
+    if (
+        'ONEDNN_MAX_CPU_ISA' not in os.environ
+    ):  # OpenVINO ends with an error where the CPU knows bf16 but may not use it
+        assert psnr(draw('openvino', precision='bf16'), reference) > 45
     assert psnr(draw('torch', device='cpu', precision='bf16'), reference) > 45
 
 

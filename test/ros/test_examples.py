@@ -51,6 +51,23 @@ def test_the_head_looks_around(graph, example, renderable_avatar):
     assert graph.counted('motion', 'invalid head_pose_command messages') == 0
 
 
+def test_ctrl_c_ends_what_looks_around_without_a_traceback(graph, example):
+    process = example('look_around.py')  # nobody takes its commands: it waits
+    graph.until(lambda: 'look_around' in graph.node.get_node_names(), 'the example does not start')
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert (process.returncode, output) == (0, '')
+
+
+def test_without_a_voice_the_example_says_what_to_install(graph, example, monkeypatch, tmp_path):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    graph.start('audio_source', source='topic')
+    process = example('tts_node.py', 'Hello.')
+    graph.until(lambda: process.poll() is not None, 'the example does not end')
+    output = process.stdout.read()
+    assert process.returncode == 1 and 'apt-get install espeak-ng' in output and 'Traceback' not in output
+
+
 def test_the_picture_is_read(graph, example, renderable_avatar):
     graph.start('motion', avatar=renderable_avatar)
     graph.start('renderer', avatar=renderable_avatar)

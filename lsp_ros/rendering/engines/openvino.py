@@ -162,7 +162,15 @@ def _quickest(
         pass  # nothing there, or damaged
     if 'int8' in available and not measure:
         return 'int8', None
-    compiled = {precision: compile(precision) for precision in available}
+    compiled = {}
+    for precision in available:
+        try:
+            compiled[precision] = compile(precision)
+        except RuntimeError:
+            if precision != 'bf16':
+                raise
+            # OpenVINO names what the processor has, also where oneDNN may not use it (ONEDNN_MAX_CPU_ISA).
+            log.info('OpenVINO has no kernels in bf16 here')
     milliseconds = _measure(compiled)
     best = min(milliseconds, key=lambda precision: milliseconds[precision])
     found = {'precision': best, 'milliseconds': milliseconds}
