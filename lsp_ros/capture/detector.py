@@ -86,7 +86,7 @@ class Seer:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=' '.join(__doc__.split('\n\n')[0].split()))
     parser.add_argument('--landmarker', metavar='FILE', help='a face_landmarker.task to use instead')
     seer = Seer(parser.parse_args().landmarker)
     # Answers have a channel of their own: whatever a library prints goes to standard error.
