@@ -38,7 +38,7 @@ from lsp_ros.capture.take import (
     too_dark,
     without_sound,
 )
-from lsp_ros.capture.tracking import Track, track
+from lsp_ros.capture.tracking import FaceTrack, track
 from lsp_ros.capture.video import (
     Crop,
     Heard,
@@ -163,8 +163,8 @@ class Capture:
             )
         return heard
 
-    def _track(self, takes: list[Take], crop: Crop) -> Track:
-        """The Track of all good pictures of all clips; the takes then know their pictures' states and rows in it."""
+    def _track(self, takes: list[Take], crop: Crop) -> FaceTrack:
+        """The FaceTrack of all clips' good pictures; the takes then know their pictures' states and rows in it."""
         for take in takes:
             take.leaps = find_leaps(take.clip, take.seen.faces)
             take.state = first_states(take.clip, take.seen, take.leaps, take.heard)
@@ -193,7 +193,7 @@ class Capture:
             }
             store_arrays(file, key, **stored)
         focal, *centre = stored['camera'].tolist()
-        found = Track(
+        found = FaceTrack(
             stored['euler'],
             stored['translation'],
             stored['points'],
@@ -262,7 +262,7 @@ class Capture:
         followed, known = track_shoulders(images(), take.clip.times[good], key_image, lines, segments(take.clip, good))
         points[good[known]] = followed[known]
 
-    def _write(self, takes: list[Take], crop: Crop, found: Track) -> 'CaptureResult':
+    def _write(self, takes: list[Take], crop: Crop, found: FaceTrack) -> 'CaptureResult':
         """Writes the dataset folder, all or nothing."""
         tracks, known, samples, shown = on_timeline(takes, found)
         manifest = {
@@ -333,7 +333,7 @@ class CaptureResult:
     capture: Capture
     takes: list[Take]
     crop: Crop
-    track: Track
+    track: FaceTrack
     tracks: dict[str, np.ndarray]
     known: np.ndarray
     samples: np.ndarray

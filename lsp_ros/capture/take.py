@@ -60,7 +60,7 @@ class Take:
     boxes      (K, 4) where the face was at the first look, in source pixels
     leaps      numbers of the pictures to which the head leapt: a shot begins there, too
     state      (N,) int8 why a picture is left out (REASONS), 0 for a good one
-    tracked    (N,) int row of each picture in the ``Track``, -1 for one that was not tracked
+    tracked    (N,) int row of each picture in the ``FaceTrack``, -1 for one that was not tracked
     shoulders  (N, 18, 2) pixels of the crop, NaN where they are not known
     start      first frame on the timeline; stop: the first after its pause
     pace       timeline seconds for a second of the file (``assemble.find_pace``)

@@ -150,7 +150,7 @@ def track_points(
 
 
 @dataclass(frozen=True)
-class Track:
+class FaceTrack:
     """What is known of N frames: euler (N, 3) degrees, translation (N, 3) cm, points (N, 73, 3) cm, the camera, and how
     far the points lie from the detector's landmarks in the picture, error (N,) pixels (root mean square)."""
 
@@ -169,8 +169,8 @@ def track(
     centre: tuple[float, float],
     focal: float | None = None,
     progress: Callable[[float], None] = lambda share: None,
-) -> Track:
-    """All five steps: (N, 478, 3) detector meshes in pixels of the picture -> a Track.
+) -> FaceTrack:
+    """All five steps: (N, 478, 3) detector meshes in pixels of the picture -> the FaceTrack.
 
     times (N,) seconds, segment (N,) equal numbers for frames that follow one another; ``focal`` in pixels if it is
     known.
@@ -204,4 +204,4 @@ def track(
     translation = head.translation + origin @ rotation(head.euler).swapaxes(-1, -2)
     euler, points = head.euler - [pitch, 0, 0], (points - origin) @ rotation_about_x(pitch).T
     off = project(to_camera(points, euler, translation), camera.matrix) - landmarks
-    return Track(euler, translation, points, camera, np.sqrt((off**2).sum(axis=-1).mean(axis=-1)), tried)
+    return FaceTrack(euler, translation, points, camera, np.sqrt((off**2).sum(axis=-1).mean(axis=-1)), tried)
