@@ -6,7 +6,7 @@ import synthetic_face as synthetic
 
 from lsp_ros.capture.adjustment import PinholeCamera
 from lsp_ros.capture.assemble import PICTURE_OFF, STILL, find_pace, on_timeline, sound_of
-from lsp_ros.capture.take import Seen, Take
+from lsp_ros.capture.take import ClipDetections, Take
 from lsp_ros.capture.tracking import FaceTrack
 from lsp_ros.capture.video import Clip
 from lsp_ros.geometry import project, to_camera
@@ -32,7 +32,7 @@ def take_of(path, times: np.ndarray, speed: float) -> tuple[Take, FaceTrack]:
         euler, np.tile([0.0, 0.0, 100.0], (N, 1)), points, PinholeCamera(1500.0, (256.0, 256.0)), np.zeros(N), []
     )
     nothing = np.zeros((0, 256, 256), np.uint8)
-    seen = Seen(np.zeros((N, 478, 3), np.float32), np.zeros(N, bool), np.ones(N), nothing, np.zeros(0, int))
+    seen = ClipDetections(np.zeros((N, 478, 3), np.float32), np.zeros(N, bool), np.ones(N), nothing, np.zeros(0, int))
     return Take(
         '0',
         Clip(path, 512, 512, times, ()),
