@@ -59,7 +59,7 @@ class Piece:
             self.body_rows.append(row)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """As they are kept: the fields of ``ClipDetections``; ``jpeg``, the files one after the other, and their sizes."""
+        """As they are kept: the fields of ``ClipDetections``; ``jpeg``, all files in a row, and their sizes."""
         return {
             'faces': np.array(self.faces, np.float32),
             'hand': np.array(self.hand),
