@@ -33,7 +33,7 @@ WINDOW = @if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] && [ ! -e $(VENV)/.headless ] &
 .PHONY: help demo test test-fast test-avx2 lint resolve bench setup setup-test setup-capture clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
 
 demo: setup  ## watch the avatar speak through the live ROS 2 graph; writes demo.mp4
 	$(WINDOW)

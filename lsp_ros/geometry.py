@@ -35,6 +35,31 @@ def rotation(euler: np.ndarray) -> np.ndarray:
     return turned.T.swapaxes(-1, -2)
 
 
+def rotation_to_euler(matrix: np.ndarray) -> np.ndarray:
+    """(..., 3, 3) -> (..., 3) degrees (ex, ey, ez): the inverse of ``rotation`` for |ey| < 90."""
+    ex = np.degrees(np.arctan2(-matrix[..., 2, 1], -matrix[..., 2, 2]))
+    ey = np.degrees(np.arcsin(np.clip(-matrix[..., 2, 0], -1, 1)))
+    ez = np.degrees(np.arctan2(matrix[..., 1, 0], matrix[..., 0, 0]))
+    return np.stack([ex, ey, ez], axis=-1)
+
+
+def euler_axes(euler: np.ndarray) -> np.ndarray:
+    """(..., 3) degrees -> (..., 3, 3): row i is the unit axis, in the camera frame, about which points turn as the
+    i-th angle grows. With an angle in radians, the derivative of ``rotation(euler) @ p`` is axis x (rotation @ p).
+    """
+    ez = np.deg2rad(euler[..., 2])
+    zero = np.zeros_like(ez)
+    about_x = rotation(euler)[..., 0]
+    about_y, about_z = np.stack([-np.sin(ez), np.cos(ez), zero], -1), np.stack([zero, zero, zero + 1], -1)
+    return np.stack([about_x, about_y, about_z], axis=-2)
+
+
+def rotation_about_x(degrees: float) -> np.ndarray:
+    """(3, 3): the turn about x alone, without the half turn of ``rotation``; head frame to head frame."""
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+
+
 def to_camera(points: np.ndarray, euler: np.ndarray, translation: np.ndarray, scale: float = 1.0) -> np.ndarray:
     """(..., P, 3) head-frame points with (..., 3) degrees and (..., 3) translation -> (..., P, 3) camera frame."""
     turned = np.asarray(points, dtype=np.float64) @ rotation(euler).swapaxes(-1, -2)

@@ -10,7 +10,7 @@ import numpy as np
 
 from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.capture import detector as flags
-from lsp_ros.capture.landmarks import IRISES, MESH_POINTS, RIGID, RIGID_MIRROR, Sight
+from lsp_ros.capture.landmarks import IRISES, MESH_POINTS, RIGID, RIGID_MIRROR, PictureDetections
 from lsp_ros.geometry import project, to_camera
 
 SIZE = (256, 192)
@@ -174,7 +174,7 @@ class DotDetector:
     def __init__(self):
         self.seen = 0
 
-    def see(self, image: np.ndarray, wanted: int = 0) -> Sight:
+    def see(self, image: np.ndarray, wanted: int = 0) -> PictureDetections:
         self.seen += 1
         step = 3  # every third pixel tells enough
         hue = image[step // 2 :: step, step // 2 :: step].astype(np.int16)
@@ -184,7 +184,9 @@ class DotDetector:
             others = np.delete(hue, channel, axis=2).max(axis=2)
             weight = np.clip(hue[..., channel] - others - 90, 0, None).astype(float)
             if weight.sum() < 200:
-                return Sight(None, [], np.zeros((flags.MASK,) * 2, np.uint8) if wanted & flags.BODY else None)
+                return PictureDetections(
+                    None, [], np.zeros((flags.MASK,) * 2, np.uint8) if wanted & flags.BODY else None
+                )
             found.append([(weight * columns).sum() / weight.sum(), (weight * rows).sum() / weight.sum()])
         affine = np.linalg.solve(np.c_[PLACES, np.ones(3)], np.array(found))
         mesh = template()
@@ -199,7 +201,7 @@ class DotDetector:
             person = (np.abs(image.astype(np.int16) - BACKGROUND).max(axis=2) > 12).astype(np.uint8) * 255
             person = cv2.morphologyEx(person, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
             body = cv2.resize(person, (flags.MASK, flags.MASK), interpolation=cv2.INTER_AREA)
-        return Sight(face, hands, body)
+        return PictureDetections(face, hands, body)
 
     def close(self) -> None:
         pass

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from lsp_ros.geometry import (
+    euler_axes,
     euler_to_quaternion,
     pose_from_rep103,
     pose_to_rep103,
@@ -16,6 +17,8 @@ from lsp_ros.geometry import (
     quaternion_product,
     quaternion_to_euler,
     rotation,
+    rotation_about_x,
+    rotation_to_euler,
     to_camera,
 )
 
@@ -133,3 +136,22 @@ def test_rotations_are_those_of_scipy(one, other):
     np.testing.assert_allclose(
         Rotation.from_quat(quaternion_product(*quaternions)).as_matrix(), (first * second).as_matrix(), atol=1e-12
     )
+
+
+@given(st.tuples(st.floats(-80, 80), st.floats(-80, 80), st.floats(-170, 170)))
+def test_angles_are_those_of_the_rotation(euler):
+    np.testing.assert_allclose(rotation_to_euler(rotation(np.array(euler))), euler, atol=1e-6)
+
+
+@given(st.tuples(angles, angles, angles))
+def test_as_an_angle_grows_points_turn_about_its_axis(euler):
+    step = 1e-3
+    for axis, change in zip(euler_axes(np.array(euler)), step * np.eye(3)):
+        grown = rotation(euler + change / 2) - rotation(euler - change / 2)
+        np.testing.assert_allclose(np.cross(axis, rotation(euler).T).T, grown / np.radians(step), atol=1e-8)
+
+
+@given(angles)
+def test_a_turn_about_x_is_that_of_scipy(degrees):
+    turned = Rotation.from_euler('x', degrees, degrees=True).as_matrix()
+    np.testing.assert_allclose(rotation_about_x(degrees), turned, atol=1e-15)

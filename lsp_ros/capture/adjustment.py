@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lsp_ros.geometry import project, rotation, to_camera
+from lsp_ros.geometry import euler_axes, project, rotation, rotation_to_euler, to_camera
 
 # What is expected of a face, as standard deviations.
 SHAPE_SPREAD = 0.25  # cm that a point of the true shape lies off the mean mesh, each axis
@@ -43,20 +43,12 @@ class Head:
     translation: np.ndarray
 
 
-def angles(matrix: np.ndarray) -> np.ndarray:
-    """(..., 3, 3) -> (..., 3) degrees: the inverse of ``lsp_ros.geometry.rotation`` for |ey| < 90."""
-    ex = np.degrees(np.arctan2(-matrix[..., 2, 1], -matrix[..., 2, 2]))
-    ey = np.degrees(np.arcsin(np.clip(-matrix[..., 2, 0], -1, 1)))
-    ez = np.degrees(np.arctan2(matrix[..., 1, 0], matrix[..., 0, 0]))
-    return np.stack([ex, ey, ez], axis=-1)
-
-
 def first_poses(pixels: np.ndarray, shape: np.ndarray, camera: PinholeCamera) -> tuple[np.ndarray, np.ndarray]:
     """Poses of (N, M, 2) pixels by perspective-n-point, each frame for itself: euler (N, 3), translation (N, 3)."""
     euler, translation = np.zeros((len(pixels), 3)), np.zeros((len(pixels), 3))
     for n, points in enumerate(pixels):
         _, turn, shift = cv2.solvePnP(shape, points.astype(np.float64), camera.matrix, None, flags=cv2.SOLVEPNP_SQPNP)
-        euler[n], translation[n] = angles(cv2.Rodrigues(turn)[0]), shift[:, 0]
+        euler[n], translation[n] = rotation_to_euler(cv2.Rodrigues(turn)[0]), shift[:, 0]
     return euler, translation
 
 
@@ -73,11 +65,7 @@ def linearise(
     slope[..., 0, 0] = slope[..., 1, 1] = camera.focal / z
     slope[..., 0, 2] = -camera.focal * seen[..., 0] / z**2
     slope[..., 1, 2] = -camera.focal * seen[..., 1] / z**2
-    ez = np.deg2rad(euler[:, 2])
-    zero = np.zeros_like(ez)
-    about_y, about_z = np.stack([-np.sin(ez), np.cos(ez), zero], -1), np.stack([zero, zero, zero + 1], -1)
-    axes = np.stack([turn[..., 0], about_y, about_z], axis=1)
-    spin = np.deg2rad(np.cross(axes[:, None], turned[:, :, None]))  # (N, M, 3 angles, 3)
+    spin = np.deg2rad(np.cross(euler_axes(euler)[:, None], turned[:, :, None]))  # (N, M, 3 angles, 3)
     by_pose = np.concatenate([slope @ spin.swapaxes(-1, -2), slope], axis=-1)
     return pixels, by_pose, slope @ turn[:, None]
 

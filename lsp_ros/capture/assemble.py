@@ -6,7 +6,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from lsp_ros.capture.take import BLUR, Take, stretches
-from lsp_ros.capture.tracking import Track
+from lsp_ros.capture.tracking import FaceTrack
 from lsp_ros.capture.video import read_sound, room_tone
 from lsp_ros.geometry import project, to_camera
 from lsp_ros.media.resampling import resample
@@ -24,7 +24,7 @@ Placed = dict[int, tuple[int, int]]
 """Timeline frame -> number of the take, number of its picture."""
 
 
-def on_timeline(takes: list[Take], found: Track) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, Placed]:
+def on_timeline(takes: list[Take], found: FaceTrack) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, Placed]:
     """Lays the takes one after the other; each then knows its place.
 
     Returns the tracks of a dataset (N, ...), where they are known (N,) bool (elsewhere they hold what was known last),
@@ -98,7 +98,7 @@ def sound_of(take: Take) -> np.ndarray:
     return resample(sound, at * SAMPLE_RATE)
 
 
-def place_tracks(take: Take, found: Track, tracks: dict[str, np.ndarray]) -> None:
+def place_tracks(take: Take, found: FaceTrack, tracks: dict[str, np.ndarray]) -> None:
     """Interpolates a take's poses and points to 60 fps, within each stretch without a gap."""
     camera, depth, places = found.camera, float(np.median(found.translation[:, 2])), take.places
     for first, stop in stretches(take.clip, take.state):
@@ -115,7 +115,7 @@ def place_tracks(take: Take, found: Track, tracks: dict[str, np.ndarray]) -> Non
             tracks[name][take.start + at] = CubicSpline(at_rows, values, axis=0)(at)
 
 
-def place_pictures(take: Take, found: Track, tracks: dict[str, np.ndarray]) -> dict[int, int]:
+def place_pictures(take: Take, found: FaceTrack, tracks: dict[str, np.ndarray]) -> dict[int, int]:
     """Timeline frame -> number of each picture of a take that is sharp and shows what is known of that frame; a
     blurred one gets its state.
 
@@ -139,7 +139,9 @@ def place_pictures(take: Take, found: Track, tracks: dict[str, np.ndarray]) -> d
     return chosen
 
 
-def _moves(take: Take, found: Track, tracks: dict[str, np.ndarray], rows: np.ndarray, frames: np.ndarray) -> np.ndarray:
+def _moves(
+    take: Take, found: FaceTrack, tracks: dict[str, np.ndarray], rows: np.ndarray, frames: np.ndarray
+) -> np.ndarray:
     """Pixels that the landmark which moves most does so between picture and timeline frame, (n,)."""
     own = take.tracked[rows]
     there = project(to_camera(found.points[own], found.euler[own], found.translation[own]), found.camera.matrix)

@@ -25,7 +25,7 @@ POINTS, HAND_POINTS, MASK = 478, 21, 256
 FORGET, HANDS, BODY = 1, 2, 4  # flags: a new clip begins; look for hands; find the body
 
 
-class Seer:
+class MediaPipe:
     """MediaPipe's solutions, each made when it is first asked for."""
 
     def __init__(self, task: str | None) -> None:
@@ -86,9 +86,9 @@ class Seer:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=' '.join(__doc__.split('\n\n')[0].split()))
     parser.add_argument('--landmarker', metavar='FILE', help='a face_landmarker.task to use instead')
-    seer = Seer(parser.parse_args().landmarker)
+    mediapipe = MediaPipe(parser.parse_args().landmarker)
     # Answers have a channel of their own: whatever a library prints goes to standard error.
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), 'wb')
     os.dup2(2, 1)
@@ -98,14 +98,14 @@ def main() -> None:
         height, width, flags = REQUEST.unpack(header)
         image = np.frombuffer(requests.read(height * width * 3), np.uint8).reshape(height, width, 3)
         if flags & FORGET:
-            seer.forget()
-        face = seer.face(image)
-        hands = seer.hands(image) if flags & HANDS else []
+            mediapipe.forget()
+        face = mediapipe.face(image)
+        hands = mediapipe.hands(image) if flags & HANDS else []
         answers.write(ANSWER.pack(face is not None, len(hands)))
         answers.write(b'' if face is None else face.tobytes())
         answers.write(b''.join(hand.tobytes() for hand in hands))
         if flags & BODY:
-            answers.write(seer.body(image).tobytes())
+            answers.write(mediapipe.body(image).tobytes())
         answers.flush()
 
 

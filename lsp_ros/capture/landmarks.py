@@ -1,6 +1,6 @@
 """Landmarks in pictures: the detector behind one small interface, and its 478 points as the 73 of the scheme.
 
-A detector is anything with ``see(image, flags) -> Sight`` and ``close()``; ``Detector`` is the one there is.
+A detector has ``see(image, flags) -> PictureDetections`` and ``close()``; ``Detector`` is the one there is.
 """
 
 import os
@@ -167,8 +167,8 @@ class DetectorError(LspError, ValueError):
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What was seen in one picture, in its pixels (the picture spans 0..width).
+class PictureDetections:
+    """What the detector found in one picture, in its pixels (the picture spans 0..width).
 
     face   (478, 3) float32 or None; z has the scale of x and is smaller nearer to the camera
     hands  list of (21, 2) float32; empty also where nobody looked
@@ -203,7 +203,7 @@ class Detector:
         self._requests, self._answers = requests, answers
         self._read(len(b'ready'))
 
-    def see(self, image: np.ndarray, flags: int = 0) -> Sight:
+    def see(self, image: np.ndarray, flags: int = 0) -> PictureDetections:
         """(height, width, 3) uint8 RGB; flags of ``lsp_ros.capture.detector``."""
         height, width, _ = image.shape
         try:
@@ -217,7 +217,7 @@ class Detector:
         hands = [self._array((detector.HAND_POINTS, 2)) for _ in range(hands)]
         side = detector.MASK
         body = self._array((side, side), np.uint8) if flags & detector.BODY else None
-        return Sight(face, hands, body)
+        return PictureDetections(face, hands, body)
 
     def _array(self, shape: tuple[int, ...], kind: type = np.float32) -> np.ndarray:
         return np.frombuffer(self._read(int(np.prod(shape)) * np.dtype(kind).itemsize), kind).reshape(shape)

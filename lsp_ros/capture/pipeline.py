@@ -20,9 +20,9 @@ import numpy as np
 from lsp_ros.capture import consent as consents
 from lsp_ros.capture.adjustment import PinholeCamera
 from lsp_ros.capture.assemble import Placed, on_timeline
+from lsp_ros.capture.detection import Detection, FaceDetector
 from lsp_ros.capture.landmarks import MESH_POINTS, to_lsp73
 from lsp_ros.capture.shoulders import shoulder_lines, track_shoulders
-from lsp_ros.capture.sightings import FaceDetector, Sightings
 from lsp_ros.capture.take import (
     ERROR,
     NO_SHOULDERS,
@@ -38,7 +38,7 @@ from lsp_ros.capture.take import (
     too_dark,
     without_sound,
 )
-from lsp_ros.capture.tracking import Track, track
+from lsp_ros.capture.tracking import FaceTrack, track
 from lsp_ros.capture.video import (
     Crop,
     Heard,
@@ -91,13 +91,13 @@ class Capture:
             self.consent, self.record = consents.bind(consent, names)
         self.work = self.folder / 'capture'
         self.work.mkdir(parents=True, exist_ok=True)
-        self.sightings = Sightings(self.work, detector, config.landmarker)
+        self.detection = Detection(self.work, detector, config.landmarker)
         self.left_out: list[str] = []  # sentences about videos that are not used ...
         self.remarks: list[str] = []  # ... and about others
         self.sounds: dict[str, Heard] = {}  # what the videos' sound lacks, by digest
 
     def close(self) -> None:
-        self.sightings.close()
+        self.detection.close()
 
     def __enter__(self) -> 'Capture':
         return self
@@ -112,7 +112,7 @@ class Capture:
         with progress.during('look: times, cuts, faces'):
             heard = self._check()
             for number, (video, digest) in enumerate(heard):
-                take = self.sightings.look(video, digest, self._part(number, len(heard)))
+                take = self.detection.look(video, digest, self._part(number, len(heard)))
                 if take.clip.times[-1] < SHORTEST:
                     self.left_out.append(f'{video}: is {take.clip.times[-1]:.2f} s long; {SHORTEST} s are the least.')
                 elif not len(take.boxes):
@@ -129,7 +129,7 @@ class Capture:
         crop = choose_crop(np.concatenate([take.boxes for take in takes]), *size)
         with progress.during('see: landmarks of every picture'):
             for number, take in enumerate(takes):
-                take.seen = self.sightings.see(take, crop, self._part(number, len(takes)))
+                take.seen = self.detection.see(take, crop, self._part(number, len(takes)))
         with progress.during('track: focal length, shape, poses'):
             found = self._track(takes, crop)
         with progress.during('shoulders: Lucas-Kanade flow'):
@@ -163,8 +163,8 @@ class Capture:
             )
         return heard
 
-    def _track(self, takes: list[Take], crop: Crop) -> Track:
-        """The Track of all good pictures of all clips; the takes then know their pictures' states and rows in it."""
+    def _track(self, takes: list[Take], crop: Crop) -> FaceTrack:
+        """The FaceTrack of all clips' good pictures; the takes then know their pictures' states and rows in it."""
         for take in takes:
             take.leaps = find_leaps(take.clip, take.seen.faces)
             take.state = first_states(take.clip, take.seen, take.leaps, take.heard)
@@ -172,7 +172,7 @@ class Capture:
         if sum(map(len, good)) < 4 * SHORTEST * max(take.clip.rate for take in takes):
             raise CaptureError('Hardly any picture shows a face that can be tracked.')
         file = self.work / 'track.npz'
-        key = self.sightings.key('track', [take.digest for take in takes], asdict(crop), self.config.focal, MESH_POINTS)
+        key = self.detection.key('track', [take.digest for take in takes], asdict(crop), self.config.focal, MESH_POINTS)
         stored = stored_arrays(file, key)
         if stored is None:
             meshes = np.concatenate([take.seen.faces[rows] for take, rows in zip(takes, good)])
@@ -193,7 +193,7 @@ class Capture:
             }
             store_arrays(file, key, **stored)
         focal, *centre = stored['camera'].tolist()
-        found = Track(
+        found = FaceTrack(
             stored['euler'],
             stored['translation'],
             stored['points'],
@@ -218,7 +218,7 @@ class Capture:
         for number, take in enumerate(takes):
             file = self.work / f'shoulders-{take.digest[:12]}.npz'
             good = sha256(take.state)
-            key = self.sightings.key('shoulders', take.digest, asdict(crop), good, MESH_POINTS)
+            key = self.detection.key('shoulders', take.digest, asdict(crop), good, MESH_POINTS)
             stored = stored_arrays(file, key)
             if stored is None:
                 points = np.full((len(take.clip.times), SHOULDER_POINTS, 2), np.nan)
@@ -251,10 +251,10 @@ class Capture:
         # The key picture is the one whose lines are most like all others': one bad silhouette must not decide.
         middle = np.median([lines for _, lines in found], axis=0)
         k, lines = min(found, key=lambda pair: np.abs(pair[1] - middle).sum())
-        key_image = next(self.sightings.images(take, crop, seen.body_rows[k : k + 1]))
+        key_image = next(self.detection.images(take, crop, seen.body_rows[k : k + 1]))
 
         def images() -> Iterator[np.ndarray]:
-            for row, image in zip(good, self.sightings.images(take, crop, good)):
+            for row, image in zip(good, self.detection.images(take, crop, good)):
                 yield image
                 if row % 25 == 0:
                     share(row / len(take.clip.times))
@@ -262,7 +262,7 @@ class Capture:
         followed, known = track_shoulders(images(), take.clip.times[good], key_image, lines, segments(take.clip, good))
         points[good[known]] = followed[known]
 
-    def _write(self, takes: list[Take], crop: Crop, found: Track) -> 'CaptureResult':
+    def _write(self, takes: list[Take], crop: Crop, found: FaceTrack) -> 'CaptureResult':
         """Writes the dataset folder, all or nothing."""
         tracks, known, samples, shown = on_timeline(takes, found)
         manifest = {
@@ -305,7 +305,7 @@ class Capture:
         for k, take in enumerate(takes):
             mine = [frame for frame in order if shown[frame][0] == k]
             rows = np.array([shown[frame][1] for frame in mine], int)
-            for frame, jpeg in zip(mine, self.sightings.images(take, crop, rows, encoded=True)):
+            for frame, jpeg in zip(mine, self.detection.images(take, crop, rows, encoded=True)):
                 (folder / 'frames' / f'{frame:06d}.jpg').write_bytes(jpeg)
             self.progress.share((k + 1) / len(takes))
         if self.record:
@@ -333,7 +333,7 @@ class CaptureResult:
     capture: Capture
     takes: list[Take]
     crop: Crop
-    track: Track
+    track: FaceTrack
     tracks: dict[str, np.ndarray]
     known: np.ndarray
     samples: np.ndarray
@@ -347,4 +347,4 @@ class CaptureResult:
     def picture(self, frame: int) -> np.ndarray:
         """(512, 512, 3) RGB of a timeline frame that has a picture."""
         k, row = self.shown[frame]
-        return next(self.capture.sightings.images(self.takes[k], self.crop, np.array([row])))
+        return next(self.capture.detection.images(self.takes[k], self.crop, np.array([row])))

@@ -38,8 +38,8 @@ REASONS = {
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the detector saw in a clip's N pictures.
+class ClipDetections:
+    """What the detector found in a clip's N pictures.
 
     faces (N, 478, 3) float32 pixels of the crop, NaN without a face; hand (N,) bool; sharp (N,) float32; bodies
     (B, 256, 256) uint8 of the pictures body_rows (B,). By default of no picture.
@@ -60,7 +60,7 @@ class Take:
     boxes      (K, 4) where the face was at the first look, in source pixels
     leaps      numbers of the pictures to which the head leapt: a shot begins there, too
     state      (N,) int8 why a picture is left out (REASONS), 0 for a good one
-    tracked    (N,) int row of each picture in the ``Track``, -1 for one that was not tracked
+    tracked    (N,) int row of each picture in the ``FaceTrack``, -1 for one that was not tracked
     shoulders  (N, 18, 2) pixels of the crop, NaN where they are not known
     start      first frame on the timeline; stop: the first after its pause
     pace       timeline seconds for a second of the file (``assemble.find_pace``)
@@ -72,7 +72,7 @@ class Take:
     digest: str
     clip: Clip
     boxes: np.ndarray
-    seen: Seen = field(default_factory=Seen)
+    seen: ClipDetections = field(default_factory=ClipDetections)
     leaps: tuple[int, ...] = ()
     state: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int8))
     tracked: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
@@ -124,7 +124,7 @@ def without_sound(take: Take) -> list[str]:
     ]
 
 
-def first_states(clip: Clip, seen: Seen, leaps: tuple[int, ...] = (), heard: Heard = ALL_HEARD) -> np.ndarray:
+def first_states(clip: Clip, seen: ClipDetections, leaps: tuple[int, ...] = (), heard: Heard = ALL_HEARD) -> np.ndarray:
     """(N,) int8: why a picture cannot be tracked, as far as the picture itself tells; 0 where it can."""
     state = np.zeros(len(clip.times), np.int8)
     faces = seen.faces[:, :468, :2]

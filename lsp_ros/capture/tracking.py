@@ -19,7 +19,6 @@ person looks on average; x = 0 is the face's plane of symmetry.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from scipy.linalg import solveh_banded
 
@@ -38,7 +37,7 @@ from lsp_ros.capture.adjustment import (
 )
 from lsp_ros.capture.face_shape import align, mean_mesh, spread_out
 from lsp_ros.capture.landmarks import RIGID, to_lsp73
-from lsp_ros.geometry import project, rotation, to_camera
+from lsp_ros.geometry import project, rotation, rotation_about_x, to_camera
 from lsp_ros.signals import LANDMARKS
 
 # What is expected of a head and a face, as standard deviations; more of it in ``lsp_ros.capture.adjustment``.
@@ -151,7 +150,7 @@ def track_points(
 
 
 @dataclass(frozen=True)
-class Track:
+class FaceTrack:
     """What is known of N frames: euler (N, 3) degrees, translation (N, 3) cm, points (N, 73, 3) cm, the camera, and how
     far the points lie from the detector's landmarks in the picture, error (N,) pixels (root mean square)."""
 
@@ -170,8 +169,8 @@ def track(
     centre: tuple[float, float],
     focal: float | None = None,
     progress: Callable[[float], None] = lambda share: None,
-) -> Track:
-    """All five steps: (N, 478, 3) detector meshes in pixels of the picture -> a Track.
+) -> FaceTrack:
+    """All five steps: (N, 478, 3) detector meshes in pixels of the picture -> the FaceTrack.
 
     times (N,) seconds, segment (N,) equal numbers for frames that follow one another; ``focal`` in pixels if it is
     known.
@@ -203,7 +202,6 @@ def track(
     # Origin at the centroid of the mean landmarks, straight where the person looks on average.
     origin, pitch = points.mean(axis=(0, 1)), float(np.median(head.euler[:, 0]))
     translation = head.translation + origin @ rotation(head.euler).swapaxes(-1, -2)
-    turn = cv2.Rodrigues(np.deg2rad([pitch, 0, 0]))[0]
-    euler, points = head.euler - [pitch, 0, 0], (points - origin) @ turn.T
+    euler, points = head.euler - [pitch, 0, 0], (points - origin) @ rotation_about_x(pitch).T
     off = project(to_camera(points, euler, translation), camera.matrix) - landmarks
-    return Track(euler, translation, points, camera, np.sqrt((off**2).sum(axis=-1).mean(axis=-1)), tried)
+    return FaceTrack(euler, translation, points, camera, np.sqrt((off**2).sum(axis=-1).mean(axis=-1)), tried)

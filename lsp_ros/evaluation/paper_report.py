@@ -67,11 +67,11 @@ def _table1(rows: list[Row], found: dict[str, dict[str, Any]]) -> tuple[list[str
         cells = ['not run here', '', '', '']
         if row.key in found:
             figures = found[row.key]['figures']
-            stranger = figures.get('held_out')
+            held_out = figures.get('held_out')
             cells = [
                 f'{figures["error_mm"]:.3f}',
-                f'{stranger["error_in_speech_mm"]:.3f}' if stranger else '',
-                f'{100 * stranger["closed"]:.0f} %' if stranger else '',
+                f'{held_out["error_in_speech_mm"]:.3f}' if held_out else '',
+                f'{100 * held_out["closed"]:.0f} %' if held_out else '',
                 _training(found[row.key]),
             ]
         lines.append([row.name, f'{row.paper["error_mm"]:.3f}' if row.paper else '', *cells])

@@ -56,13 +56,13 @@ class Materials:
         return load_dataset(self.datasets[0])
 
     @cached_property
-    def stranger(self) -> Dataset | None:
+    def held_out_speaker(self) -> Dataset | None:
         return load_dataset(self.held_out) if self.held_out else None
 
     @cached_property
-    def stranger_heard(self) -> SpeechFeatures:
-        assert self.stranger is not None  # nobody asks without
-        return hear(self.avatar, self.stranger.read_audio())
+    def held_out_speech(self) -> SpeechFeatures:
+        assert self.held_out_speaker is not None  # nobody asks without
+        return hear(self.avatar, self.held_out_speaker.read_audio())
 
     @cached_property
     def listener(self) -> Listener:
@@ -82,9 +82,9 @@ class Materials:
         features = np.zeros((stop, FRAME_FEATURES), np.float32)
         features[begin : begin + len(heard)] = heard.values.reshape(-1, FRAME_FEATURES)[: stop - begin]
         found = [(self.person, features, (first, min(stop, begin + len(heard))))]
-        if self.stranger:
-            rows = self.stranger_heard.values.reshape(-1, FRAME_FEATURES)
-            found.append((self.stranger, rows, judged_part(self.stranger, held_out=True)))
+        if self.held_out_speaker:
+            rows = self.held_out_speech.values.reshape(-1, FRAME_FEATURES)
+            found.append((self.held_out_speaker, rows, judged_part(self.held_out_speaker, held_out=True)))
         return found
 
 
@@ -94,12 +94,12 @@ def mouth_figures(materials: Materials, row: Row, config: MouthTrainingConfig, f
     net = MouthNet().eval()
     net.load_state_dict(train_mouth(materials.datasets, folder, materials.listener, config, mean))
     figures: dict[str, Any] = {**mouth_on_validation(materials, net, config)}
-    if materials.stranger:
+    if materials.held_out_speaker:
         weights = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
         manifest = materials.avatar.manifest
         heads = with_settings(materials.avatar, mouth=replace(manifest.mouth, look_ahead=config.look_ahead))
         figures['held_out'] = evaluate_mouth(
-            with_networks(heads, mouth=weights), materials.stranger, heard=materials.stranger_heard
+            with_networks(heads, mouth=weights), materials.held_out_speaker, heard=materials.held_out_speech
         )
     return figures
 

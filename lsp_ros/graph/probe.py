@@ -8,12 +8,12 @@ from pathlib import Path
 
 from lsp_ros.graph.environment import environment
 from lsp_ros.graph.errors import GraphError
-from lsp_ros.graph.reservation import taken
+from lsp_ros.graph.reservation import namespace_in_use
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """What a probe saw.
+class NamespaceState:
+    """What a probe saw of a namespace.
 
     sources  how many publish the namespace's ``audio``
     heard    an audio source took the sound file from its ``audio_in``
@@ -45,7 +45,7 @@ class GraphProbe:
             start_new_session=True,
         )
 
-    def seen(self) -> Sighting:
+    def seen(self) -> NamespaceState:
         """Waits for the answer. GraphError where ROS 2 does not work."""
         try:
             answer, errors = self._process.communicate()
@@ -55,7 +55,7 @@ class GraphProbe:
             raise GraphError(
                 f'ROS 2 does not work here: {" ".join(errors.split()[-30:])} (status {self._process.returncode})'
             )
-        return Sighting(**json.loads(answer.splitlines()[-1]))
+        return NamespaceState(**json.loads(answer.splitlines()[-1]))
 
     def end(self) -> None:
         """Ends the look, answered or not."""
@@ -65,4 +65,4 @@ class GraphProbe:
     def check_alone(self) -> None:
         """Waits for the answer. GraphError where an avatar speaks in the namespace."""
         if self.seen().sources:
-            raise taken(self.namespace, f'{self.namespace}/audio has a publisher')
+            raise namespace_in_use(self.namespace, f'{self.namespace}/audio has a publisher')

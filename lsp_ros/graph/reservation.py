@@ -7,12 +7,12 @@ Linux's abstract namespace. Graphs of other machines and of ROS's own launch are
 
 import contextlib
 import errno
-import hashlib
 import os
 import socket
 from collections.abc import Iterator
 
 from lsp_ros.graph.errors import GraphError
+from lsp_ros.storage import sha256
 
 
 @contextlib.contextmanager
@@ -23,7 +23,7 @@ def reserved(namespace: str) -> Iterator[None]:
             holder.bind(_address(namespace))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise taken(namespace, 'on this machine') from None
+                raise namespace_in_use(namespace, 'on this machine') from None
             # A sandbox without sockets: what DDS shows has to do.
         yield
 
@@ -38,7 +38,7 @@ def is_reserved(namespace: str) -> bool:
         return True
 
 
-def taken(namespace: str, evidence: str) -> GraphError:
+def namespace_in_use(namespace: str, evidence: str) -> GraphError:
     """The error that says that an avatar speaks in that namespace already, and what to do."""
     return GraphError(
         f'An avatar runs in {namespace} already ({evidence}): end it, or give this one '
@@ -48,5 +48,5 @@ def taken(namespace: str, evidence: str) -> GraphError:
 
 def _address(namespace: str) -> str:
     domain = os.environ.get('ROS_DOMAIN_ID', '').strip() or '0'
-    name = hashlib.sha256(f'{domain} {namespace}'.encode()).hexdigest()[:32]  # an address has room for 107 letters
+    name = sha256(f'{domain} {namespace}')[:32]  # an address has room for 107 letters
     return f'\0lsp_ros.{name}'

@@ -12,11 +12,10 @@ import numpy as np
 
 from lsp_ros import timeline
 from lsp_ros.live.sound_timeline import SoundTimeline
-from lsp_ros.live.stamped import AudioBlock
+from lsp_ros.live.stamped import LONGEST_GAP_SECONDS, AudioBlock
 from lsp_ros.live.statistics import Durations
 
 SECOND = timeline.NANOSECONDS_PER_SECOND
-LONGEST_GAP_SECONDS = 5  # a longer hole in the stamps is another clock: the film goes on without it
 WAITING_PICTURES = 150
 
 
@@ -99,7 +98,7 @@ class Recorder:
         index = round(exact)
         if self._last:
             last_index, _ = self._last
-            if abs(index - last_index) > LONGEST_GAP_SECONDS * self.frame_rate:
+            if abs(index - last_index) > LONGEST_GAP_SECONDS * self.frame_rate:  # the film goes on without it
                 index = last_index + 1
                 exact = float(index)
                 self._start_ns = stamp_ns - index * SECOND // self.frame_rate

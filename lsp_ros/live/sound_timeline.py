@@ -6,12 +6,14 @@ import numpy as np
 
 from lsp_ros import timeline
 
+FADE_OUT = np.linspace(1, 0, 130, dtype=np.float32)[1:-1]
+"""(128,) gain of the 8 ms in which cancelled sound ends without a click: fits into any chunk."""
+
 
 class SoundTimeline:
     """The last seconds of sound, found again by their time on the ROS clock; what never came is silence."""
 
     FAR, NEAR = 480, 32  # samples: 30 ms is a jump, 2 ms is nothing
-    FADE = 128  # 8 ms
     STRAY = 1600  # 100 ms of chunks may have been on their way when all was cancelled
 
     def __init__(self, seconds: int = 8) -> None:
@@ -34,8 +36,7 @@ class SoundTimeline:
             index = np.arange(max(self._cursor or 0, self._end - size), self._end)
             fade = np.zeros(len(index), dtype=np.float32)
             if self._cursor is not None:
-                ramp = np.linspace(1, 0, self.FADE + 2, dtype=np.float32)[1:-1]
-                fade[: self.FADE] = ramp[: len(fade)]
+                fade[: len(FADE_OUT)] = FADE_OUT[: len(fade)]
             self._ring[index % size] *= fade
             self._stray = self.STRAY
 

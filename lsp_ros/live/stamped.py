@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+LONGEST_GAP_SECONDS = 5  # a longer hole in the stamps of pictures is another clock: none was left out
+
 Block = TypeVar('Block')
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from lsp_ros import timeline
-from lsp_ros.live.stamped import AudioBlock
+from lsp_ros.live.gap_filling import StreamPosition
+from lsp_ros.live.stamped import LONGEST_GAP_SECONDS, AudioBlock
 
 SECOND = timeline.NANOSECONDS_PER_SECOND
-LONGEST_GAP_SECONDS = 5  # a longer hole in the stamps is another clock: nothing was left out
 STEPS_PER_SECOND = 10_000  # durations are counted to 0.1 ms
 
 
@@ -53,18 +53,20 @@ class ViewerStatistics:
         self._audio_to_image = Durations()
         self._stamp_to_image = Durations()
         self._heard: deque[tuple[int, int]] = deque(maxlen=1000)  # (stamp, arrival) of the last chunks
-        self._stream_id: str | None = None
-        self._next_sample = 0
+        self._position = StreamPosition(timeline.SAMPLE_RATE)
         self._first_arrival = self._last_arrival = 0
         self._last_stamp: int | None = None
 
     def sound(self, audio: AudioBlock, arrival_ns: int, delay_ns: int) -> None:
         self.chunks += 1
-        if audio.stream_id != self._stream_id:
-            self._stream_id, self._next_sample = audio.stream_id, audio.first_sample
-            self.streams += 1
-        self.missing_samples += max(0, audio.first_sample - self._next_sample)
-        self._next_sample = audio.first_sample + len(audio.samples)
+        position, end = self._position, audio.first_sample + len(audio.samples)
+        gap = position.gap(audio.stream_id, audio.first_sample)
+        self.streams += audio.stream_id != position.stream_id
+        if gap is None:  # another stream, or a jump in this one: nothing was lost
+            position.begin(audio.stream_id, end, audio.stamp_ns)
+        else:
+            self.missing_samples += max(0, gap)
+            position.next = max(position.next, end)
         self.late_chunks += arrival_ns > audio.stamp_ns + delay_ns
         if self._heard and audio.stamp_ns <= self._heard[-1][0]:
             self._heard.clear()

@@ -19,6 +19,7 @@ from std_msgs.msg import Empty
 
 from lsp_ros import timeline
 from lsp_ros.live.clock_watch import ClockWatch
+from lsp_ros.live.sound_timeline import FADE_OUT
 from lsp_ros.live.source_timeline import SourceTimeline
 from lsp_ros.msg import AudioChunk
 from lsp_ros.nodes.audio_inputs.audio_input import AudioInput
@@ -38,7 +39,6 @@ INPUTS: dict[str, type[AudioInput]] = {
     'topic': TopicInput,
     'silence': AudioInput,
 }
-FADE = np.linspace(1, 0, 130, dtype=np.float32)[1:-1]  # 8 ms: fits into any chunk
 LONGEST_SLEEP_SECONDS = 0.02  # the ROS clock may be set meanwhile
 
 
@@ -53,7 +53,7 @@ class AudioSource(StreamNode):
         self._timer: OneShotTimer
         # From start() on:
         self._timeline: SourceTimeline
-        self._fading = FADE[:0]  # what was being said when it was cancelled
+        self._fading = FADE_OUT[:0]  # what was being said when it was cancelled
         self._clock_watch = ClockWatch()
 
     def open(self) -> None:
@@ -64,7 +64,7 @@ class AudioSource(StreamNode):
 
     def start(self) -> None:
         self._input.start()
-        self._fading = FADE[:0]
+        self._fading = FADE_OUT[:0]
         self._clock_watch = ClockWatch()
         # A player plays no microphone by itself: it knows it by the stream's name.
         source = self.value('source')
@@ -85,7 +85,7 @@ class AudioSource(StreamNode):
             samples = self._input.read(count, time.monotonic())
             if len(self._fading):
                 samples = samples + np.pad(self._fading, (0, count - len(self._fading)))
-                self._fading = FADE[:0]
+                self._fading = FADE_OUT[:0]
             self._publisher.publish(audio_to_message(line.next_block(np.clip(samples, -1.0, 1.0))))
             self.count_event('chunks')
         early = line.ns_to_next(self.now_ns())
@@ -95,7 +95,7 @@ class AudioSource(StreamNode):
         """What is queued is not said any more, and what is being said fades out with the next chunk."""
         self.count('cancels')
         if self._input.queues:
-            self._fading = self._input.read(len(FADE), time.monotonic()) * FADE
+            self._fading = self._input.read(len(FADE_OUT), time.monotonic()) * FADE_OUT
             self._input.cancel()
             self.tell('cancelled: silence follows')
 

@@ -5,7 +5,6 @@ not deserialised. Its report is written anew every second: whatever ends the mea
 """
 
 import json
-import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
 from lsp_ros import timeline
-from lsp_ros.live.journeys import Journeys
+from lsp_ros.live.latency import LatencyMeasurement
 from lsp_ros.live.stamped import AudioBlock
 from lsp_ros.live.statistics import Durations, ViewerStatistics, missing
 from lsp_ros.msg import AudioChunk, FaceMotion, SpeechFeatures
@@ -25,6 +24,7 @@ from lsp_ros.nodes.lifecycle import Finished, StreamNode
 from lsp_ros.nodes.parameters import parameters_of
 from lsp_ros.nodes.process import run
 from lsp_ros.nodes.qos import AUDIO_QOS, FRAME_QOS, VIEWER_QOS
+from lsp_ros.storage import write_file
 
 SECOND = timeline.NANOSECONDS_PER_SECOND
 STANDSTILL_SECONDS = 0.5  # pictures that are missing for longer are missed by the clock
@@ -39,7 +39,7 @@ class Monitor(StreamNode):
 
     def _forget(self) -> None:
         frame_rate = self.value('frame_rate')
-        self.journeys = Journeys()
+        self.latencies = LatencyMeasurement()
         self.first_picture_ns: int | None = None
         self.measured_from_ns: int | None = None
         self.interval_from_ns = 0
@@ -76,13 +76,13 @@ class Monitor(StreamNode):
 
     def hear(self, audio: AudioBlock) -> None:
         now = self.now_ns()
-        self.journeys.heard(audio.stamp_ns, now)
+        self.latencies.heard(audio.stamp_ns, now)
         self.statistics.sound(audio, now, 0)
         if self.interval is not self.statistics:
             self.interval.sound(audio, now, 0)
 
     def passed(self, topic: str, stamp_ns: int, now_ns: int) -> None:
-        self.journeys.passed(topic, stamp_ns, now_ns)
+        self.latencies.passed(topic, stamp_ns, now_ns)
         if topic != 'image':
             return
         if self.first_picture_ns is None:
@@ -126,7 +126,7 @@ class Monitor(StreamNode):
         self.measured_from_ns = self.interval_from_ns = now_ns
         self.statistics = ViewerStatistics(self.value('frame_rate'))
         self.interval = ViewerStatistics(self.value('frame_rate'))
-        self.journeys.begin()
+        self.latencies.begin()
         self.computing.clear()
         self.counts_before = {node: dict(counts) for node, counts in self.counts.items()}
 
@@ -150,11 +150,8 @@ class Monitor(StreamNode):
         return report
 
     def write(self) -> None:
-        path = Path(self.value('report'))
-        scratch = path.with_suffix('.writing')  # whoever reads meets a whole file
         try:
-            scratch.write_text(json.dumps(self.figures()))
-            os.replace(scratch, path)
+            write_file(Path(self.value('report')), json.dumps(self.figures()))  # whoever reads meets a whole file
         except OSError as error:
             self.report_problem('unwritten reports', f'the report cannot be written: {error}')
 
@@ -170,7 +167,7 @@ class Monitor(StreamNode):
             'first_picture_ns': self.first_picture_ns,
             'measured_from_ns': self.measured_from_ns,
             'written_ns': now,
-            'steps': self.journeys.report(),
+            'steps': self.latencies.report(),
             'computing': [
                 {'node': node, 'what': what, 'median': usual['median'], 'max': (longest.summary() or usual)['max']}
                 for (node, what), (medians, longest) in self.computing.items()

@@ -114,7 +114,7 @@ class HeadPoseTraining(lightning.LightningModule):
         return torch.optim.Adam(self.parameters(), self.config.lr, self.config.betas)
 
 
-Track = tuple[np.ndarray, list[dict[str, np.ndarray]]]
+HeardRun = tuple[np.ndarray, list[dict[str, np.ndarray]]]
 """States (n, 12) of a run of frames, and what is heard in each hearing of it: {'raw', 'projected'} (n, 1024)."""
 
 
@@ -126,7 +126,7 @@ class PoseWindows(torch.utils.data.Dataset[Any]):
 
     epoch = 0
 
-    def __init__(self, tracks: list[Track], config: HeadPoseTrainingConfig, stride: int, augment: bool) -> None:
+    def __init__(self, tracks: list[HeardRun], config: HeadPoseTrainingConfig, stride: int, augment: bool) -> None:
         self.tracks, self.config, self.augment = tracks, config, augment
         self.length = POSE_RECEPTIVE_FIELD + config.sequence
         self.starts = [
@@ -175,8 +175,8 @@ class HeadPoseData(lightning.LightningDataModule):
         for dataset in self.datasets[1:]:
             if dataset.metres_per_unit != self.datasets[0].metres_per_unit:
                 raise DatasetError(f'{dataset.path}: another unit of length than that of {self.datasets[0].path}')
-        training: list[Track] = []
-        validation: list[Track] = []
+        training: list[HeardRun] = []
+        validation: list[HeardRun] = []
         for number, dataset in enumerate(self.datasets):
             states, samples = pose_states(dataset, mean), dataset.read_audio()
             rng = np.random.default_rng(config.seed)

@@ -6,8 +6,8 @@ import synthetic_face as synthetic
 
 from lsp_ros.capture.adjustment import PinholeCamera
 from lsp_ros.capture.assemble import PICTURE_OFF, STILL, find_pace, on_timeline, sound_of
-from lsp_ros.capture.take import Seen, Take
-from lsp_ros.capture.tracking import Track
+from lsp_ros.capture.take import ClipDetections, Take
+from lsp_ros.capture.tracking import FaceTrack
 from lsp_ros.capture.video import Clip
 from lsp_ros.geometry import project, to_camera
 from lsp_ros.timeline import FRAME_RATE, SAMPLE_RATE
@@ -22,17 +22,17 @@ def times_at(rate: str) -> np.ndarray:
     return np.round(number * 1.001 / NTSC[rate] if rate in NTSC else number / float(rate), 3)
 
 
-def take_of(path, times: np.ndarray, speed: float) -> tuple[Take, Track]:
+def take_of(path, times: np.ndarray, speed: float) -> tuple[Take, FaceTrack]:
     """A head that turns to and fro by at most ``speed`` degrees a second, ideally tracked."""
     N = len(times)
     euler = np.zeros((N, 3))
     euler[:, 1] = speed / 3 * np.sin(3 * times)
     points = np.repeat(synthetic.template()[None, :73], N, axis=0)
-    found = Track(
+    found = FaceTrack(
         euler, np.tile([0.0, 0.0, 100.0], (N, 1)), points, PinholeCamera(1500.0, (256.0, 256.0)), np.zeros(N), []
     )
     nothing = np.zeros((0, 256, 256), np.uint8)
-    seen = Seen(np.zeros((N, 478, 3), np.float32), np.zeros(N, bool), np.ones(N), nothing, np.zeros(0, int))
+    seen = ClipDetections(np.zeros((N, 478, 3), np.float32), np.zeros(N, bool), np.ones(N), nothing, np.zeros(0, int))
     return Take(
         '0',
         Clip(path, 512, 512, times, ()),

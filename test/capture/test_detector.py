@@ -11,8 +11,8 @@ from lsp_ros.avatar.architecture import PICTURE
 from lsp_ros.avatar.landmarks import CONTOUR, MOUTH, lip_gap
 from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.capture import detector as flags
+from lsp_ros.capture.detection import WARM
 from lsp_ros.capture.landmarks import PYTHON, Detector, DetectorError, to_lsp73
-from lsp_ros.capture.sightings import WARM
 from lsp_ros.cli.main import main
 from lsp_ros.geometry import project, to_camera
 from lsp_ros.media.film import Mp4Writer

@@ -19,7 +19,7 @@ import yaml
 from lsp_ros import storage
 from lsp_ros.avatar.architecture import PICTURE, POSE_RECEPTIVE_FIELD
 from lsp_ros.avatar.load import Avatar, find_avatar
-from lsp_ros.capture import assemble, pipeline, quality_figures, quality_report, sightings, take
+from lsp_ros.capture import assemble, detection, pipeline, quality_figures, quality_report, take
 from lsp_ros.capture import detector as flags
 from lsp_ros.capture.consent import check
 from lsp_ros.capture.pipeline import Capture
@@ -135,9 +135,9 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import synthetic_face
-from lsp_ros.capture import pipeline, sightings, work
+from lsp_ros.capture import detection, pipeline, work
 
-sightings.PIECE = 20  # so that some pieces are finished before the end comes
+detection.PIECE = 20  # so that some pieces are finished before the end comes
 
 class Dying(work.Progress):
     def __init__(self):
@@ -167,7 +167,7 @@ with pipeline.Capture({videos!r}, Path({out!r}), work.CaptureConfig('somebody', 
 )
 def test_a_run_that_was_ended_in_any_step_goes_on_where_it_was(made, tmp_path, monkeypatch, step, how):
     videos, folder, _ = made
-    monkeypatch.setattr(sightings, 'PIECE', 20)
+    monkeypatch.setattr(detection, 'PIECE', 20)
     out = tmp_path / 'out'
     program = KILLED.format(
         tests=str(Path(synthetic.__file__).parent),
@@ -204,7 +204,7 @@ class Settling(synthetic.DotDetector):
 
 def test_no_landmark_depends_on_where_the_work_was_cut_into_pieces(made, tmp_path, monkeypatch):
     videos, _, whole = made
-    monkeypatch.setattr(sightings, 'PIECE', 20)
+    monkeypatch.setattr(detection, 'PIECE', 20)
     result = run(videos, tmp_path / 'out', Settling)
     for one, other in zip(result.takes, whole.takes):
         np.testing.assert_array_equal(one.seen.faces, other.seen.faces)
@@ -312,7 +312,7 @@ def test_what_is_wrong_with_a_file_is_said_before_all_files_are_looked_at(made, 
 @pytest.mark.slow
 def test_every_step_tells_how_far_it_is(made, tmp_path, monkeypatch):
     videos, _, _ = made
-    monkeypatch.setattr(sightings, 'PIECE', 20)
+    monkeypatch.setattr(detection, 'PIECE', 20)
     told: dict[str, list[float]] = {}
     progress = Progress(
         lambda name: told.setdefault(name.split(':')[0], []), lambda share: list(told.values())[-1].append(share)

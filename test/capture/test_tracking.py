@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsp_ros.avatar.landmarks import MOUTH_OUTPUT
-from lsp_ros.capture.adjustment import angles, find_focal, golden_section
+from lsp_ros.capture.adjustment import find_focal, golden_section
 from lsp_ros.capture.landmarks import RIGID, to_lsp73
 from lsp_ros.capture.tracking import smooth_step, track
-from lsp_ros.geometry import rotation
 
 MATRIX = np.array([[1500.0, 0, 250], [0, 1500.0, 260], [0, 0, 1]])
 N = 150
@@ -66,11 +65,6 @@ def test_the_focal_length_is_found_on_exact_points(distance):
     found, tried = find_focal(meshes[::5, RIGID, :2], prior, (250, 260), weight, independent=1e4)
     assert abs(found / focal - 1) < 0.05
     assert min(tried, key=lambda pair: pair[1])[0] == pytest.approx(found, rel=0.05)
-
-
-@given(st.tuples(st.floats(-80, 80), st.floats(-80, 80), st.floats(-170, 170)))
-def test_angles_are_those_of_the_rotation(euler):
-    np.testing.assert_allclose(angles(rotation(np.array(euler))), euler, atol=1e-6)
 
 
 @given(st.floats(-5, 5), st.floats(0.1, 3))

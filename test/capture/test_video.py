@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsp_ros.avatar.load import Avatar, find_avatar
-from lsp_ros.capture.take import DARK, NO_SOUND, Seen, Take, first_states, too_dark, without_sound
+from lsp_ros.capture.take import DARK, NO_SOUND, ClipDetections, Take, first_states, too_dark, without_sound
 from lsp_ros.capture.video import (
     Clip,
     Crop,
@@ -205,7 +205,7 @@ def test_pictures_without_sound_are_unknown(tmp_path, begins, seconds, heard_fro
     assert not there[(times < heard_from - 0.01) | (times > heard_to + 0.15)].any()
     clip = Clip(file, 64, 64, times, ())
     faces = np.random.default_rng(1).uniform(200, 210, (1, 478, 3)).repeat(75, axis=0)
-    seen = Seen(faces, np.zeros(75, bool), np.ones(75), np.zeros((0, 256, 256), np.uint8), np.zeros(0, int))
+    seen = ClipDetections(faces, np.zeros(75, bool), np.ones(75), np.zeros((0, 256, 256), np.uint8), np.zeros(0, int))
     np.testing.assert_array_equal(first_states(clip, seen, (), heard) == NO_SOUND, ~there)
     take = Take('', clip, np.zeros((0, 4)), heard=heard)
     first = times[~there][0]

@@ -12,7 +12,7 @@ from lsp_process import PATIENCE, with_ros
 from lsp_ros.graph import supervisor
 from lsp_ros.graph.environment import environment
 from lsp_ros.graph.errors import GraphError
-from lsp_ros.graph.probe import GraphProbe, Sighting
+from lsp_ros.graph.probe import GraphProbe, NamespaceState
 from lsp_ros.graph.reservation import reserved
 from lsp_ros.graph.supervisor import Graph
 
@@ -33,7 +33,7 @@ def audio_source():
 @pytest.mark.slow
 @with_ros
 def test_an_avatar_that_runs_is_seen_and_no_other_is_started_beside_it(audio_source, tmp_path, monkeypatch):
-    assert GraphProbe(NAMESPACE, seconds=PATIENCE).seen() == Sighting(sources=1, heard=False)
+    assert GraphProbe(NAMESPACE, seconds=PATIENCE).seen() == NamespaceState(sources=1, heard=False)
     with pytest.raises(GraphError, match=f'An avatar runs in {NAMESPACE} already .*has a publisher'):
         GraphProbe(NAMESPACE, seconds=PATIENCE).check_alone()
     # A busy machine may take longer to see it than a graph that starts looks for it.
@@ -48,7 +48,7 @@ def test_an_avatar_that_runs_is_seen_and_no_other_is_started_beside_it(audio_sou
 @pytest.mark.slow
 @with_ros
 def test_where_nobody_speaks_nobody_is_seen():
-    assert GraphProbe('/nobody').seen() == Sighting(sources=0, heard=False)
+    assert GraphProbe('/nobody').seen() == NamespaceState(sources=0, heard=False)
 
 
 @with_ros

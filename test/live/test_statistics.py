@@ -32,6 +32,26 @@ def test_the_report_counts_and_times(tmp_path):
     assert json.loads((tmp_path / 'report.json').read_text()) == report
 
 
+def sound(statistics: ViewerStatistics, *first_samples: int) -> int:
+    """Chunks of 10 ms of one stream -> how many samples are missing."""
+    for first in first_samples:
+        stamp = START_NS + timeline.samples_to_ns(first)
+        statistics.sound(AudioBlock('a', first, stamp, np.zeros(160)), stamp, delay_ns=0)
+    return statistics.missing_samples
+
+
+def test_a_jump_within_a_stream_loses_no_sound():
+    hour = 3600 * timeline.SAMPLE_RATE
+    statistics = ViewerStatistics(30)
+    assert sound(statistics, 0, 160, hour, hour + 160) == 0
+    assert sound(statistics, hour + 480) == 160  # from where it has jumped to, it is followed as before
+    assert sound(statistics, 0, 160) == 160 and statistics.streams == 1
+
+
+def test_a_chunk_that_comes_late_or_twice_costs_nothing_more():
+    assert sound(ViewerStatistics(30), 0, 320, 160, 320, 480, 640) == 160
+
+
 def test_a_standstill_costs_the_pictures_that_did_not_come():
     assert missing(3600, 60 * SECOND, 60) == missing(3601, 60 * SECOND, 60) == 0
     assert missing(3240, 60 * SECOND, 60) == 360

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from lsp_ros.rendering.engines.cache import cache_folder, is_kept, keep, temporary_cache
-from lsp_ros.storage import STORED_FOLDERS
 
 
 def fill(folder, text='network'):
@@ -17,16 +16,6 @@ def fill(folder, text='network'):
 def used(folder, when):
     """As if it had been used last at a time, in seconds."""
     os.utime(folder, (when, when))
-
-
-def test_the_longest_unused_goes(tmp_path):
-    for number in range(STORED_FOLDERS):
-        fill(tmp_path / f'{number}')
-        used(tmp_path / f'{number}', 1000 + number)
-    assert is_kept(tmp_path / '0')  # which is use
-    fill(tmp_path / 'new')
-    assert {path.name for path in tmp_path.iterdir()} == {'0', *map(str, range(2, STORED_FOLDERS)), 'new'}
-    assert (tmp_path / '0' / 'model').read_text() == 'network'
 
 
 def test_what_a_killed_process_left_is_swept_away_but_not_what_another_writes(tmp_path):

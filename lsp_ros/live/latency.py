@@ -11,8 +11,11 @@ TOPICS = ('speech_features', 'face_motion', 'image')
 KEPT_FRAMES = 600  # of which arrivals are remembered: ten seconds
 
 
-class Journeys:
-    """Follows frames by their stamps. Times are nanoseconds on the ROS clock."""
+class LatencyMeasurement:
+    """The time from each topic that a frame passes to the next; its stamp says which frame it is.
+
+    Times are nanoseconds on the ROS clock.
+    """
 
     def __init__(self) -> None:
         self.steps = {step: Durations() for step in zip(('audio', *TOPICS), TOPICS)}
@@ -26,7 +29,7 @@ class Journeys:
             self._heard.popitem(last=False)
 
     def passed(self, topic: str, stamp_ns: int, arrival_ns: int) -> None:
-        """A frame has arrived on one of TOPICS; with its picture, its journey is complete and counted."""
+        """A frame has arrived on one of TOPICS; with its picture, its way is complete and counted."""
         arrivals = self._arrivals.setdefault(stamp_ns, {})
         if topic == TOPICS[0]:
             chunk = next((stamp for stamp in reversed(self._heard) if stamp <= stamp_ns), None)

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from lsp_ros.capture import detector as flags
-from lsp_ros.capture.landmarks import Sight
-from lsp_ros.capture.take import Seen, Take
+from lsp_ros.capture.landmarks import PictureDetections
+from lsp_ros.capture.take import ClipDetections, Take
 from lsp_ros.capture.video import Clip, Crop, change, duration, find_cuts, pictures, sharpness, thumbnail
 from lsp_ros.capture.work import CaptureError, work_key
 from lsp_ros.storage import has_arrays, store_arrays, stored_arrays
@@ -30,7 +30,7 @@ BODY_EVERY = 1.0
 class FaceDetector(Protocol):
     """What sees faces: ``lsp_ros.capture.landmarks.Detector``."""
 
-    def see(self, image: np.ndarray, flags: int = 0) -> Sight:
+    def see(self, image: np.ndarray, flags: int = 0) -> PictureDetections:
         """(height, width, 3) uint8 RGB; flags of ``lsp_ros.capture.detector``."""
 
     def close(self) -> None: ...
@@ -47,7 +47,7 @@ class Piece:
     bodies: list[np.ndarray] = field(default_factory=list)
     body_rows: list[int] = field(default_factory=list)
 
-    def add(self, row: int, image: np.ndarray, sight: Sight) -> None:
+    def add(self, row: int, image: np.ndarray, sight: PictureDetections) -> None:
         """The next picture (512, 512, 3) RGB, number ``row`` of the clip, and what was seen in it."""
         face = sight.face
         self.faces.append(np.full((flags.POINTS, 3), np.nan, np.float32) if face is None else face)
@@ -59,7 +59,7 @@ class Piece:
             self.body_rows.append(row)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """As they are kept: the fields of ``Seen``, and ``jpeg``, the files one after the other, with their sizes."""
+        """As they are kept: the fields of ``ClipDetections``; ``jpeg``, all files in a row, and their sizes."""
         return {
             'faces': np.array(self.faces, np.float32),
             'hand': np.array(self.hand),
@@ -71,8 +71,8 @@ class Piece:
         }
 
 
-class Sightings:
-    """All that is seen in the videos of one capture; a detector is started when there is something to see."""
+class Detection:
+    """Detection in the videos of one capture, kept by content; a detector is started when there is something to do."""
 
     def __init__(self, folder: Path, start: Callable[[], FaceDetector], landmarker: str | None = None) -> None:
         """``start()`` gives a detector; ``landmarker`` is the SHA-256 of its model if it is not that in the wheel."""
@@ -133,7 +133,7 @@ class Sightings:
         clip = Clip(path, width, height, stored['times'], cuts)
         return Take(digest, clip, stored['boxes'], light=float(stored['light']))
 
-    def see(self, take: Take, crop: Crop, share: Callable[[float], None] = lambda share: None) -> Seen:
+    def see(self, take: Take, crop: Crop, share: Callable[[float], None] = lambda share: None) -> ClipDetections:
         """Every picture of a clip: cropped, kept as JPEG, and seen by the detector."""
         clip, parts = take.clip, self._pieces(take, crop)
         todo = {first: (file, key) for first, file, key in parts if not has_arrays(file, key)}
@@ -149,7 +149,7 @@ class Sightings:
         reach = max(1, round(HANDS_EVERY * clip.rate))
         for row in rows:
             joined['hand'][max(0, row - reach) : row + reach + 1] = True
-        return Seen(**joined)
+        return ClipDetections(**joined)
 
     def _see_pieces(
         self, clip: Clip, crop: Crop, todo: dict[int, tuple[Path, str]], share: Callable[[float], None]
