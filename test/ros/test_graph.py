@@ -80,7 +80,7 @@ def test_speech_in_a_talking_head_out(graph, renderable_avatar, sound_file, tmp_
     assert_in_order(seen)
     assert_on_the_frame_grid(seen[-20:], chunks[-1])
     assert {picture.shape for picture in seen} == {(512, 512, 3)}
-    assert {picture.frame_id for picture in seen} == {'avatar_camera_optical_frame'}
+    assert {picture.frame_id for picture in seen} == {f'{graph.namespace.strip("/")}_camera_optical_frame'}
     matrix = Avatar.load(renderable_avatar, parts=()).camera.matrix
     np.testing.assert_allclose(np.reshape(infos[-1].k, (3, 3)), matrix)
     assert {stamp_ns(info.header) for info in infos[1:-1]} <= {picture.stamp for picture in seen}
