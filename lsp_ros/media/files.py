@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import av
 from av.audio.stream import AudioStream
@@ -12,6 +13,8 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from lsp_ros.errors import LspError
+
+AnyStream = TypeVar('AnyStream', AudioStream, VideoStream)
 
 
 class MediaError(LspError, ValueError):
@@ -45,6 +48,12 @@ def opened(path: Path, kind: str) -> Iterator[InputContainer]:
         raise MediaError(f'{path}: cannot be read as {kind} ({reason(error)}).') from None
 
 
+def _players_choice(readable: list[AnyStream], best: object) -> AnyStream:
+    """What FFmpeg calls the best track where it can be decoded, else the one with the default flag, else the first."""
+    default_first = sorted(readable, key=lambda track: not track.disposition & Disposition.default)
+    return next((track for track in readable if track is best), default_first[0])
+
+
 def sound_track(container: InputContainer, path: Path) -> AudioStream:
     """The track that players take: by its default flag, of those that can be decoded. Raises MediaError."""
     tracks = container.streams.audio
@@ -53,11 +62,7 @@ def sound_track(container: InputContainer, path: Path) -> AudioStream:
     readable = [track for track in tracks if track.codec_context is not None]
     if not readable:
         raise MediaError(f'{path}: its sound is in a format that cannot be decoded here: save it as AAC or WAV.')
-    best = container.streams.best('audio')
-    if best in readable:
-        assert isinstance(best, AudioStream)
-        return best
-    return min(readable, key=lambda track: not track.disposition & Disposition.default)
+    return _players_choice(readable, container.streams.best('audio'))
 
 
 def picture_track(container: InputContainer, path: Path) -> VideoStream:
@@ -68,8 +73,4 @@ def picture_track(container: InputContainer, path: Path) -> VideoStream:
     readable = [track for track in tracks if track.codec_context is not None]
     if not readable:
         raise MediaError(f'{path}: its pictures are in a format that cannot be decoded here: save it as H.264.')
-    best = container.streams.best('video')
-    if best in readable:
-        assert isinstance(best, VideoStream)
-        return best
-    return min(readable, key=lambda track: not track.disposition & Disposition.default)
+    return _players_choice(readable, container.streams.best('video'))
