@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 FAKE = """
 class Telemetry:
     def __init__(self, **options):

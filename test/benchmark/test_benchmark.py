@@ -19,6 +19,8 @@ from lsp_ros.benchmark.timing import summary, take_turns
 from lsp_ros.rendering.engines.cache import cache_folder
 from lsp_ros.rendering.generator import build_generator
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def avatar(tiny_avatar):
@@ -85,7 +87,6 @@ def test_a_slope_leaves_out_the_row_in_which_buffers_fill():
 # Stages and engines
 
 
-@pytest.mark.slow
 def test_every_part_has_its_row_and_says_what_its_reference_says(avatar, speech):
     rows = list(measure_stages(avatar, speech, frames=6, warm_up=2))
     assert list(dict.fromkeys(row['stage'] for row in rows)) == list(STAGES)
@@ -125,7 +126,6 @@ def test_engines_stand_beside_the_reference_and_absent_ones_are_named_with_the_r
         assert row['engine'] in section and row.get('reason', '') in section
 
 
-@pytest.mark.slow
 def test_random_weights_are_timed_alone_and_leave_the_cache_as_it_was(avatar, speech, monkeypatch):
     small = {name: tensor.numpy() for name, tensor in build_generator('normal', 8).state_dict().items()}
     monkeypatch.setattr(engines, 'random_weights', lambda size: small)
@@ -172,7 +172,6 @@ def test_engines_of_this_machine_draw_batches(renderer):
 # Simulated hours
 
 
-@pytest.mark.slow
 def test_simulated_hours_lose_no_frame_and_tell_what_they_cost(avatar, speech):
     told = []
     rows = list(measure_soak(avatar, speech, hours=6 / 3600, render_every=30, threads=1, tick=told.append))
@@ -186,7 +185,6 @@ def test_simulated_hours_lose_no_frame_and_tell_what_they_cost(avatar, speech):
 # The running graph
 
 
-@pytest.mark.slow
 def test_a_meter_knows_what_processes_cost():
     work = 'import sys\nprint("up", flush=True)\nwhile True: sum(range(10000))'
     with subprocess.Popen([sys.executable, '-c', work], stdout=subprocess.PIPE) as busy:

@@ -35,6 +35,8 @@ from lsp_ros.training.dataset import load_dataset, runs
 from lsp_ros.training.head_pose import HeadPoseTrainingConfig
 from lsp_ros.training.pictures import training_pictures
 
+pytestmark = pytest.mark.slow
+
 CONFIG = CaptureConfig('somebody', source='drawn', focal=550.0)  # a search takes seconds and has tests of its own
 GONE, HAND = (0.8, 1.0), (2.0, 2.1)  # seconds of the first film
 
@@ -156,7 +158,6 @@ with pipeline.Capture({videos!r}, Path({out!r}), work.CaptureConfig('somebody', 
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     'step,how',
     [
@@ -210,7 +211,6 @@ def test_no_landmark_depends_on_where_the_work_was_cut_into_pieces(made, tmp_pat
         np.testing.assert_array_equal(one.seen.faces, other.seen.faces)
 
 
-@pytest.mark.slow
 def test_a_dataset_is_whole_or_not_there_when_another_takes_its_place(made, tmp_path, monkeypatch):
     videos, folder, _ = made
     out, other = tmp_path / 'out', replace(CONFIG, focal=600.0)
@@ -276,7 +276,6 @@ def test_a_video_that_is_too_short_is_left_out_with_a_sentence(made, tmp_path):
     assert len(result.takes) == 1 and 'blink.mkv: is 0.00 s long' in result.capture.left_out[0]
 
 
-@pytest.mark.slow
 def test_videos_of_one_name_are_told_apart(made, tmp_path):
     videos, _, _ = made
     agreement = tmp_path / 'consent.yaml'
@@ -309,7 +308,6 @@ def test_what_is_wrong_with_a_file_is_said_before_all_files_are_looked_at(made, 
         run([videos[0], small], tmp_path / 'small', detector)
 
 
-@pytest.mark.slow
 def test_every_step_tells_how_far_it_is(made, tmp_path, monkeypatch):
     videos, _, _ = made
     monkeypatch.setattr(detection, 'PIECE', 20)
@@ -327,7 +325,6 @@ def test_every_step_tells_how_far_it_is(made, tmp_path, monkeypatch):
             assert len(shares) > 4 and shares[0] < 0.25  # also within the first video
 
 
-@pytest.mark.slow
 def test_a_damaged_or_foreign_result_is_made_again(made, tmp_path):
     videos, folder, _ = made
     out = tmp_path / 'out'

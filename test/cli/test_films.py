@@ -16,6 +16,8 @@ from lsp_ros.media.sound import read_audio
 from lsp_ros.resources import find_sample
 from lsp_ros.text_to_speech import synthesize
 
+pytestmark = pytest.mark.slow
+
 
 def pictures(path: Path) -> int:
     with av.open(str(path)) as container:
@@ -31,7 +33,6 @@ def test_render_makes_a_film_of_any_sound(tiny_avatar, speech, tmp_path):
     assert digital_source_type(film) == DIGITAL_SOURCE_TYPE
 
 
-@pytest.mark.slow
 def test_an_interrupted_film_can_be_watched(tiny_avatar, tmp_path):
     soundfile.write(tmp_path / 'long.wav', np.random.default_rng(0).normal(0, 0.1, 16000 * 30).clip(-1, 1), 16000)
     film = tmp_path / 'film.mp4'
@@ -74,7 +75,6 @@ def test_the_bundled_recording_is_human_speech_of_10_to_20_seconds():
     assert 'CC BY' in (text := (find_sample().parent / 'LICENSE.md').read_text()) or 'Creative Commons' in text
 
 
-@pytest.mark.slow
 @with_ros
 def test_demo_films_the_live_graph_and_prints_a_table(tiny_avatar, speech, tmp_path):
     film, report = tmp_path / 'demo.mp4', tmp_path / 'report.json'

@@ -21,6 +21,8 @@ from lsp_ros.evaluation.playback import move, with_projection
 from lsp_ros.signals import SpeechFeatures
 from lsp_ros.training.dataset import load_dataset
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def dataset(tmp_path_factory):
@@ -53,7 +55,6 @@ def heard_once():
         yield
 
 
-@pytest.mark.slow
 def test_the_mouth_is_judged_on_what_the_live_stages_show(avatar, dataset):
     figures = evaluate_mouth(avatar, dataset)
     assert figures['bilabials'] == 2
@@ -88,7 +89,6 @@ def partly_known(dataset, wrong: float):
     return replace(dataset, unknown=(UNKNOWN,), validation=((60, 360),), **values)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     'judge',
     [
@@ -106,7 +106,6 @@ def test_what_is_not_known_is_not_taken_for_the_truth(avatar, dataset, judge):
     assert figures[0] != judge(avatar, replace(dataset, validation=((60, 360),)))
 
 
-@pytest.mark.slow
 def test_phones_of_which_the_mouth_is_not_known_do_not_count(avatar, dataset):
     partly = partly_known(dataset, 1.0)
     found = evaluate_mouth(avatar, partly)
@@ -117,7 +116,6 @@ def test_phones_of_which_the_mouth_is_not_known_do_not_count(avatar, dataset):
         evaluate_mouth(avatar, replace(dataset, unknown=((0, 360),)))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('late', [0, 4])
 def test_a_film_whose_picture_is_late_is_found_out(avatar, dataset, late):
     """Without landmarks and whatever else is to be seen: the film's mouth is dark inside, as far as it is open."""
@@ -167,7 +165,6 @@ def test_apc_figures_are_those_of_the_best_validation(tmp_path):
         apc_figures(tmp_path / 'nothing')
 
 
-@pytest.mark.slow
 def test_the_card_holds_every_figure_and_stays_when_the_avatar_is_loaded(tiny_avatar_copy, dataset):
     avatar = Avatar.load(tiny_avatar_copy)
     figures = {

@@ -27,6 +27,8 @@ from lsp_ros.training.head_pose import HeadPoseTraining, HeadPoseTrainingConfig
 from lsp_ros.training.pictures import read_candidates, training_pictures
 from lsp_ros.training.recipes import CONFIGS, changed
 
+pytestmark = pytest.mark.slow
+
 SMALL = ['--on-cpu', '5', '--accelerator', 'cpu', '--set', 'max_batches=1', '--batch', '1']
 
 
@@ -94,7 +96,6 @@ def test_without_probabilities_the_loss_is_the_squared_error_of_the_mean():
         )
 
 
-@pytest.mark.slow
 def test_the_recurrent_variant_steps_as_it_is_trained():
     network = head(recurrent=True)
     rng = np.random.default_rng(0)
@@ -185,7 +186,6 @@ def evaluate(kind, avatar, folder, run, *more) -> tuple[str, dict]:
     return (run / 'evaluation.md').read_text(), json.loads((run / 'evaluation.json').read_text())
 
 
-@pytest.mark.slow
 def test_table_1_trains_measures_and_says_what_did_not_run(avatar, clip, tmp_path):
     arguments = [*SMALL, '--set', 'hearings=1', '--set', 'sequence=20', '--rows', '100ms', '--held-out', str(clip)]
     text, found = evaluate('table1', avatar, clip, tmp_path, *arguments)
@@ -200,7 +200,6 @@ def test_table_1_trains_measures_and_says_what_did_not_run(avatar, clip, tmp_pat
     assert json.dumps(again) == json.dumps(row)  # a share of no phones is no number, and equals none
 
 
-@pytest.mark.slow
 def test_a_row_is_of_its_data_and_a_training_goes_on_with_its_own_alone(avatar, clip, folder, tmp_path):
     run, other = tmp_path / 'run', tmp_path / 'other'
     shutil.copytree(clip, other)
@@ -289,7 +288,6 @@ def test_the_papers_third_table_has_its_deviations():
     assert '5.08 ± 1.21' in text
 
 
-@pytest.mark.slow
 def test_table_2_judges_variants_the_avatar_and_a_still_head(avatar, folder, tmp_path):
     more = [*SMALL, '--set', 'sequence=60', '--set', 'hearings=1', '--rows', 'lstm_l2', 'shipped', 'still']
     text, found = evaluate('table2', avatar, folder, tmp_path, *more)
@@ -311,7 +309,6 @@ def test_table_3_varies_the_renderer_of_the_size_that_is_asked_for(avatar, folde
     assert [row.key for row in rows_of('table3', 'live')][1:4] == ['unet', 'normal', 'large']
 
 
-@pytest.mark.slow
 def test_lips_and_figures_train_nothing(avatar, clip, tmp_path):
     sound = ['--held-out', str(clip), '--sound', str(clip / 'audio.wav')]
     text, found = evaluate('lips', avatar, clip, tmp_path, *sound)

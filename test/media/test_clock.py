@@ -12,6 +12,8 @@ from lsp_ros.capture.video import pictures, read_sound
 from lsp_ros.media.clock import Clock, follow_stamps
 from lsp_ros.timeline import SAMPLE_RATE
 
+pytestmark = pytest.mark.slow
+
 BLOCK = 320
 
 
@@ -86,7 +88,6 @@ def test_a_sound_card_that_drifts_is_followed(pace):
     assert np.abs(found + np.round(clicks * pace) - clicks * pace).max() < 0.003 * SAMPLE_RATE
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('pace', [0.998, 1.002])
 def test_flash_and_beep_stay_together_whichever_clock_is_fast(tmp_path, pace):
     film = write_flashes(tmp_path / 'drift.mkv', 40, pace, range(5, 40, 5))

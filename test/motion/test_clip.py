@@ -13,6 +13,8 @@ from lsp_ros.motion.lips import join_lips, part_lips
 from lsp_ros.motion.stage import MotionStage
 from lsp_ros.signals import FaceMotion, HeadPoseCommand, PoseMode, SpeechFeatures
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def avatar(tiny_avatar) -> Avatar:

@@ -15,6 +15,8 @@ from lsp_ros.rendering.engines.engine import EngineError
 from lsp_ros.rendering.engines.factory import build_engine, make_engine
 from lsp_ros.training.quantize import feature_maps, quantize
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip('nncf')
 
 
@@ -46,7 +48,6 @@ def made(renderer, maps, tmp_path_factory):
         return quantize(*renderer, maps[::2], maps[1::2])
 
 
-@pytest.mark.slow
 def test_eight_bits_are_near_float32(made, renderer, maps):
     assert made.psnr.mean() >= 38
     exact, small = (
@@ -115,7 +116,6 @@ def test_an_avatar_carries_its_eight_bits(made, tiny_avatar, tmp_path, caplog):
         Avatar.load(folder, parts=['rendering'])
 
 
-@pytest.mark.slow
 def test_a_start_in_eight_bits_needs_neither_torch_nor_nncf(made, renderer, maps, tmp_path):
     np.savez(
         tmp_path / 'all.npz',

@@ -27,6 +27,8 @@ from lsp_ros.training.renderer import PictureData, train_renderer
 from lsp_ros.training.renderer_module import RendererTraining, RendererTrainingConfig
 from lsp_ros.training.trainer import fit
 
+pytestmark = pytest.mark.slow
+
 SIDE = 64
 
 
@@ -112,7 +114,6 @@ def test_a_renderer_begins_with_the_weights_of_another(tmp_path):
         RendererTraining(config, candidates, None)
 
 
-@pytest.mark.slow
 def test_training_lowers_the_colour_loss(tmp_path):
     training = module(epochs=40, gan_start=2.0, lr=1e-2)
     before = colour_loss(training)
