@@ -7,7 +7,6 @@ takes longer than frames come, frames are left out: no picture falls behind its 
 
 import os
 import re
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
@@ -20,11 +19,10 @@ import numpy as np
 from rclpy.lifecycle import LifecyclePublisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from lsp_ros import signals, timeline
+from lsp_ros import timeline
 from lsp_ros.avatar.load import Avatar, find_avatar
 from lsp_ros.graph.configuration import setting
-from lsp_ros.live.scheduling import FairQueue, ReorderBuffer
-from lsp_ros.live.stamped import FrameStamp
+from lsp_ros.live.drawing import MOST_TOGETHER, DrawingPool, MotionFrame, SharedRenderer
 from lsp_ros.msg import FaceMotion
 from lsp_ros.nodes.conversions import (
     Units,
@@ -43,13 +41,9 @@ from lsp_ros.rendering.engines.engine import Engine, EngineError
 from lsp_ros.rendering.engines.factory import make_engine
 from lsp_ros.rendering.stage import RenderStage
 
-# A frame that finds the worker busy may wait so long where a newer one is there: two that come at once are both drawn,
-# and a renderer that is too slow for good falls no further behind.
-LONGEST_WAIT_SECONDS = 0.04
 # Two pictures at a time, each on half of the cores: a core that another process needs holds up one of them only. For
 # small renderers alone: of a slow one, the second picture would come too late.
 SIDE_BY_SIDE = 2
-MOST_TOGETHER = 16  # the first picture of a batch waits for the last
 STREAM = re.compile(r'(?P<namespace>/?[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*|)(:(?P<avatar>.+))?')
 
 
@@ -63,9 +57,7 @@ class RendererNode(StreamNode):
         super().__init__('renderer')
         self._every_nth = 1
         self._side_by_side_at_most = 1
-        self._workers: list[threading.Thread] = []
-        self._queue: FairQueue[OutputStream, Frame] | None = None  # while it is active
-        self._order = ReorderBuffer()
+        self._pool: DrawingPool[OutputStream] | None = None  # while it is active
 
     def open(self) -> None:
         named = named_streams(self.value('streams'), self.value('avatar'))
@@ -114,91 +106,30 @@ class RendererNode(StreamNode):
         )
 
     def start(self) -> None:
-        queue: FairQueue[OutputStream, Frame] = FairQueue(LONGEST_WAIT_SECONDS)
-        self._queue, self._order = queue, ReorderBuffer()
-        self._workers = [
-            threading.Thread(target=self.guard(lambda: self._work(queue)), name='renderer')
-            for _ in range(self._side_by_side_at_most)
-        ]
-        for worker in self._workers:
-            worker.start()
+        self._pool = DrawingPool(
+            self, self._publish, self._side_by_side_at_most, self.guard, lambda thread: self.lower_priority([thread])
+        )
 
     def stop(self) -> None:
-        if self._queue is not None:
-            self._queue.close()
-        for worker in self._workers:
-            worker.join()
+        if self._pool is not None:
+            self._pool.close()
 
     def close(self) -> None:
-        # They know the streams, and so the engines.
-        self._queue, self._workers = None, []
+        self._pool = None  # it knows the streams, and so the engines
 
-    def decode(self, stream: 'OutputStream', message: FaceMotion) -> 'Frame | None':
+    def decode(self, stream: 'OutputStream', message: FaceMotion) -> MotionFrame | None:
         """None for a frame that the picture rate leaves out: its content is not even looked at."""
         if message.frame % self._every_nth:
             return None
         stamp, motion = motion_from_message(message, stream.renderer.units)
-        return Frame(stamp, message.header.frame_id, motion, time.perf_counter())
+        return MotionFrame(stamp, message.header.frame_id, motion, time.perf_counter())
 
-    def move(self, stream: 'OutputStream', frame: 'Frame | None') -> None:
+    def move(self, stream: 'OutputStream', frame: MotionFrame | None) -> None:
         """A frame of a stream waits for its picture from now on."""
-        if frame is None or self._queue is None:
-            return
-        self.count_event(f'{stream.prefix}frames asked for')
-        self._count_left_out(stream, self._queue.put(stream, frame, frame.arrived))
+        if frame is not None and self._pool is not None:
+            self._pool.put(stream, frame)
 
-    def _count_left_out(self, stream: 'OutputStream', number: int) -> None:
-        if number:
-            self.count(f'{stream.prefix}frames left out', number)
-
-    # The workers
-
-    def _work(self, queue: 'FairQueue[OutputStream, Frame]') -> None:
-        self.lower_priority([threading.get_native_id()])
-        while True:
-            number, served = self._order.take(lambda: self._next_served(queue))
-            if not served:
-                return
-            drawn: list[tuple[OutputStream, Frame, np.ndarray]] = []
-            try:
-                drawn = self._draw(served)
-            finally:
-                with self._order.turn(number):
-                    for stream, frame, picture in drawn:
-                        self._publish(stream, frame, picture)
-                        self.record_duration(f'{stream.prefix}motion to image', time.perf_counter() - frame.arrived)
-
-    def _next_served(self, queue: 'FairQueue[OutputStream, Frame]') -> list[tuple['OutputStream', 'Frame']]:
-        """Frames of one avatar, which are drawn together; empty at the end."""
-        served = queue.take(lambda stream: stream.renderer, lambda renderer: renderer.most_together)
-        for stream, _ in served:
-            self._count_left_out(stream, queue.left_out(stream))
-        return served
-
-    def _draw(self, served: list[tuple['OutputStream', 'Frame']]) -> list[tuple['OutputStream', 'Frame', np.ndarray]]:
-        """Pictures of frames of one avatar, as far as they can be drawn."""
-        began = time.perf_counter()
-        drawable, maps = [], []
-        for stream, frame in served:
-            try:
-                (feature_map,) = stream.renderer.stage.feature_maps(frame.motion)
-            except ValueError as error:  # a face that is nowhere before the camera, say
-                self.report_problem(
-                    f'{stream.prefix}frames that cannot be drawn',
-                    f'{stream.prefix}{error}: frame {frame.stamp.frame} is left out',
-                )
-                continue
-            drawable.append((stream, frame))
-            maps.append(feature_map)
-        if not drawable:
-            return []
-        renderer = drawable[0][0].renderer
-        with renderer.free:
-            pictures = renderer.stage.pictures(maps)
-        self.record_duration('rendering', time.perf_counter() - began)
-        return [(stream, frame, picture) for (stream, frame), picture in zip(drawable, pictures, strict=True)]
-
-    def _publish(self, stream: 'OutputStream', frame: 'Frame', picture: np.ndarray) -> None:
+    def _publish(self, stream: 'OutputStream', frame: MotionFrame, picture: np.ndarray) -> None:
         """To whoever listens: a picture is large, and even a camera_info takes its time."""
         header = header_at(frame.stamp.stamp_ns, frame.frame_id)
         if stream.images.get_subscription_count():
@@ -244,18 +175,14 @@ def prepare(parameters: dict[str, Any]) -> None:
     PREPARED.prepare(*engine_of(find_avatar(avatar).resolve(), name, cores))
 
 
-class AvatarRenderer:
-    """What draws one avatar; its streams share it."""
+class AvatarRenderer(SharedRenderer):
+    """What draws one avatar, and what its messages need of it."""
 
-    def __init__(self, loaded: 'LoadedEngine', stage: RenderStage) -> None:
-        avatar, engine = loaded.avatar, loaded.engine
-        self.stage = stage
+    def __init__(self, loaded: LoadedEngine, stage: RenderStage) -> None:
+        super().__init__(stage, loaded.engine)
         self.threads = loaded.threads
-        self.units = Units(avatar.camera.metres_per_unit, float(avatar.face.scale))
-        self.camera_matrix = avatar.camera.matrix
-        self.most_together = min(MOST_TOGETHER, engine.most_together)
-        self.side_by_side = engine.side_by_side
-        self.free = threading.Semaphore(engine.side_by_side)
+        self.units = Units(loaded.avatar.camera.metres_per_unit, float(loaded.avatar.face.scale))
+        self.camera_matrix = loaded.avatar.camera.matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,16 +194,6 @@ class OutputStream:
     images: LifecyclePublisher[Image]
     camera_infos: LifecyclePublisher[CameraInfo]
     compressed: LifecyclePublisher[CompressedImage]
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A frame that waits for its picture. ``arrived``: time.perf_counter()."""
-
-    stamp: FrameStamp
-    frame_id: str
-    motion: signals.FaceMotion
-    arrived: float
 
 
 def named_streams(streams: Sequence[str], avatar: str) -> dict[str, str]:
