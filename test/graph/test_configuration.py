@@ -147,3 +147,31 @@ def test_the_launch_file_has_the_arguments_of_the_table(monkeypatch):
             assert more['default_value'] == '/share/config/avatar.yaml'
         else:
             assert row.parse(more['default_value']) == row.default
+
+
+def rows_below(page, heading):
+    """Cells of the first table below a heading, without marks of code."""
+    lines = (ROOT / page).read_text().split(heading, 1)[1].splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith('|')) + 2
+    rows = []
+    for line in lines[start:]:
+        if not line.startswith('|'):
+            return rows
+        rows.append([cell.strip() for cell in line.strip('|').split('|')])
+    return rows
+
+
+def test_the_readme_shows_defaults_that_hold():
+    rows = rows_below('README.md', '### Parameters that matter first')
+    assert len(rows) > 5
+    for nodes, name, default, _ in rows:
+        for node in nodes.split(', '):
+            said = setting(name.strip('`'), node).default
+            # -1 stands for a delay that the player finds by itself.
+            assert default == ('automatic' if name == '`presentation_delay`' and said < 0 else str(said).lower())
+
+
+def test_the_page_of_the_installation_names_every_launch_argument():
+    rows = rows_below('docs/install.md', 'ros2 launch lsp_ros avatar.launch.py source:=file file:=')
+    named = [name.strip('` ') for names, *_ in rows for name in names.split(',')]
+    assert sorted(named) == sorted({row.name for row in SETTINGS if row.launch})
