@@ -18,25 +18,6 @@ def used(folder, when):
     os.utime(folder, (when, when))
 
 
-def test_what_a_killed_process_left_is_swept_away_but_not_what_another_writes(tmp_path):
-    old, new = tmp_path / '.writing-old', tmp_path / '.writing-new'
-    for folder in (old, new):
-        folder.mkdir()
-        (folder / 'model').write_text('half a net')
-    used(old, 1000)
-    fill(tmp_path / 'whole')
-    assert not old.exists() and new.exists() and is_kept(tmp_path / 'whole')
-
-
-def test_what_is_damaged_or_not_finished_is_not_kept(tmp_path):
-    fill(tmp_path / 'whole')
-    (tmp_path / 'whole' / 'model').write_text('netwerk')
-    (tmp_path / 'half').mkdir()
-    (tmp_path / 'half' / 'model').write_text('half a net')
-    assert not is_kept(tmp_path / 'whole') and not is_kept(tmp_path / 'half') and not is_kept(tmp_path / 'none')
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason='only root can be another user for a while')
 def test_a_cache_that_another_user_filled_is_used():
     with tempfile.TemporaryDirectory() as shared:
